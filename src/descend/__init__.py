@@ -1,0 +1,13 @@
+"""descend: parameter updates, each written once."""
+
+from . import rules
+from .core.chain import chain
+from .core.ops import exp, isfinite, log, maximum, mean, minimum, norm, sign, sqrt, tanh, total, where
+from .core.rule import after, before, first_gradient, full, number, ones, rule, shared, start, zeros
+
+__version__ = "0.1.0"
+__all__ = [
+    "after", "before", "chain", "exp", "first_gradient", "full", "isfinite", "log", "maximum", "mean",
+    "minimum", "norm", "number", "ones", "rule", "rules", "shared", "sign", "sqrt", "start", "tanh",
+    "total", "where", "zeros",
+]  # fmt: skip

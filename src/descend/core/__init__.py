@@ -1,0 +1,1 @@
+"""Layer 0: what a rule is. Standard library only."""

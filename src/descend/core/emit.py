@@ -1,0 +1,143 @@
+"""The emitter: cuts a tape into the fewest passes over memory and prints each as source text.
+
+A reduction must have seen every element before its result can be used, so the tape is cut there.
+Passes before the last only read: they recompute what they share with the last from the same old
+values, so that everything written is written in one final pass (a step that fails before it has
+changed nothing). Everything that is no array is computed on the host in float64, once per step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from .rule import Rule
+from .trace import Extent, Tape, trace
+
+# How plain Python, with the words of core.ops, spells each operation.
+HOST = {
+    "add": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "divide({0}, {1})",
+    "pow": "power({0}, {1})",
+    "neg": "-{0}",
+    "and": "{0} & {1}",
+    "or": "{0} | {1}",
+    "not": "invert({0})",
+    **{op: f"{{0}} {sign} {{1}}" for op, sign in zip(("lt", "le", "gt", "ge", "eq", "ne"),
+                                                    ("<", "<=", ">", ">=", "==", "!="), strict=True)},
+    **{op: f"{op}({{0}})" for op in ("sqrt", "exp", "log", "tanh", "sign", "isfinite")},
+    "abs": "absolute({0})",
+    "maximum": "maximum({0}, {1})",
+    "minimum": "minimum({0}, {1})",
+    "where": "where({0}, {1}, {2})",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One pass over the elements of every tensor. Numbers are indices on the tape."""
+
+    loads: tuple[str, ...]  # arrays read
+    stores: tuple[tuple[str, int], ...]  # arrays written, with the value; the last kernel alone has any
+    sums: tuple[int, ...]  # reductions whose partial sums this pass makes
+    scalars: tuple[int, ...]  # numbers from the host, in the order of the scalar table
+    body: tuple[int, ...]  # element values to compute, in order
+
+
+@dataclass(frozen=True)
+class Program:
+    """A rule, ready for an engine: kernels, and between them a little arithmetic on the host."""
+
+    rule: Rule
+    tape: Tape
+    kernels: tuple[Kernel, ...]
+
+    @cached_property
+    def sums(self) -> tuple[int, ...]:
+        """All reductions, in the order the rule asks for them."""
+        return tuple(sorted(i for kernel in self.kernels for i in kernel.sums))
+
+    @cached_property
+    def tensor_slots(self) -> tuple[str, ...]:
+        return tuple(slot.name for slot in self.rule.slots if slot.init.shape == "tensor")
+
+    @cached_property
+    def per_tensor(self) -> bool:
+        """Whether any number on the host differs from tensor to tensor."""
+        return any(node.extent in (Extent.TENSOR, Extent.ALL) for node in self.tape.nodes)
+
+    @cached_property
+    def moved(self) -> tuple[int, int]:
+        """Arrays read and arrays written per step, over all passes."""
+        reads = sum(len(kernel.loads) for kernel in self.kernels)
+        return reads, sum(len(kernel.stores) for kernel in self.kernels)
+
+    def lines(self, body: tuple[int, ...] | list[int], spelling: Mapping[str, str], names: dict[int, str]) -> list[str]:
+        """One assignment per value; ``names`` has the inputs' spelling and receives the new names."""
+        text = []
+        for index in body:
+            node = self.tape.nodes[index]
+            if index not in names:
+                text.append(f"x{index} = " + spelling[node.op].format(*(names[a] for a in node.args)))
+                names[index] = f"x{index}"
+        return text
+
+    def host_arguments(self) -> list[str]:
+        return ["t", *self.rule.settings, *self.tensor_slots, "count_tensor", "count_all"]
+
+    def host(self, k: int) -> str:
+        """Source of ``host(t, *settings, *tensor slots, *counts, *sums so far)``.
+
+        Returns the scalars of kernel ``k``; for the last kernel also the new per-tensor state.
+        """
+        kernel, nodes = self.kernels[k], self.tape.nodes
+        results = list(kernel.scalars)
+        if k == len(self.kernels) - 1:
+            results += [self.tape.outputs[slot] for slot in self.tensor_slots]
+        known = [i for i in self.sums if nodes[i].level <= k]
+        needed = self.tape.ancestors(results, through=lambda node: node.op != "total")
+        names = {i: f"r{i}" for i in known}
+        for i in needed:
+            if nodes[i].op == "input":
+                names[i] = str(nodes[i].value)
+            elif nodes[i].op == "const":
+                names[i] = repr(nodes[i].value).replace("inf", "float('inf')").replace("nan", "float('nan')")
+            elif nodes[i].op == "count":
+                names[i] = f"count_{nodes[i].value}"
+        text = self.lines(needed, HOST, names)
+        header = f"def host({', '.join([*self.host_arguments(), *(f'r{i}' for i in known)])}):"
+        return "\n    ".join([header, *text, f"return ({''.join(names[i] + ', ' for i in results)})"])
+
+
+def program(rule: Rule, guard: bool = False) -> Program:
+    """Trace ``rule`` and cut it into passes; with ``guard``, the first counts non-finite gradients."""
+    tape = trace(rule, guard)
+    nodes = tape.nodes
+    roots = {name: i for name, i in tape.outputs.items() if nodes[i].op != "input" or nodes[i].value != name}
+    tensor = {slot.name for slot in rule.slots if slot.init.shape == "tensor"}
+    for name in tensor & set(roots):
+        if nodes[roots[name]].extent is Extent.ELEMENT:
+            raise TypeError(f"rule {rule.name}: {name} is one number per tensor; it was given an array")
+    wanted = list(roots.values()) + ([tape.guard] if tape.guard is not None else [])
+    live = set(tape.ancestors(wanted))
+    sums = [i for i in live if nodes[i].op == "total"]
+    depth = max((nodes[i].level for i in sums), default=0)
+    kernels = []
+    for level in range(1, depth + 1):
+        here = tuple(sorted(i for i in sums if nodes[i].level == level))
+        kernels.append(_kernel(tape, [nodes[i].args[0] for i in here], here, ()))
+    stores = tuple((name, i) for name, i in roots.items() if name not in tensor)
+    kernels.append(_kernel(tape, [i for _, i in stores], (), stores))
+    return Program(rule, tape, tuple(kernels))
+
+
+def _kernel(tape: Tape, roots: list[int], sums: tuple[int, ...], stores: tuple[tuple[str, int], ...]) -> Kernel:
+    nodes = tape.nodes
+    closure = tape.ancestors(roots, through=lambda node: node.extent is Extent.ELEMENT)
+    element = [i for i in closure if nodes[i].extent is Extent.ELEMENT]
+    loads = tuple(str(nodes[i].value) for i in element if nodes[i].op == "input")
+    scalars = tuple(i for i in closure if nodes[i].extent is not Extent.ELEMENT)
+    return Kernel(loads, stores, sums, scalars, tuple(element))

@@ -1,0 +1,166 @@
+"""The vocabulary of a rule, and the exact meaning of each word.
+
+A rule is written with ``+ - * / **``, the comparisons, and the words below. Every engine
+gives each word this meaning, and the tests hold it to that:
+
+========================  =====================================================================
+``sqrt exp log tanh abs`` as in IEEE 754; ``sqrt`` and ``log`` of a negative number are NaN
+``sign(x)``               -1, 0 or 1; ``sign(0) = 0``, ``sign(NaN) = NaN``
+``maximum minimum(a, b)`` NaN if either is NaN
+``where(c, a, b)``        ``a`` where ``c`` is true, else ``b``; both sides are evaluated
+``isfinite(x)``           false for NaN and both infinities
+``x / 0``                 ±inf, or NaN for ``0 / 0``: never an exception, scalars included
+``x ** y``                ``x ** 2`` is ``x * x``; a negative base with a fractional power is NaN
+``total(x, over=...)``    the sum over ``"tensor"`` or over ``"all"`` parameters of the optimizer
+``mean norm(x, over=...)`` the mean, and the Euclidean norm, over the same
+comparisons               false when either side is NaN, except ``!=``, which is true
+========================  =====================================================================
+
+The words work on whatever an engine registers (NumPy arrays, torch tensors, the tracer's
+symbols) and on plain numbers, so one rule function serves them all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+Words = dict[str, Callable[..., Any]]
+_WORDS: dict[type, Words] = {}
+OVER = ("tensor", "all")
+
+
+def register(kind: type, words: Words) -> None:
+    """Tell the vocabulary how its words act on values of type ``kind`` (subclasses included)."""
+    _WORDS[kind] = words
+
+
+def words_of(*values: Any) -> Words:
+    """The words of the first operand that is not a plain number."""
+    for value in values:
+        kind = type(value)
+        if kind in (float, int, bool):
+            continue
+        for base in kind.__mro__:
+            if base in _WORDS:
+                return _WORDS[base]
+        raise TypeError(f"a rule works on arrays and numbers, not on {kind.__name__}")
+    return NUMBERS
+
+
+def sqrt(x: Any) -> Any:
+    return words_of(x)["sqrt"](x)
+
+
+def exp(x: Any) -> Any:
+    return words_of(x)["exp"](x)
+
+
+def log(x: Any) -> Any:
+    return words_of(x)["log"](x)
+
+
+def tanh(x: Any) -> Any:
+    return words_of(x)["tanh"](x)
+
+
+def sign(x: Any) -> Any:
+    return words_of(x)["sign"](x)
+
+
+def absolute(x: Any) -> Any:
+    return words_of(x)["abs"](x)
+
+
+def isfinite(x: Any) -> Any:
+    return words_of(x)["isfinite"](x)
+
+
+def maximum(a: Any, b: Any) -> Any:
+    return words_of(a, b)["maximum"](a, b)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    return words_of(a, b)["minimum"](a, b)
+
+
+def where(condition: Any, a: Any, b: Any) -> Any:
+    return words_of(condition, a, b)["where"](condition, a, b)
+
+
+def total(x: Any, over: str = "tensor") -> Any:
+    """The sum of ``x`` over its tensor, or over all parameters of the optimizer."""
+    return _reduction("total", x, over)
+
+
+def mean(x: Any, over: str = "tensor") -> Any:
+    """The mean of ``x`` over its tensor, or over all parameters of the optimizer."""
+    return _reduction("total", x, over) / _reduction("count", x, over)
+
+
+def norm(x: Any, over: str = "tensor") -> Any:
+    """The Euclidean norm of ``x`` over its tensor, or over all parameters of the optimizer."""
+    return sqrt(_reduction("total", x * x, over))
+
+
+def _reduction(word: str, x: Any, over: str) -> Any:
+    if over not in OVER:
+        raise ValueError(f"{word} is taken over one of {', '.join(OVER)}; got {over!r}")
+    return words_of(x)[word](x, over)
+
+
+def divide(a: float, b: float) -> float:
+    """``a / b`` for numbers with the meaning above: no ZeroDivisionError."""
+    if b:
+        return a / b
+    if not a or a != a or b != b:
+        return math.nan
+    return math.copysign(math.inf, a) * math.copysign(1.0, b)
+
+
+def power(a: float, b: float) -> float:
+    """``a ** b`` for numbers with the meaning above: no complex result, no OverflowError."""
+    try:
+        result = a**b
+    except ZeroDivisionError:
+        return math.inf
+    except OverflowError:
+        return math.inf if a > 0 or int(b) % 2 == 0 else -math.inf
+    return math.nan if isinstance(result, complex) else float(result)
+
+
+def _number(function: Callable[[float], float], beyond: float = math.inf) -> Callable[[float], float]:
+    def word(x: float) -> float:
+        if x != x:
+            return x
+        try:
+            return function(x)
+        except ValueError:  # outside the domain
+            return -math.inf if function is math.log and x == 0 else math.nan
+        except OverflowError:
+            return beyond
+
+    return word
+
+
+def _pick(first: Callable[[float, float], bool]) -> Callable[[float, float], float]:
+    return lambda a, b: a if (a != a or first(a, b)) else b
+
+
+NUMBERS: Words = {
+    "sqrt": _number(math.sqrt),
+    "exp": _number(math.exp),
+    "log": _number(math.log),
+    "tanh": _number(math.tanh),
+    "abs": abs,
+    "sign": lambda x: float((x > 0) - (x < 0)) if x == x else x,
+    "isfinite": math.isfinite,
+    "maximum": _pick(lambda a, b: a > b),
+    "minimum": _pick(lambda a, b: a < b),
+    "where": lambda condition, a, b: a if condition else b,
+    "divide": divide,
+    "power": power,
+    "total": lambda x, over: x,
+    "count": lambda x, over: 1,
+}

@@ -1,0 +1,23 @@
+"""Layer 2: the engines, loaded by name when they are asked for."""
+
+from __future__ import annotations
+
+import importlib
+
+from .base import Engine
+
+ENGINES = ("numpy", "torch", "numba")
+
+
+def load(name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        ValueError: there is none (the message lists them). ImportError: what it needs is not installed.
+    """
+    if name not in ENGINES:
+        raise ValueError(f"unknown engine {name!r}; choose one of auto, {', '.join(ENGINES)}")
+    try:
+        return importlib.import_module(f"{__name__}.{name}").ENGINE
+    except ImportError as error:
+        raise ImportError(f"engine {name!r} cannot run here ({error}); pip install 'descend[{name}]'") from error

@@ -1,0 +1,67 @@
+"""What an engine is given and what it owes.
+
+An engine receives the tensors of an optimizer in groups that share rule, type and device (``Work``),
+and steps them all at once: first everything that only reads (norms, the check for non-finite
+gradients), then one commit in which nothing can fail any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..core.rule import Rule
+
+
+@dataclass
+class Row:
+    """The numbers that a set of tensors shares in this step: the step count and every setting."""
+
+    t: int
+    settings: dict[str, float]
+
+
+@dataclass
+class Work:
+    """Tensors that one kernel can step together.
+
+    Attributes:
+        arrays: ``"p"``, ``"g"`` and each per-element slot -> one array per tensor. Engines that work on
+            memory read ``addresses`` instead.
+        numbers: each per-tensor slot -> float64 array, one entry per tensor; the engine replaces entries.
+        dtype: of the parameters: float64, float32, bfloat16 or float16. State and arithmetic are float32
+            for the last two.
+        addresses: int64, one line per name in ``names``, one column per tensor; bytes.
+        cache: the engine's own, kept between steps as long as the tensors and their sizes stay.
+    """
+
+    rule: Rule
+    dtype: str
+    sizes: list[int]
+    rows: list[Row]
+    row_of: np.ndarray
+    arrays: dict[str, list[Any]] = field(default_factory=dict)
+    numbers: dict[str, np.ndarray] = field(default_factory=dict)
+    addresses: np.ndarray | None = None
+    cache: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        return ["p", "g", *(slot.name for slot in self.rule.slots if slot.init.shape == "element")]
+
+
+class Engine(Protocol):
+    """One way to run rules. ``on_memory`` engines read ``Work.addresses``, the others ``Work.arrays``."""
+
+    name: str
+    on_memory: bool
+
+    def refuses(self, rule: Rule, dtype: str) -> str | None:
+        """Why this engine cannot run the rule on this type, or None."""
+        ...
+
+    def step(self, works: list[Work], guard: bool = False, threads: int = 1) -> bool:
+        """One step of all works. With ``guard``: False, and nothing changed, on a non-finite gradient."""
+        ...

@@ -1,0 +1,124 @@
+"""Runs a rule's function on the tensors of a Work together: the two engines without a tracer use it.
+
+``Many`` is a list of arrays, one per tensor, that adds, multiplies and takes square roots item by
+item. A reduction over a tensor gives one number per tensor. A reduction over all parameters may span
+several Works, so its total is found first: the functions run once more for each such reduction.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from ..core import ops
+from .base import Work
+
+
+class Many:
+    """One value per tensor, with arithmetic item by item."""
+
+    __slots__ = ("gather", "items")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, items: list[Any], gather: Gather) -> None:
+        self.items = items
+        self.gather = gather
+
+
+def _mapped(function: Callable[..., Any]) -> Callable[..., Many]:
+    def apply(*args: Any) -> Many:
+        first = next(a for a in args if isinstance(a, Many))
+        columns = [a.items if isinstance(a, Many) else [a] * len(first.items) for a in args]
+        return Many([function(*row) for row in zip(*columns, strict=True)], first.gather)
+
+    return apply
+
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    **{name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow")},
+    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
+    "and": operator.and_,
+    "or": operator.or_,
+}
+for _name, _function in _OPERATORS.items():
+    setattr(Many, f"__{_name}__", _mapped(_function))
+    if _name not in ("lt", "le", "gt", "ge", "eq", "ne"):
+        setattr(Many, f"__r{_name}__", (lambda f: lambda self, other: _mapped(f)(other, self))(_function))
+for _name in ("neg", "abs", "invert"):
+    setattr(Many, f"__{_name}__", _mapped(getattr(operator, _name)))
+
+
+def _total(x: Many, over: str) -> Any:
+    sums = [ops.total(item) for item in x.items]
+    return Many(sums, x.gather) if over == "tensor" else x.gather.all(sum(sums[1:], sums[0]) if sums else 0.0)
+
+
+def _count(x: Many, over: str) -> Any:
+    return Many([ops.words_of(i)["count"](i, "tensor") for i in x.items], x.gather) if over == "tensor" else x.gather.count
+
+
+_WORDS = ("sqrt", "exp", "log", "tanh", "sign", "isfinite", "maximum", "minimum", "where")
+ops.register(
+    Many,
+    {**{w: _mapped(getattr(ops, w)) for w in _WORDS}, "abs": _mapped(abs), "total": _total, "count": _count},
+)
+
+
+class Gather:
+    """Totals over all parameters, found one after the other."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.known: list[Any] = []
+        self._asked = 0
+        self._partial: list[Any] = []
+
+    def all(self, partial: Any) -> Any:
+        """The total whose part of this Work is ``partial``: exact if known, else to be found next."""
+        k, self._asked = self._asked, self._asked + 1
+        if k == len(self.known):
+            self._partial.append(partial)
+        return self.known[k] if k < len(self.known) else partial
+
+    def run(self, functions: list[Callable[[], Any]]) -> list[Any]:
+        """What the functions return once every total they ask for is known."""
+        while True:
+            self._partial, returned = [], []
+            for function in functions:
+                self._asked = 0
+                returned.append(function())
+            if not self._partial:
+                return returned
+            self.known.append(sum(self._partial[1:], self._partial[0]))
+
+
+def evaluate(
+    works: list[Work], cast: Callable[[Work, Any], Any], number: Callable[[float], Any]
+) -> list[dict[str, list[Any]]]:
+    """The new value of ``p`` and of every slot of every tensor; nothing is written.
+
+    ``cast(work, array)`` makes the array the rule computes with; ``number(x)`` makes a float64 scalar
+    with IEEE arithmetic (Python's own floats raise on a division by zero).
+    """
+    gather = Gather(sum(sum(work.sizes) for work in works))
+
+    def one(work: Work) -> dict[str, list[Any]]:
+        def spread(values: list[Any]) -> Any:
+            values = [number(x) for x in values]
+            return values[0] if len(work.rows) == 1 else Many([values[r] for r in work.row_of], gather)
+
+        slots = [
+            Many([cast(work, a) for a in work.arrays[s.name]], gather)
+            if s.init.shape == "element"
+            else Many([number(x) for x in work.numbers[s.name]], gather)
+            for s in work.rule.slots
+        ]
+        p, g = (Many([cast(work, a) for a in work.arrays[name]], gather) for name in ("p", "g"))
+        settings = {name: spread([row.settings[name] for row in work.rows]) for name in work.rule.settings}
+        results = work.rule.apply(p, g, *slots, t=spread([row.t for row in work.rows]), **settings)
+        names = ["p", *(slot.name for slot in work.rule.slots)]
+        count = len(work.sizes)
+        return {n: r.items if isinstance(r, Many) else [r] * count for n, r in zip(names, results, strict=True)}
+
+    return gather.run([lambda work=work: one(work) for work in works])
