@@ -1,0 +1,94 @@
+"""The eager engine: the rule's function on torch tensors, any device and type torch has.
+
+Slower than the fused engines (one pass over memory per operation), never wrong for want of a kernel:
+it is what the others fall back to. Complex tensors are stepped as pairs of reals, as in torch.optim.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..core import ops
+from ..core.rule import Rule
+from .base import Work
+from .many import evaluate
+
+
+def _tensor(value: Any, like: torch.Tensor) -> torch.Tensor:
+    return value if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float64, device="cpu").to(like)
+
+
+def _where(condition: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
+    # plain numbers become float64, so that neither the default dtype nor rounding enters
+    a, b = (x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=torch.float64) for x in (a, b))
+    return torch.where(condition, a, b)
+
+
+def _pair(function: Any) -> Any:
+    def word(a: Any, b: Any) -> torch.Tensor:
+        like = a if isinstance(a, torch.Tensor) and a.dim() else b if isinstance(b, torch.Tensor) else a
+        return function(_tensor(a, like).to(like), _tensor(b, like).to(like))
+
+    return word
+
+
+def _total(x: torch.Tensor, over: str) -> torch.Tensor:
+    wide = torch.float32 if x.device.type == "mps" else torch.float64
+    return x.sum(dtype=wide)
+
+
+ops.register(
+    torch.Tensor,
+    {
+        **{word: getattr(torch, word) for word in ("sqrt", "exp", "log", "tanh", "abs", "isfinite")},
+        # torch.sign(NaN) is 0; the vocabulary says NaN
+        "sign": lambda x: torch.where(torch.isnan(x), x, torch.sign(x)),
+        "maximum": _pair(torch.maximum),
+        "minimum": _pair(torch.minimum),
+        "where": _where,
+        "total": _total,
+        "count": lambda x, over: x.numel(),
+    },
+)
+
+_WORKING = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
+
+def _real(array: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_real(array) if array.is_complex() else array
+
+
+def _cast(work: Work, array: torch.Tensor) -> torch.Tensor:
+    array = _real(array)
+    return array.to(_WORKING.get(array.dtype, array.dtype))
+
+
+def _number(x: float) -> torch.Tensor:
+    return torch.tensor(float(x), dtype=torch.float64)
+
+
+class TorchEngine:
+    name = "torch"
+    on_memory = False
+
+    def refuses(self, rule: Rule, dtype: str) -> str | None:
+        return None
+
+    @torch.no_grad()
+    def step(self, works: list[Work], guard: bool = False, threads: int = 1) -> bool:
+        if guard and not all(bool(torch.isfinite(g).all()) for work in works for g in work.arrays["g"]):
+            return False
+        new = evaluate(works, _cast, _number)
+        for work, values in zip(works, new, strict=True):
+            for name, items in values.items():
+                if name in work.numbers:
+                    work.numbers[name][:] = [float(item) for item in items]
+                    continue
+                for array, item in zip(work.arrays[name], items, strict=True):
+                    _real(array).copy_(item)
+        return True
+
+
+ENGINE = TorchEngine()
