@@ -1,0 +1,101 @@
+"""Rules that move by signs."""
+
+import numpy as np
+
+from .registry import Array, Gradients, Trace, per_tensor
+
+
+@per_tensor
+def lion(
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, weight_decay: float
+) -> Trace:
+    """Chen et al. 2023, Algorithm 2."""
+    m = np.zeros_like(x)
+    for g in gradients:
+        c = beta1 * m + (1 - beta1) * g
+        x = x - lr * (np.sign(c) + weight_decay * x)
+        m = beta2 * m + (1 - beta2) * g
+        yield x, {"m": m}
+
+
+@per_tensor
+def sign_sgd(x: Array, gradients: Gradients, *, lr: float) -> Trace:
+    """Bernstein et al. 2018, Algorithm 1 (signSGD)."""
+    for g in gradients:
+        x = x - lr * np.sign(g)
+        yield x, {}
+
+
+@per_tensor
+def signum(x: Array, gradients: Gradients, *, lr: float, beta: float) -> Trace:
+    """Bernstein et al. 2018, Algorithm 1 (Signum, with the momentum as a moving average)."""
+    m = np.zeros_like(x)
+    for g in gradients:
+        m = beta * m + (1 - beta) * g
+        x = x - lr * np.sign(m)
+        yield x, {"m": m}
+
+
+@per_tensor
+def tiger(x: Array, gradients: Gradients, *, lr: float, beta: float, weight_decay: float) -> Trace:
+    """Su 2023 (Tiger: Lion with one beta); the sign is taken of the new average."""
+    m = np.zeros_like(x)
+    for g in gradients:
+        m = beta * m + (1 - beta) * g
+        x = x - lr * (np.sign(m) + weight_decay * x)
+        yield x, {"m": m}
+
+
+@per_tensor
+def rprop(
+    x: Array,
+    gradients: Gradients,
+    *,
+    lr: float,
+    eta_minus: float,
+    eta_plus: float,
+    step_min: float,
+    step_max: float,
+) -> Trace:
+    """Riedmiller & Braun 1993 without weight back-tracking (iRprop-, Igel & Huesken 2000).
+
+    torch: where the sign turned, the gradient is forgotten, so this step does not move and the next
+    one neither grows nor shrinks; every step size starts at lr.
+    """
+    previous = np.zeros_like(x)
+    step = np.full_like(x, lr)
+    for g in gradients:
+        product = g * previous
+        factor = np.where(product > 0, eta_plus, np.where(product < 0, eta_minus, 1.0))
+        step = np.minimum(np.maximum(step * factor, step_min), step_max)
+        g = np.where(product < 0, 0.0, g)
+        x = x - np.sign(g) * step
+        previous = g
+        yield x, {"prev": previous, "step_size": step}
+
+
+@per_tensor
+def rprop_simple(
+    x: Array,
+    gradients: Gradients,
+    *,
+    lr: float,
+    eta_minus: float,
+    eta_plus: float,
+    step_min: float,
+    step_max: float,
+) -> Trace:
+    """A rate per parameter that grows while the sign stays and shrinks when it turns (no paper).
+
+    The move is made also where the sign turned. The rate starts at lr and is held within
+    [step_min, step_max] after every change, the first step included.
+    """
+    previous = np.zeros_like(x)
+    rate = np.full_like(x, lr)
+    for g in gradients:
+        agreement = np.sign(g) * np.sign(previous)
+        rate = np.where(agreement > 0, rate * eta_plus, np.where(agreement < 0, rate * eta_minus, rate))
+        rate = np.minimum(np.maximum(rate, step_min), step_max)
+        x = x - rate * np.sign(g)
+        previous = g
+        yield x, {"prev": previous, "step_size": rate}

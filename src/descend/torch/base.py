@@ -1,0 +1,215 @@
+"""``RuleOptimizer``: what every class of ``descend.torch`` is; a training loop sees torch's Optimizer.
+
+A step has two phases. The plan validates everything and allocates what is missing, out of sight. The
+commit runs the kernels, publishes new state and cannot fail. A step that raises has changed nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
+
+import torch
+from torch.optim import optimizer as _torch
+
+from ..core.rule import unknown_setting
+from ..engines import ENGINES
+from ..optimizer import NONFINITE, NonFiniteGradient, commit
+from . import checkpoint
+from .plan import Plan
+from .spec import OWN, Spec
+from .state import State
+
+_OPTIONS = {"engine": "auto", "nonfinite": "propagate"}
+
+
+class RuleOptimizer(torch.optim.Optimizer):
+    """Base of the classes made from rules; use a class of ``descend.torch`` or ``optimizer(rule)``.
+
+    Args (besides torch's):
+        clip_norm: clip all gradients to this global norm first; a number, a schedule or None.
+        nonfinite: what NaN or infinity in any gradient does: ``"propagate"`` (as torch), ``"skip"`` the
+            step, changing nothing, or ``"raise"`` NonFiniteGradient, changing nothing.
+        engine: ``"auto"``, or ``"numba"``, ``"torch"`` or ``"numpy"`` to insist.
+    """
+
+    spec: ClassVar[Spec]
+
+    def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
+        spec = self.spec
+        valid = [*spec.arguments, *_OPTIONS]
+        if len(args) > len(spec.arguments):
+            raise TypeError(f"{spec.name} takes at most {len(spec.arguments)} arguments after params")
+        given = dict(zip(spec.arguments, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in valid:
+                raise TypeError(unknown_setting(name, valid, spec.name))
+            if name in given:
+                raise TypeError(f"{spec.name} got two values for {name!r}")
+            given[name] = value
+        options = {name: given.pop(name, default) for name, default in _OPTIONS.items()}
+        if options["nonfinite"] not in NONFINITE:
+            raise ValueError(f"nonfinite must be one of {', '.join(NONFINITE)}; got {options['nonfinite']!r}")
+        if options["engine"] not in ("auto", *ENGINES):
+            raise ValueError(f"unknown engine {options['engine']!r}; choose one of auto, {', '.join(ENGINES)}")
+        defaults = {**spec.arguments, **given}
+        spec.check(defaults, "")
+        spec.choose(defaults)
+        self._options = options
+        self._ready()
+        super().__init__(params, defaults)
+
+    def _ready(self) -> None:
+        """The attributes that are never saved."""
+        self._plan: Plan | None = None
+        self._lock = threading.Lock()
+        self.skipped = 0
+        self.steps = 0
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "spec" in cls.__dict__:
+            kinds = inspect.Parameter
+            names = {"params": kinds.empty, **cls.spec.arguments, **_OPTIONS}
+            cls.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+                kinds(n, kinds.POSITIONAL_OR_KEYWORD, default=d) for n, d in names.items()
+            ])  # fmt: skip
+
+    # ---------------------------------------------------------------- groups
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch's; besides, the group's own settings are checked and unknown keys refused."""
+        if isinstance(param_group, dict):
+            where = f" (parameter group {len(self.param_groups)})" if self.param_groups else ""
+            filled = {**self.defaults, **param_group}
+            self.spec.check(filled, where)
+            self.spec.choose(filled)
+        super().add_param_group(param_group)
+        self._plan = None
+
+    @property
+    def engine(self) -> str:
+        """The engine that steps these parameters: ``"numba"``, ``"torch"`` or ``"numpy"``."""
+        if self._plan is not None:
+            return self._plan.engine.name
+        return Plan.choose_engine(self).name
+
+    # ---------------------------------------------------------------- the step
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update. ``closure`` re-evaluates the model, once, before the gradients are used.
+
+        Returns what the closure returned, or None.
+
+        Raises:
+            ValueError, TypeError, RuntimeError: a gradient, a setting or a state that does not fit,
+                by name; nothing has been changed. NonFiniteGradient: if asked for.
+        """
+        if (
+            self._optimizer_step_pre_hooks
+            or self._optimizer_step_post_hooks
+            or _torch._global_optimizer_pre_hooks
+            or _torch._global_optimizer_post_hooks
+            or torch._C._autograd._profiler_enabled()
+        ):
+            return _step_with_hooks(self) if closure is None else _step_with_hooks(self, closure)
+        return self._step(closure)
+
+    step.hooked = True  # type: ignore[attr-defined] - torch would wrap it in what costs more than a small step
+
+    def _step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(f"{self.spec.name}.step() is running in another thread; one optimizer steps once at a time")
+        try:
+            with torch.no_grad():
+                self._update()
+        finally:
+            self._lock.release()
+        return loss
+
+    def _update(self) -> None:
+        plan = self._plan
+        if plan is None or not plan.refresh():
+            plan = self._plan = Plan(self)
+        if not plan.works:
+            return
+        if commit(plan.commit):
+            return
+        self.skipped += 1
+        if plan.unpublished:  # state that copies the first gradient must not copy this one
+            self._plan = None
+        if self._options["nonfinite"] == "raise":
+            raise NonFiniteGradient(f"{self.spec.name}: a gradient holds NaN or infinity; nothing was changed")
+
+    # ---------------------------------------------------------------- checkpoints
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @state.setter
+    def state(self, value: Any) -> None:
+        self._state = State(value)
+        self._plan = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch's: ``{"state": ..., "param_groups": ...}`` of tensors, numbers and lists only."""
+        saved = super().state_dict()
+        saved["state"] = {k: dict(v) if isinstance(v, dict) else v for k, v in saved["state"].items()}
+        return saved
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a checkpoint of this class or of torch's class of the same name; tensors are copied.
+
+        Parameters are matched by name where both sides have names, else by position.
+
+        Raises:
+            ValueError: groups, names or shapes that do not fit (the message says which). Nothing changed.
+        """
+        state_dict = state_dict.copy()
+        for hook in self._optimizer_load_state_dict_pre_hooks.values():
+            state_dict = hook(self, state_dict) or state_dict  # type: ignore[func-returns-value]
+        groups, state = checkpoint.fitted(self, state_dict)
+        self.param_groups[:] = groups
+        self.state = state
+        for hook in self._optimizer_load_state_dict_post_hooks.values():
+            hook(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "defaults": self.defaults, "state": self.state, "param_groups": self.param_groups,
+            "_options": self._options,
+        }  # fmt: skip
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._ready()
+        state = {"_options": dict(_OPTIONS), **state}
+        inner = state.pop("state", {})
+        super().__setstate__(state)
+        self.defaults.setdefault("differentiable", False)
+        for group in self.param_groups:
+            for name, default in self.spec.arguments.items():
+                group.setdefault(name, default)
+        self.state = inner
+
+    def __repr__(self) -> str:
+        head = f"{self.spec.name} (engine {self.engine})"
+        keys = [*self.spec.arguments, *sorted(set().union(*self.param_groups) - set(self.spec.arguments) - {"params"})]
+        lines = [head]
+        for i, group in enumerate(self.param_groups):
+            shown = ", ".join(f"{k}={group[k]!r}" for k in keys if k in group and not _is_default_hint(k, group[k]))
+            lines.append(f"  group {i}: {len(group['params'])} tensors, {shown}")
+        return "\n".join(lines)
+
+
+def _is_default_hint(key: str, value: Any) -> bool:
+    return key == "param_names" or (key in OWN and value is None) or value in (None, False)
+
+
+_step_with_hooks = torch.optim.Optimizer.profile_hook_step(RuleOptimizer._step)

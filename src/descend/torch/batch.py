@@ -1,0 +1,161 @@
+"""A batch: the parameters that one kernel steps together, with their state and their pointers."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..core.rule import Rule
+from ..engines.base import Engine, Row, Work
+from . import checks
+
+POINTER = torch.Tensor.data_ptr
+
+
+@dataclass
+class Leaf:
+    """A parameter that has a gradient, with where it stands and what it is called."""
+
+    group: int
+    p: torch.Tensor
+    grad: torch.Tensor
+    name: str
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+class Batch:
+    """A Work and what is read from torch before a step, and written to torch after it.
+
+    Args:
+        engine: that will step it.
+        rule: of all leaves.
+        leaves: of one dtype and device; their ``state`` is what the optimizer has, and is completed here.
+        index: where each leaf stands among the gradients of the plan.
+        numbers: group -> the settings of this step.
+    Raises:
+        ValueError: a state that does not fit its parameter.
+    """
+
+    def __init__(
+        self, engine: Engine, rule: Rule, leaves: list[Leaf], index: list[int], numbers: list[dict[str, float]]
+    ) -> None:
+        self.leaves, self.index, self.numbers = leaves, index, numbers
+        self.on_memory = engine.on_memory
+        self.as_numpy = engine.name == "numpy"
+        dtype = checks.dtype_name(leaves[0].p)
+        self.work = Work(rule, dtype, [leaf.p.numel() for leaf in leaves], [], np.zeros(0, np.int64))
+        self.steps = torch.zeros(len(leaves), dtype=torch.float64)  # the states' "step" entries are views of it
+        self.counted = self.steps.numpy()
+        self.copies: list[tuple[int, torch.Tensor]] = []  # gradients of another layout: which, and their dense copy
+        self.strided: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters with gaps: dense copy, parameter
+        self.fresh: list[Leaf] = []  # whose state is published after the commit
+        self.dense: list[torch.Tensor] = [self._dense(leaf) for leaf in leaves]
+        self.states = self._states()
+        self._gradients([leaf.grad for leaf in leaves])
+        self.work.arrays |= {"p": self._given(self.dense)} | {n: self._given(a) for n, a in self.states.items()}
+        if self.on_memory:
+            columns = [self.dense, self._sources, *self.states.values()]
+            self.work.addresses = np.array([list(map(POINTER, column)) for column in columns], np.int64)
+            self.work.addresses = self.work.addresses.reshape(len(columns), len(leaves))
+        self.pointers = self._pointers()
+
+    def _given(self, arrays: list[torch.Tensor]) -> list[Any]:
+        return [a.numpy() for a in arrays] if self.as_numpy else arrays
+
+    def _dense(self, leaf: Leaf) -> torch.Tensor:
+        p = leaf.p.detach()
+        if not self.on_memory or checks.is_dense(p):
+            return p
+        self.strided.append((torch.empty(p.shape, dtype=p.dtype), p))
+        return self.strided[-1][0]
+
+    def _states(self) -> dict[str, list[torch.Tensor]]:
+        """The state of every leaf, completed, by slot; per-tensor slots go to ``work.numbers``."""
+        rule = self.work.rule
+        arrays: dict[str, list[torch.Tensor]] = {s.name: [] for s in rule.slots if s.init.shape == "element"}
+        numbers = {s.name: torch.zeros_like(self.steps) for s in rule.slots if s.init.shape == "tensor"}
+        keeps_step = bool(rule.slots) or rule.uses_t
+        for k, leaf in enumerate(self.leaves):
+            before = set(leaf.state)
+            if keeps_step:
+                self.steps[k] = float(leaf.state.get("step", 0))
+                leaf.state["step"] = self.steps[k]
+            for slot in rule.slots:
+                settings = self.numbers[leaf.group]
+                if slot.init.shape == "element":
+                    made = checks.state_array(leaf, slot, self.dense[k], settings)
+                    arrays[slot.name].append(made)
+                else:
+                    start = settings.get(str(slot.init.fill), slot.init.fill)
+                    numbers[slot.name][k] = float(leaf.state.get(slot.saved_as, start))
+                    made = numbers[slot.name][k]
+                leaf.state[slot.saved_as] = made
+            if set(leaf.state) != before:
+                self.fresh.append(leaf)
+        self.work.numbers = {name: tensor.numpy() for name, tensor in numbers.items()}
+        return arrays
+
+    def _gradients(self, grads: list[torch.Tensor]) -> None:
+        """Take the gradients; one laid out otherwise than its parameter is copied at each commit."""
+        self.copies = []
+        self._sources = []
+        for k, (g, p) in enumerate(zip(map(checks.plain, grads), self.dense, strict=True)):
+            if self.on_memory and not checks.same_layout(g, p):
+                self.copies.append((k, g))
+                g = torch.empty_like(p)
+            self._sources.append(g)
+        self.work.arrays["g"] = self._given(self._sources)
+
+    def take(self, grads: list[torch.Tensor], pointers: list[int]) -> None:
+        """Gradients that took the place of others; ``pointers`` are theirs if all lie as before."""
+        mine = operator.itemgetter(*self.index)(grads) if len(self.index) > 1 else (grads[self.index[0]],)
+        if self.on_memory and not self.copies and self.work.addresses is not None:
+            same = len(pointers) == len(self.index)
+            self.work.addresses[1] = pointers if same else [pointers[i] for i in self.index]
+            return
+        self._gradients(list(mine))
+        if self.work.addresses is not None:
+            self.work.addresses[1] = list(map(POINTER, self._sources))
+
+    def _pointers(self) -> list[int]:
+        found = [leaf.p.data_ptr() for leaf in self.leaves]
+        for arrays in self.states.values():
+            found += map(POINTER, arrays)
+        return found
+
+    def moved(self) -> bool:
+        """Whether a parameter or a state tensor lies elsewhere than the kernels would write."""
+        return self._pointers() != self.pointers
+
+    def set_rows(self) -> None:
+        """One row per distinct (group, step count); a tensor's row is where its numbers stand."""
+        rows: dict[tuple[int, float], int] = {}
+        keys = [(leaf.group, float(t)) for leaf, t in zip(self.leaves, self.counted, strict=True)]
+        self.work.row_of = np.array([rows.setdefault(key, len(rows)) for key in keys], np.int64)
+        self.work.rows = [Row(int(t) + 1, self.numbers[group]) for group, t in rows]
+        self._first = np.unique(self.work.row_of, return_index=True)[1]
+
+    def count(self) -> bool:
+        """The coming step's count in every row; False where somebody set the step of a single tensor."""
+        for row, t in zip(self.work.rows, self.counted[self._first], strict=True):
+            row.t = int(t) + 1
+        if len(self.work.rows) == 1:
+            return bool((self.counted == self.work.rows[0].t - 1).all())
+        return bool((self.counted == np.array([row.t - 1 for row in self.work.rows])[self.work.row_of]).all())
+
+    def read(self) -> None:
+        """Copy what the kernels cannot reach in place."""
+        for k, g in self.copies:
+            self._sources[k].copy_(g)
+        for dense, p in self.strided:
+            dense.copy_(p)
+
+    def written(self) -> None:
+        """After the kernels: copy back, count the step."""
+        for dense, p in self.strided:
+            p.copy_(dense)
+        self.counted += 1

@@ -1,0 +1,85 @@
+"""Checkpoints in torch's form: validated as a whole, then copied in."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from . import checks
+
+if TYPE_CHECKING:
+    from .base import RuleOptimizer
+
+
+def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[Any, Any]]:
+    """The groups and the state that ``saved`` holds, as this optimizer keeps them; nothing is changed.
+
+    Raises:
+        ValueError: it does not fit; the message names group, parameter, expected and got.
+    """
+    spec, current = optimizer.spec, optimizer.param_groups
+    groups, given = deepcopy(saved["param_groups"]), saved["state"]
+    if len(groups) != len(current):
+        raise ValueError(
+            f"loaded state dict has a different number of parameter groups: expected {len(current)}, got {len(groups)}"
+        )
+    state: dict[Any, Any] = {}
+    made = []
+    claimed: set[Any] = set()
+    for i, (group, now) in enumerate(zip(groups, current, strict=True)):
+        keys = _matched(group, now, i)
+        group = {**{k: v for k, v in now.items() if k not in group}, **group, "params": now["params"]}
+        if "param_names" in now:
+            group["param_names"] = now["param_names"]
+        known = {k: v for k, v in group.items() if k in spec.arguments}
+        spec.check({**spec.arguments, **known}, f" (parameter group {i} of the loaded state dict)")
+        rule = spec.rule({**spec.arguments, **known}, False)
+        made.append(group)
+        for k, (key, p) in enumerate(zip(keys, now["params"], strict=True)):
+            claimed.add(key)
+            entries = {n: v for n, v in (given.get(key) or {}).items() if v is not None}
+            if entries:
+                state[p] = _entries(optimizer, rule, entries, p, f"parameter {k} of group {i}")
+    return made, state | {key: value for key, value in given.items() if key not in claimed}
+
+
+def _matched(group: dict[str, Any], now: dict[str, Any], i: int) -> list[Any]:
+    """The saved keys of the parameters of ``now``, in its order."""
+    keys = group["params"]
+    if len(keys) != len(now["params"]):
+        raise ValueError(
+            "loaded state dict contains a parameter group that doesn't match the size of optimizer's group: "
+            f"group {i}, expected {len(now['params'])} parameters, got {len(keys)}"
+        )
+    old, new = group.get("param_names"), now.get("param_names")
+    if not old or not new or list(old) == list(new):
+        return keys
+    if len(set(old)) != len(old) or set(old) != set(new):
+        missing, extra = sorted(set(new) - set(old)), sorted(set(old) - set(new))
+        raise ValueError(f"loaded state dict, group {i}: missing parameters {missing}, unexpected {extra}")
+    place = dict(zip(old, keys, strict=True))
+    return [place[name] for name in new]
+
+
+def _entries(optimizer: RuleOptimizer, rule: Any, entries: dict[str, Any], p: torch.Tensor, what: str) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for slot in rule.slots:
+        where = f"loaded state dict, {what}, {slot.saved_as!r}"
+        if slot.saved_as not in entries:
+            raise ValueError(f"{where} is missing; the state has {', '.join(sorted(entries))}")
+        if slot.init.shape == "element":
+            made[slot.saved_as] = checks.saved_array(entries[slot.saved_as], p, where)
+    step = entries.get("step", optimizer.spec.missing_step)
+    if step is None and rule.uses_t:
+        raise ValueError(f"loaded state dict, {what}: 'step' is missing")
+    if step is not None and (rule.slots or rule.uses_t):
+        try:
+            made["step"] = torch.tensor(float(step), dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError):
+            raise ValueError(f"loaded state dict, {what}: 'step' must be one number, got {step!r}") from None
+    for name, value in entries.items():  # what the rule does not use is kept, and saved again
+        if name not in made:
+            made[name] = value.detach().clone() if isinstance(value, torch.Tensor) else deepcopy(value)
+    return made

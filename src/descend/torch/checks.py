@@ -1,0 +1,141 @@
+"""What a tensor must be to be stepped, and how the refusals read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..core.rule import Rule, Slot
+from ..optimizer import say_once
+
+if TYPE_CHECKING:
+    from .plan import Leaf
+
+_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
+WORKING = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+
+
+def dtype_name(p: torch.Tensor) -> str:
+    return _NAMES.get(p.dtype, str(p.dtype).removeprefix("torch."))
+
+
+def _shape(t: torch.Tensor) -> str:
+    return f"{dtype_name(t)} {tuple(t.shape)}"
+
+
+def gradient(leaf: Leaf) -> None:
+    """Refuse a gradient that the rule cannot take.
+
+    Raises:
+        RuntimeError: it is sparse. ValueError: its shape, type or device is not the parameter's, or the
+            parameter overlaps itself.
+    """
+    p, g = leaf.p, leaf.grad
+    if g.layout is not torch.strided:
+        raise RuntimeError(f"the gradient of {leaf.name} is sparse, which this rule does not support")
+    if g.shape != p.shape or g.dtype != p.dtype:
+        raise ValueError(f"the gradient of {leaf.name}: expected {_shape(p)}, got {_shape(g)}")
+    if g.device != p.device:
+        raise ValueError(f"the gradient of {leaf.name}: expected on {p.device}, got {g.device}")
+    if not (p.is_floating_point() or p.is_complex()):
+        raise ValueError(f"{leaf.name} is {dtype_name(p)}; only floating-point parameters can be stepped")
+    if p.numel() > 1 and any(s == 0 and n > 1 for s, n in zip(p.stride(), p.shape, strict=True)):
+        raise ValueError(f"{leaf.name} is an expanded tensor (several elements share memory); clone it first")
+
+
+def overlaps(leaves: list[Leaf]) -> None:
+    """Refuse dense parameters that share memory.
+
+    Raises:
+        ValueError: two of them do; both are named.
+    """
+    spans = sorted(
+        (leaf.p.data_ptr(), leaf.p.data_ptr() + leaf.p.numel() * leaf.p.element_size(), i)
+        for i, leaf in enumerate(leaves)
+        if leaf.p.numel() and leaf.p.device.type != "meta" and is_dense(leaf.p)
+    )
+    for (_, end, i), (begin, _, k) in zip(spans, spans[1:], strict=False):
+        if begin < end:
+            raise ValueError(f"{leaves[i].name} and {leaves[k].name} share memory; step each element once")
+
+
+def off_memory(p: torch.Tensor) -> str | None:
+    """Why the fused CPU engine cannot reach this tensor's memory, or None."""
+    if type(p) not in (torch.Tensor, torch.nn.Parameter):
+        return f"a {type(p).__name__}"
+    if p.device.type != "cpu":
+        return f"a tensor on {p.device.type}"
+    if p.dtype not in _NAMES:
+        return f"a {dtype_name(p)} tensor"
+    if p.layout is not torch.strided:
+        return "a tensor that is not strided"
+    return "a tensor with a lazy sign or conjugate" if p.is_neg() or p.is_conj() else None
+
+
+def say_fallback(rule: Rule, reason: str) -> None:
+    say_once(rule.name, f"engine 'torch' instead of 'numba' for {rule.name}: {reason}")
+
+
+def is_dense(p: torch.Tensor) -> bool:
+    """Whether the elements fill one stretch of memory without gaps, in whatever order."""
+    if p.is_contiguous():
+        return True
+    expected = 1
+    for stride, size in sorted((s, n) for s, n in zip(p.stride(), p.shape, strict=True) if n != 1):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def same_layout(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether equal offsets mean equal elements; strides along dimensions of size 1 mean nothing."""
+    if a.numel() == 0:
+        return True
+    return all(n == 1 or x == y for x, y, n in zip(a.stride(), b.stride(), b.shape, strict=True))
+
+
+def plain(g: torch.Tensor) -> torch.Tensor:
+    """The gradient with lazy sign and conjugation carried out."""
+    g = g.detach()
+    return g.resolve_neg().resolve_conj() if g.is_neg() or g.is_conj() else g
+
+
+def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, float]) -> torch.Tensor:
+    """The state of a slot: what is there, if it fits, else freshly allocated.
+
+    Raises:
+        ValueError: there is one of another shape, type or device.
+    """
+    dtype = WORKING.get(like.dtype, like.dtype)
+    there = leaf.state.get(slot.saved_as)
+    if there is None:
+        with torch.inference_mode(False):  # state made in inference mode could never be stepped outside it
+            if slot.init.fill in ("p", "g"):
+                origin = leaf.p if slot.init.fill == "p" else leaf.grad
+                return torch.empty_like(like, dtype=dtype).copy_(origin.detach())
+            fill = numbers[slot.init.fill] if isinstance(slot.init.fill, str) else slot.init.fill
+            return torch.full_like(like, fill, dtype=dtype)
+    if not isinstance(there, torch.Tensor) or there.shape != like.shape or there.device != like.device:
+        got = f"{_shape(there)} on {there.device}" if isinstance(there, torch.Tensor) else repr(there)
+        raise ValueError(f"state {slot.saved_as!r} of {leaf.name}: expected {tuple(like.shape)} on {like.device}, got {got}")
+    if there.dtype != dtype or not same_layout(there, like):
+        return torch.empty_like(like, dtype=dtype).copy_(there)
+    return there.detach()
+
+
+def saved_array(value: Any, p: torch.Tensor, what: str) -> torch.Tensor:
+    """A loaded state tensor as the optimizer keeps it: a copy, laid out like the parameter.
+
+    Raises:
+        ValueError: its shape is not the parameter's.
+    """
+    if not isinstance(value, torch.Tensor):
+        raise ValueError(f"{what}: expected a tensor of shape {tuple(p.shape)}, got {value!r}")
+    if value.shape != p.shape:
+        raise ValueError(f"{what}: expected shape {tuple(p.shape)}, got {tuple(value.shape)}")
+    dtype = WORKING.get(p.dtype, p.dtype)
+    with torch.inference_mode(False), torch.no_grad():
+        dense = torch.empty_like(p.detach(), dtype=dtype, memory_format=torch.preserve_format)
+        return dense.copy_(value)

@@ -1,0 +1,113 @@
+"""The drop-in classes: torch.optim's names, arguments and defaults; the arithmetic is the rules'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .. import rules
+from ..core.rule import Rule, shared, unknown_setting
+from .base import RuleOptimizer
+from .spec import HINTS, OWN, Spec
+
+
+def _is_zero(value: Any) -> bool:
+    return not callable(value) and float(value) == 0
+
+
+def _sgd(group: Mapping[str, Any]) -> Rule:
+    if _is_zero(group["momentum"]):
+        rule = rules.gradient_descent
+    elif group["nesterov"]:
+        rule = rules.nesterov_accumulation
+    elif _is_zero(group["dampening"]):
+        rule = rules.momentum_accumulation
+    else:
+        rule = rules.momentum_dampened
+    return rule
+
+
+def _rmsprop(group: Mapping[str, Any]) -> Rule:
+    momentum = not _is_zero(group["momentum"])
+    centred = (rules.rmsprop_centered, rules.rmsprop_centered_momentum)
+    rule = (centred if group["centered"] else (rules.rmsprop, rules.rmsprop_momentum))[momentum]
+    return rule
+
+
+def _adam(group: Mapping[str, Any]) -> Rule:
+    if group["amsgrad"]:
+        raise ValueError("amsgrad=True is not available yet; use torch.optim for it")
+    return rules.adamw if group["decoupled_weight_decay"] else rules.adam
+
+
+def make(spec: Spec) -> type[RuleOptimizer]:
+    """A torch.optim.Optimizer class from its description."""
+    members = {"spec": spec, "__doc__": spec.doc, "__module__": "descend.torch"}
+    return type(spec.name, (RuleOptimizer,), members)
+
+
+def _doc(rule: str, differs: str = "") -> str:
+    return f"Drop-in for ``torch.optim`` with the same arguments; the rule is ``rules.{rule}``.{differs}"
+
+
+_ADAM = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False}
+_TAIL = {"foreach": None, "maximize": False, "capturable": False, "differentiable": False, "fused": None}
+
+SGD = make(Spec(
+    "SGD", _doc("gradient_descent, momentum_accumulation, momentum_dampened or nesterov_accumulation"),
+    {"lr": 1e-3, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False,
+     "maximize": False, "foreach": None, "differentiable": False, "fused": None, **OWN},
+    _sgd, missing_step=1,
+))  # fmt: skip
+Adagrad = make(Spec(
+    "Adagrad", _doc("adagrad"),
+    {"lr": 1e-2, "lr_decay": 0.0, "weight_decay": 0.0, "initial_accumulator_value": 0.0, "eps": 1e-10,
+     "foreach": None, "maximize": False, "differentiable": False, "fused": None, **OWN},
+    lambda group: rules.adagrad,
+))  # fmt: skip
+RMSprop = make(Spec(
+    "RMSprop", _doc("rmsprop, with momentum and centred forms"),
+    {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0, "centered": False,
+     "capturable": False, "foreach": None, "maximize": False, "differentiable": False, **OWN},
+    _rmsprop,
+))  # fmt: skip
+Adam = make(Spec(
+    "Adam", _doc("adam"), {**_ADAM, **_TAIL, "decoupled_weight_decay": False, **OWN}, _adam,
+))  # fmt: skip
+AdamW = make(Spec(
+    "AdamW", _doc("adamw"),
+    {**_ADAM, "weight_decay": 1e-2, "maximize": False, **{k: v for k, v in _TAIL.items() if k != "maximize"},
+     "decoupled_weight_decay": True, **OWN},
+    _adam,
+))  # fmt: skip
+Lion = make(Spec(
+    "Lion", _doc("lion", " torch has no Lion; arguments follow lion-pytorch."),
+    {"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0, "maximize": False, **HINTS, **OWN},
+    lambda group: rules.lion,
+))  # fmt: skip
+
+
+def optimizer(rule: Rule, name: str | None = None) -> type[RuleOptimizer]:
+    """A ``torch.optim.Optimizer`` class out of any rule or chain.
+
+    The class takes the rule's settings as keyword arguments (``beta1`` and ``beta2`` together as
+    ``betas``), each a number or a schedule, and ``maximize``, ``clip_norm``, ``nonfinite``, ``engine``.
+
+    Raises:
+        TypeError: a modifier alone, or something that is no rule.
+    """
+    if not isinstance(rule, Rule) or rule.kind != "rule":
+        raise TypeError(f"optimizer() takes a rule or a chain; {rule!r} is neither (use @rule, or chain(...))")
+    settings = dict(rule.settings)
+    for key, value in settings.items():
+        if value is shared:
+            raise TypeError(unknown_setting(key, rule.settings, rule.name))
+    arguments: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key == "beta1" and "beta2" in settings:
+            arguments["betas"] = tuple(settings[b] for b in ("beta1", "beta2", "beta3") if b in settings)
+        elif not ("betas" in arguments and key in ("beta2", "beta3")):
+            arguments[key] = value
+    arguments |= {"maximize": False, **HINTS, **OWN}
+    title = "".join(part.capitalize() for part in rule.name.replace("+", "_").split("_"))
+    return make(Spec(name or title, rule.doc, arguments, lambda group: rule))

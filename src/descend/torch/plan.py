@@ -1,0 +1,207 @@
+"""The plan of a step: everything validated, allocated and pointed to before anything is written."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..core.rule import Rule
+from ..engines import load
+from ..engines.base import Engine
+from ..optimizer import pick
+from . import checks
+from .batch import POINTER, Batch, Leaf
+
+if TYPE_CHECKING:
+    from .base import RuleOptimizer
+
+_GRAD = operator.attrgetter("grad")
+
+
+class Plan:
+    """Batches for the parameters that have gradients now; kept while nothing it relies on changes."""
+
+    def __init__(self, optimizer: RuleOptimizer) -> None:
+        self.optimizer = optimizer
+        self.groups = optimizer.param_groups
+        self.members = [list(group["params"]) for group in self.groups]
+        self.guard = optimizer._options["nonfinite"] != "propagate"
+        self._settle()
+        leaves = list(self._leaves())
+        checks.overlaps(leaves)
+        self.having = [leaf.p for leaf in leaves]
+        self.grads = [leaf.grad for leaf in leaves]
+        have = set(map(id, self.having))
+        self.without = [p for members in self.members for p in members if id(p) not in have]
+        self.engine = self.choose_engine(optimizer, self.rules)
+        self.batches = self._batches(leaves)
+        self.works = [batch.work for batch in self.batches]
+        self.pointers = list(map(POINTER, self.grads)) if self.engine.on_memory else []
+        for leaf in leaves:
+            if leaf.state and leaf.p in optimizer.state:  # the same numbers, where the kernels will write
+                optimizer.state[leaf.p] = {k: v for k, v in leaf.state.items() if k in optimizer.state[leaf.p]}
+        optimizer.state.changed = False
+
+    # ---------------------------------------------------------------- making it
+
+    def _filled(self) -> list[dict[str, Any]]:
+        return [{**self.optimizer.spec.arguments, **group} for group in self.groups]
+
+    def _settle(self) -> None:
+        """The rule and the numbers of every group, from the values its keys hold now."""
+        spec, groups = self.optimizer.spec, self._filled()
+        self.values = self._read()
+        self.volatile = any(_volatile(value) for values in self.values for value in values)
+        for i, group in enumerate(groups):
+            spec.check(group, f" (parameter group {i})" if len(groups) > 1 else "")
+        clip = any(group["clip_norm"] is not None for group in groups)
+        self.rules = [spec.rule(group, clip) for group in groups]
+        step = self.optimizer.steps if self.volatile else 0
+        self.numbers = [spec.numbers(g, rule, step) for g, rule in zip(groups, self.rules, strict=True)]
+
+    def _read(self) -> list[tuple[Any, ...]]:
+        arguments = self.optimizer.spec.arguments
+        return [tuple(group.get(name) for name in arguments) for group in self.groups]
+
+    def _leaves(self) -> Iterator[Leaf]:
+        seen: set[int] = set()
+        for i, group in enumerate(self.groups):
+            names = group.get("param_names")
+            for k, p in enumerate(group["params"]):
+                if id(p) in seen:
+                    raise ValueError(f"parameter {k} of group {i} appears more than once in this optimizer")
+                seen.add(id(p))
+                if p.grad is None:
+                    continue
+                name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
+                leaf = Leaf(i, p, p.grad, name, dict(self.optimizer.state.get(p, {})))
+                checks.gradient(leaf)
+                yield leaf
+
+    @staticmethod
+    def choose_engine(optimizer: RuleOptimizer, rules: list[Rule] | None = None) -> Engine:
+        """The engine for all parameters: the fused one if it takes every tensor and rule, else eager torch.
+
+        Raises:
+            RuntimeError: ``fused=True`` or an engine was insisted on, and it cannot step a tensor.
+        """
+        asked, groups = optimizer._options["engine"], optimizer.param_groups
+        rules = rules or [optimizer.spec.rule({**optimizer.spec.arguments, **g}, False) for g in groups]
+        eager = load("torch")
+        if asked == "torch" or (asked == "auto" and any(group.get("foreach") for group in groups)):
+            return eager
+        fused = any(group.get("fused") for group in groups)
+        engine = eager
+        for rule, group in zip(rules, groups, strict=True):
+            for p in group["params"]:
+                reason = checks.off_memory(p)
+                if reason and (fused or asked != "auto"):
+                    raise RuntimeError(f"{'fused=True' if fused else f'engine={asked!r}'} cannot step {reason}")
+                if reason:
+                    checks.say_fallback(rule, reason)
+                    return eager
+                engine = pick(asked, rule, checks.dtype_name(p))
+                if engine is eager:
+                    return eager
+        return engine
+
+    def _batches(self, leaves: list[Leaf]) -> list[Batch]:
+        sorted_out: dict[Any, list[int]] = {}
+        for i, leaf in enumerate(leaves):
+            sorted_out.setdefault((self.rules[leaf.group], leaf.p.dtype, leaf.p.device), []).append(i)
+        batches = []
+        for (rule, _, _), index in sorted_out.items():
+            batches.append(Batch(self.engine, rule, [leaves[i] for i in index], index, self.numbers))
+            batches[-1].set_rows()
+        return batches
+
+    # ---------------------------------------------------------------- using it again
+
+    def refresh(self) -> bool:
+        """Bring the plan up to date for another step; False if it must be made anew."""
+        optimizer = self.optimizer
+        if optimizer.state.changed or len(self.members) != len(optimizer.param_groups):
+            return False
+        for members, group in zip(self.members, optimizer.param_groups, strict=True):
+            now = group["params"]
+            if len(now) != len(members) or not all(map(operator.is_, now, members)):
+                return False
+        if (self.volatile or self._read() != self.values) and not self._resettle():
+            return False
+        if self.without and any(p.grad is not None for p in self.without):
+            return False
+        if any(batch.moved() for batch in self.batches):
+            return False
+        return self._refresh_gradients() and all(batch.count() for batch in self.batches)
+
+    def _resettle(self) -> bool:
+        """New numbers for the same rules; False if a group now asks for another rule."""
+        before = self.rules
+        self._settle()
+        if self.rules != before:
+            return False
+        for batch in self.batches:
+            batch.numbers = self.numbers
+            batch.set_rows()
+        return True
+
+    def _refresh_gradients(self) -> bool:
+        """Take gradients that took the place of others; False if one is missing or does not fit as those did."""
+        grads = list(map(_GRAD, self.having))
+        replaced = not all(map(operator.is_, grads, self.grads))
+        if replaced:
+            for g, old, p in zip(grads, self.grads, self.having, strict=True):
+                if g is not old and not _alike(g, old, p):
+                    return False
+            self.grads = grads
+        pointers = list(map(POINTER, grads)) if self.engine.on_memory else self.pointers
+        if replaced or pointers != self.pointers:
+            self.pointers = pointers
+            for batch in self.batches:
+                batch.take(grads, pointers)
+        return True
+
+    # ---------------------------------------------------------------- the commit
+
+    def commit(self) -> bool:
+        """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
+        for batch in self.batches:
+            batch.read()
+        if not self.engine.step(self.works, self.guard, torch.get_num_threads()):
+            return False
+        state = self.optimizer.state
+        for batch in self.batches:
+            batch.written()
+            for leaf in batch.fresh:
+                state[leaf.p] = leaf.state
+            batch.fresh = []
+        state.changed = False
+        self.optimizer.steps += 1
+        torch.autograd.graph.increment_version(self.having)
+        return True
+
+    @property
+    def unpublished(self) -> bool:
+        return any(batch.fresh for batch in self.batches)
+
+
+def _volatile(value: Any) -> bool:
+    """Whether the number may change while the value stays the same object."""
+    if isinstance(value, tuple | list):
+        return isinstance(value, list) or any(map(_volatile, value))
+    return isinstance(value, torch.Tensor) or callable(value)
+
+
+def _alike(g: Any, old: torch.Tensor, p: torch.Tensor) -> bool:
+    return (
+        g is not None
+        and g.dtype is old.dtype
+        and g.shape == p.shape
+        and g.layout is torch.strided
+        and g.stride() == old.stride()
+        and g.device == old.device
+        and not (g.is_neg() or g.is_conj())
+    )

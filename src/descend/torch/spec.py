@@ -1,0 +1,131 @@
+"""What a class needs to know beyond its rules: how torch's arguments choose a rule and its settings."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from .. import rules
+from ..core.chain import chain
+from ..core.rule import Rule, check_setting, unknown_setting
+
+# Keys that schedulers, trainers and torch itself put into parameter groups.
+FOREIGN = frozenset({
+    "params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum",
+    "swa_lr", "lr_scale", "warmup_steps", "layer_name", "initial_weight_decay",
+})  # fmt: skip
+HINTS: dict[str, Any] = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
+OWN: dict[str, Any] = {"clip_norm": None}
+
+# How torch words the refusal of a setting; users and torch's own tests look for these sentences.
+_TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value: {}"}
+
+
+@functools.lru_cache(maxsize=None)
+def _composed(rule: Rule, clip: bool, maximize: bool, l2: bool) -> Rule:
+    stages = [rules.clip_norm] if clip else []
+    stages += [rules.negate] if maximize else []
+    stages += [rules.decay_l2] if l2 else []
+    return chain(*stages, rule)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A torch class, as data.
+
+    Attributes:
+        arguments: name -> default, in torch's order; a group has these keys.
+        choose: the rule (or chain) that a group's arguments ask for.
+        missing_step: the step to assume for a checkpoint that has state but no step (torch's SGD).
+    """
+
+    name: str
+    doc: str
+    arguments: dict[str, Any]
+    choose: Callable[[Mapping[str, Any]], Rule]
+    missing_step: int | None = None
+    settings: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        flags = {*HINTS, "maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay"}
+        object.__setattr__(self, "settings", tuple(n for n in self.arguments if n not in flags))
+
+    def rule(self, group: Mapping[str, Any], clip: bool) -> Rule:
+        """The rule of a group, with the stages it asks for before it, in torch's order.
+
+        ``clip``: some group of the optimizer clips by global norm, so this one's norm counts.
+        """
+        rule = self.choose(group)
+        decay = group.get("weight_decay", 0.0)
+        l2 = "weight_decay" not in rule.settings and (callable(decay) or float(decay) != 0)
+        return _composed(rule, clip, bool(group.get("maximize")), l2)
+
+    def check(self, group: Mapping[str, Any], where: str) -> None:
+        """Refuse, by name, an argument that torch refuses (or should).
+
+        Raises:
+            TypeError: an unknown argument, or one of the wrong type. ValueError: a value not admitted.
+        """
+        for name in group:
+            if name not in self.arguments and name not in FOREIGN:
+                raise TypeError(unknown_setting(name, self.arguments, f"{self.name}{where}"))
+        for name in self.settings:
+            value = group[name]
+            if name == "betas":
+                self._check_betas(value, where)
+            elif not callable(value) and not (value is None and name in OWN):
+                self._check_number(name, value, where)
+        if group.get("nesterov") and (group["momentum"] == 0 or group["dampening"] != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening" + where)
+        if group.get("differentiable"):
+            raise ValueError(f"{self.name}{where}: differentiable=True is not supported: a step is no autograd graph")
+        if group.get("fused") and group.get("foreach"):
+            raise RuntimeError("`fused` and `foreach` cannot be `True` together." + where)
+
+    def _check_betas(self, betas: Any, where: str) -> None:
+        if not isinstance(betas, tuple | list) or len(betas) < 2:
+            raise TypeError(f"{self.name}{where}: betas must be a pair of numbers or schedules, got {betas!r}")
+        tensors = [isinstance(b, torch.Tensor) for b in betas]
+        if any(tensors) and not all(tensors):
+            raise ValueError("betas must be either both floats or both Tensors" + where)
+        for i, beta in enumerate(betas):
+            if not callable(beta) and not 0 <= self._number("betas", beta, where) < 1:
+                raise ValueError(f"Invalid beta parameter at index {i}: {beta}{where}")
+
+    def _check_number(self, name: str, value: Any, where: str) -> None:
+        x = self._number(name, value, where)
+        words = _TORCH_WORDS.get(name, f"Invalid {name} value: {{}}")
+        try:
+            check_setting(name, x, self.name)
+        except ValueError:
+            raise ValueError(words.format(value) + where) from None
+
+    def _number(self, name: str, value: Any, where: str) -> float:
+        if isinstance(value, torch.Tensor):
+            if value.numel() != 1:
+                raise ValueError(f"Tensor {name} must be 1-element" + where)
+            return float(value)
+        if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+            raise TypeError(f"{self.name}{where}: {name} must be a number or a schedule, got {value!r}")
+        return float(value)
+
+    def numbers(self, group: Mapping[str, Any], rule: Rule, step: int) -> dict[str, float]:
+        """The settings of ``rule`` in this group at this step, schedules evaluated and tensors read."""
+        found: dict[str, Any] = {}
+        for name in self.settings:
+            value = group[name]
+            if name == "betas":
+                found |= {f"beta{i}": beta for i, beta in enumerate(value, 1)}
+            else:
+                found[name] = value
+        found["max_norm"] = math.inf if found.get("clip_norm") is None else found["clip_norm"]
+        values = {}
+        for name, default in rule.settings.items():
+            value = found.get(name, default)
+            values[name] = check_setting(name, value(step) if callable(value) else value, self.name)
+        return values
