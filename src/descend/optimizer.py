@@ -7,9 +7,9 @@ the front ends for torch and JAX use the same parts.
 
 from __future__ import annotations
 
+import _signal  # signal.signal converts to enums and back, which takes longer than a small step
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -22,6 +22,8 @@ from .engines import ENGINES, load
 from .engines.base import Engine, Row, Work
 
 log = logging.getLogger("descend")
+_MAIN = threading.main_thread().ident
+_SIGINT = int(_signal.SIGINT)
 NONFINITE = ("propagate", "skip", "raise")
 
 
@@ -79,17 +81,17 @@ class NonFiniteGradient(FloatingPointError):
 
 def commit(run: Callable[[], bool]) -> bool:
     """Run a step to its end: Ctrl-C that arrives meanwhile is acted on afterwards."""
-    if threading.current_thread() is not threading.main_thread():
+    if threading.get_ident() != _MAIN:
         return run()
     held: list[Any] = []
     try:
-        before = signal.signal(signal.SIGINT, lambda *event: held.append(event))
+        before = _signal.signal(_SIGINT, lambda *event: held.append(event))
     except ValueError:  # a sub-interpreter: no signals here either
         return run()
     try:
         return run()
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        _signal.signal(_SIGINT, _signal.SIG_DFL if before is None else before)
         if held and callable(before):
             before(*held[0])
 
@@ -158,6 +160,7 @@ class Optimizer:
         self.nonfinite = nonfinite
         self.threads = threads or threads_available()
         self.steps = 0
+        self._run: Callable[[int], bool] | None = None
         first = settle(self.rule.settings, 0, self.rule.name)
         self.work = Work(
             self.rule, dtype, [p.size for p in self.params], [Row(0, first)], np.zeros(len(self.params), np.int64)
@@ -207,7 +210,9 @@ class Optimizer:
         return True
 
     def _advance(self) -> bool:
-        done = self._engine.step([self.work], self.nonfinite != "propagate", self.threads)
+        if self._run is None:
+            self._run = self._engine.prepare([self.work], self.nonfinite != "propagate")
+        done = self._run(self.threads)
         self.steps += done
         return done
 

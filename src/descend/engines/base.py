@@ -7,6 +7,7 @@ gradients), then one commit in which nothing can fail any more.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,7 +35,6 @@ class Work:
         dtype: of the parameters: float64, float32, bfloat16 or float16. State and arithmetic are float32
             for the last two.
         addresses: int64, one line per name in ``names``, one column per tensor; bytes.
-        cache: the engine's own, kept between steps as long as the tensors and their sizes stay.
     """
 
     rule: Rule
@@ -45,7 +45,6 @@ class Work:
     arrays: dict[str, list[Any]] = field(default_factory=dict)
     numbers: dict[str, np.ndarray] = field(default_factory=dict)
     addresses: np.ndarray | None = None
-    cache: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -62,6 +61,10 @@ class Engine(Protocol):
         """Why this engine cannot run the rule on this type, or None."""
         ...
 
-    def step(self, works: list[Work], guard: bool = False, threads: int = 1) -> bool:
-        """One step of all works. With ``guard``: False, and nothing changed, on a non-finite gradient."""
+    def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
+        """Compile what is needed. Returns ``step(threads)``, which steps all works once.
+
+        With ``guard``, ``step`` returns False, with nothing changed, on a non-finite gradient. Between
+        steps the caller may change the works' rows, arrays and addresses, not their tensors' sizes.
+        """
         ...

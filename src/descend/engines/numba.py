@@ -93,6 +93,7 @@ class _Ready:
     """A Work with everything that does not change from step to step: tables and machine code."""
 
     def __init__(self, work: Work, guard: bool) -> None:
+        self.work = work
         self.program = program(work.rule, guard)
         streams = tuple(work.names)
         texts = [source(self.program, k) for k in range(len(self.program.kernels))]
@@ -116,35 +117,39 @@ class _Ready:
         self.chunks = np.ascontiguousarray(self.chunks, np.int64)
         self.first, self.filled = first, sizes > 0
         self.rows_at: Any = None
+        lines = len(sizes) if self.by_tensor else 1
+        self.tables = [np.zeros((lines, len(kernel.scalars)), self.number) for kernel in self.program.kernels]
+        self.known = [[i for i in self.program.sums if nodes[i].level <= k] for k in range(len(texts))]
         self.partials = np.zeros((max(1, len(self.program.sums)), len(tensor)))
         self.sums: dict[int, Any] = {}  # reduction -> its value, one per tensor or one for all
         self.elements = int(sizes.sum())
 
-    def place_rows(self, row_of: np.ndarray) -> None:
-        """Tell each chunk which line of the scalar table is its tensor's."""
-        if self.rows_at is not row_of:
-            self.chunks[3] = self.chunks[0] if self.by_tensor else row_of[self.chunks[0]]
-            self.rows_at = row_of
-
-    def scalars(self, work: Work, k: int, count_all: int) -> tuple[np.ndarray, tuple[Any, ...]]:
+    def scalars(self, k: int, count_all: int) -> tuple[np.ndarray, tuple[Any, ...]]:
         """The scalar table of kernel ``k``, and the new per-tensor state if ``k`` is the last."""
-        kernel, host = self.program.kernels[k], self.hosts[k]
-        known = [self.sums[i] for i in self.program.sums if self.program.tape.nodes[i].level <= k]
+        host, rows, table = self.hosts[k], self.work.rows, self.tables[k]
+        known = [self.sums[i] for i in self.known[k]]
         if not self.by_tensor:
-            lines = [host(r.t, *r.settings.values(), None, count_all, *known) for r in work.rows]
-            return np.array(lines, self.number).reshape(len(work.rows), len(kernel.scalars)), ()
-        order = work.row_of
-        columns = [np.array([float(r.t) for r in work.rows])[order]]
-        columns += [np.array([r.settings[name] for r in work.rows])[order] for name in work.rule.settings]
-        state = [work.numbers[name] for name in self.program.tensor_slots]
+            if len(table) != len(rows):
+                table = self.tables[k] = np.empty((len(rows), table.shape[1]), self.number)
+            for line, row in enumerate(rows):
+                table[line] = host(row.t, *row.settings.values(), None, count_all, *known)
+            return table, ()
+        order = self.work.row_of
+        columns = [np.array([float(r.t) for r in rows])[order]]
+        columns += [np.array([r.settings[name] for r in rows])[order] for name in self.program.rule.settings]
+        state = [self.work.numbers[name] for name in self.program.tensor_slots]
         with np.errstate(all="ignore"):
             values = host(*columns, *state, self.sizes.astype(float), float(count_all), *known)
-        table = np.empty((len(self.sizes), len(kernel.scalars)), self.number)
-        for column, value in enumerate(values[: len(kernel.scalars)]):
-            table[:, column] = value
-        return table, values[len(kernel.scalars) :]
+        for column in range(table.shape[1]):
+            table[:, column] = values[column]
+        return table, values[table.shape[1] :]
 
-    def run(self, work: Work, k: int, table: np.ndarray, threads: int) -> None:
+    def run(self, k: int, table: np.ndarray, threads: int) -> None:
+        """Kernel ``k`` on all chunks, inline or by the pool."""
+        work = self.work
+        if self.rows_at is not work.row_of:  # tell each chunk which line of the table is its tensor's
+            self.chunks[3] = self.chunks[0] if self.by_tensor else work.row_of[self.chunks[0]]
+            self.rows_at = work.row_of
         call, addresses, chunks, partials = self.calls[k], work.addresses, self.chunks, self.partials
         if self.elements <= INLINE or threads <= 1:
             call(addresses, chunks, table, partials, 0, chunks.shape[1])
@@ -162,47 +167,35 @@ class _Ready:
         return found
 
 
-class NumbaEngine:
-    name = "numba"
-    on_memory = True
+class _Step:
+    """All Works of one optimizer, compiled; called once per step."""
 
-    def refuses(self, rule: Rule, dtype: str) -> str | None:
-        return None if dtype in words.WIDTH else f"the numba engine has no {dtype}"
+    def __init__(self, works: list[Work], guard: bool) -> None:
+        self.ready = [_Ready(work, guard) for work in works]
+        self.guard = guard
+        self.count_all = sum(r.elements for r in self.ready)
+        self.depth = max((len(r.calls) for r in self.ready), default=1) - 1
 
-    def step(self, works: list[Work], guard: bool = False, threads: int = 1) -> bool:
-        ready = [self.ready(work, guard) for work in works]
-        count_all = sum(r.elements for r in ready)
-        depth = max((len(r.calls) for r in ready), default=1) - 1
-        for level in range(depth):
-            self._reduce(list(zip(works, ready, strict=True)), level, count_all, threads)
-            if level == 0 and guard and any(r.sums[r.program.tape.guard] for r in ready):
+    def __call__(self, threads: int) -> bool:
+        for level in range(self.depth):
+            self._reduce(level, threads)
+            if level == 0 and self.guard and any(r.sums[r.program.tape.guard] for r in self.ready):
                 return False
-        plans = [r.scalars(work, len(r.calls) - 1, count_all) for work, r in zip(works, ready, strict=True)]
-        for work, r, (table, numbers) in zip(works, ready, plans, strict=True):
-            r.run(work, len(r.calls) - 1, table, threads)
+        plans = [r.scalars(len(r.calls) - 1, self.count_all) for r in self.ready]
+        for r, (table, numbers) in zip(self.ready, plans, strict=True):
+            r.run(len(r.calls) - 1, table, threads)
             for name, value in zip(r.program.tensor_slots, numbers, strict=True):
-                work.numbers[name][:] = value
+                r.work.numbers[name][:] = value
         return True
 
-    @staticmethod
-    def ready(work: Work, guard: bool) -> _Ready:
-        """The compiled form of a Work, made on first use."""
-        key = ("numba", guard)
-        if key not in work.cache:
-            work.cache[key] = _Ready(work, guard)
-        made = work.cache[key]
-        made.place_rows(work.row_of)
-        return made
-
-    @staticmethod
-    def _reduce(pairs: list[tuple[Work, _Ready]], level: int, count_all: int, threads: int) -> None:
+    def _reduce(self, level: int, threads: int) -> None:
         """Run pass ``level`` of every Work and join the sums: over a tensor alone, or over all Works."""
         everywhere: dict[int, list[tuple[_Ready, int]]] = {}
         parts: dict[int, float] = {}
-        for work, r in pairs:
+        for r in self.ready:
             if level >= len(r.calls) - 1:
                 continue
-            r.run(work, level, r.scalars(work, level, count_all)[0], threads)
+            r.run(level, r.scalars(level, self.count_all)[0], threads)
             for order, (index, totals) in enumerate(r.by_sum(level)):
                 if r.program.tape.nodes[index].extent is Extent.TENSOR:
                     r.sums[index] = totals
@@ -213,6 +206,17 @@ class NumbaEngine:
         for key, places in everywhere.items():
             for r, index in places:
                 r.sums[index] = parts[key]
+
+
+class NumbaEngine:
+    name = "numba"
+    on_memory = True
+
+    def refuses(self, rule: Rule, dtype: str) -> str | None:
+        return None if dtype in words.WIDTH else f"the numba engine has no {dtype}"
+
+    def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
+        return _Step(works, guard)
 
 
 ENGINE = NumbaEngine()

@@ -5,6 +5,8 @@ Every other engine is measured against this one. It defines what a rule computes
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..core import ops
@@ -33,7 +35,10 @@ class NumpyEngine:
     def refuses(self, rule: Rule, dtype: str) -> str | None:
         return None if dtype in ("float64", "float32") else f"NumPy has no {dtype}"
 
-    def step(self, works: list[Work], guard: bool = False, threads: int = 1) -> bool:
+    def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
+        return lambda threads: self._step(works, guard)
+
+    def _step(self, works: list[Work], guard: bool) -> bool:
         if guard and not all(np.isfinite(g).all() for work in works for g in work.arrays["g"]):
             return False
         with np.errstate(all="ignore"):  # inf and NaN are values here; the vocabulary says which

@@ -6,6 +6,7 @@ it is what the others fall back to. Complex tensors are stepped as pairs of real
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -76,8 +77,11 @@ class TorchEngine:
     def refuses(self, rule: Rule, dtype: str) -> str | None:
         return None
 
+    def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
+        return lambda threads: self._step(works, guard)
+
     @torch.no_grad()
-    def step(self, works: list[Work], guard: bool = False, threads: int = 1) -> bool:
+    def _step(self, works: list[Work], guard: bool) -> bool:
         if guard and not all(bool(torch.isfinite(g).all()) for work in works for g in work.arrays["g"]):
             return False
         new = evaluate(works, _cast, _number)

@@ -127,8 +127,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         if not self._lock.acquire(blocking=False):
             raise RuntimeError(f"{self.spec.name}.step() is running in another thread; one optimizer steps once at a time")
         try:
-            with torch.no_grad():
-                self._update()
+            self._update()
         finally:
             self._lock.release()
         return loss
@@ -136,7 +135,8 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _update(self) -> None:
         plan = self._plan
         if plan is None or not plan.refresh():
-            plan = self._plan = Plan(self)
+            with torch.no_grad():
+                plan = self._plan = Plan(self)
         if not plan.works:
             return
         if commit(plan.commit):
@@ -151,6 +151,8 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     @property
     def state(self) -> State:
+        """As torch's. Once it has been handed out, every step checks that no state tensor was moved."""
+        self._state.exposed = True
         return self._state
 
     @state.setter

@@ -61,7 +61,9 @@ class Batch:
             columns = [self.dense, self._sources, *self.states.values()]
             self.work.addresses = np.array([list(map(POINTER, column)) for column in columns], np.int64)
             self.work.addresses = self.work.addresses.reshape(len(columns), len(leaves))
-        self.pointers = self._pointers()
+        self.params = [leaf.p for leaf in leaves]
+        self.pointers = list(map(POINTER, self.params))
+        self.state_pointers = self._state_pointers()
 
     def _given(self, arrays: list[torch.Tensor]) -> list[Any]:
         return [a.numpy() for a in arrays] if self.as_numpy else arrays
@@ -121,15 +123,14 @@ class Batch:
         if self.work.addresses is not None:
             self.work.addresses[1] = list(map(POINTER, self._sources))
 
-    def _pointers(self) -> list[int]:
-        found = [leaf.p.data_ptr() for leaf in self.leaves]
-        for arrays in self.states.values():
-            found += map(POINTER, arrays)
-        return found
+    def _state_pointers(self) -> list[list[int]]:
+        return [list(map(POINTER, arrays)) for arrays in self.states.values()]
 
-    def moved(self) -> bool:
-        """Whether a parameter or a state tensor lies elsewhere than the kernels would write."""
-        return self._pointers() != self.pointers
+    def moved(self, states: bool) -> bool:
+        """Whether a parameter (or, if ``states``, a state tensor) lies elsewhere than the kernels would write."""
+        if list(map(POINTER, self.params)) != self.pointers:
+            return True
+        return states and self._state_pointers() != self.state_pointers
 
     def set_rows(self) -> None:
         """One row per distinct (group, step count); a tensor's row is where its numbers stand."""
@@ -137,25 +138,24 @@ class Batch:
         keys = [(leaf.group, float(t)) for leaf, t in zip(self.leaves, self.counted, strict=True)]
         self.work.row_of = np.array([rows.setdefault(key, len(rows)) for key in keys], np.int64)
         self.work.rows = [Row(int(t) + 1, self.numbers[group]) for group, t in rows]
-        self._first = np.unique(self.work.row_of, return_index=True)[1]
 
-    def count(self) -> bool:
-        """The coming step's count in every row; False where somebody set the step of a single tensor."""
-        for row, t in zip(self.work.rows, self.counted[self._first], strict=True):
-            row.t = int(t) + 1
-        if len(self.work.rows) == 1:
-            return bool((self.counted == self.work.rows[0].t - 1).all())
+    def counted_alike(self) -> bool:
+        """Whether every state's step is what its row says; False where somebody wrote to one."""
         return bool((self.counted == np.array([row.t - 1 for row in self.work.rows])[self.work.row_of]).all())
 
     def read(self) -> None:
         """Copy what the kernels cannot reach in place."""
-        for k, g in self.copies:
-            self._sources[k].copy_(g)
-        for dense, p in self.strided:
-            dense.copy_(p)
+        if self.copies or self.strided:
+            with torch.no_grad():
+                for k, g in self.copies:
+                    self._sources[k].copy_(g)
+                for dense, p in self.strided:
+                    dense.copy_(p)
 
     def written(self) -> None:
         """After the kernels: copy back, count the step."""
         for dense, p in self.strided:
             p.copy_(dense)
         self.counted += 1
+        for row in self.work.rows:
+            row.t += 1

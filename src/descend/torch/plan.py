@@ -39,11 +39,12 @@ class Plan:
         self.engine = self.choose_engine(optimizer, self.rules)
         self.batches = self._batches(leaves)
         self.works = [batch.work for batch in self.batches]
+        self.run = self.engine.prepare(self.works, self.guard)
         self.pointers = list(map(POINTER, self.grads)) if self.engine.on_memory else []
         for leaf in leaves:
-            if leaf.state and leaf.p in optimizer.state:  # the same numbers, where the kernels will write
-                optimizer.state[leaf.p] = {k: v for k, v in leaf.state.items() if k in optimizer.state[leaf.p]}
-        optimizer.state.changed = False
+            if leaf.state and leaf.p in optimizer._state:  # the same numbers, where the kernels will write
+                optimizer._state[leaf.p] = {k: v for k, v in leaf.state.items() if k in optimizer._state[leaf.p]}
+        optimizer._state.changed = False
 
     # ---------------------------------------------------------------- making it
 
@@ -77,7 +78,7 @@ class Plan:
                 if p.grad is None:
                     continue
                 name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
-                leaf = Leaf(i, p, p.grad, name, dict(self.optimizer.state.get(p, {})))
+                leaf = Leaf(i, p, p.grad, name, dict(self.optimizer._state.get(p, {})))
                 checks.gradient(leaf)
                 yield leaf
 
@@ -123,7 +124,7 @@ class Plan:
     def refresh(self) -> bool:
         """Bring the plan up to date for another step; False if it must be made anew."""
         optimizer = self.optimizer
-        if optimizer.state.changed or len(self.members) != len(optimizer.param_groups):
+        if optimizer._state.changed or len(self.members) != len(optimizer.param_groups):
             return False
         for members, group in zip(self.members, optimizer.param_groups, strict=True):
             now = group["params"]
@@ -133,9 +134,10 @@ class Plan:
             return False
         if self.without and any(p.grad is not None for p in self.without):
             return False
-        if any(batch.moved() for batch in self.batches):
+        exposed = optimizer._state.exposed
+        if any(batch.moved(exposed) for batch in self.batches):
             return False
-        return self._refresh_gradients() and all(batch.count() for batch in self.batches)
+        return self._refresh_gradients() and (not exposed or all(batch.counted_alike() for batch in self.batches))
 
     def _resettle(self) -> bool:
         """New numbers for the same rules; False if a group now asks for another rule."""
@@ -170,9 +172,9 @@ class Plan:
         """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
         for batch in self.batches:
             batch.read()
-        if not self.engine.step(self.works, self.guard, torch.get_num_threads()):
+        if not self.run(torch.get_num_threads()):
             return False
-        state = self.optimizer.state
+        state = self.optimizer._state
         for batch in self.batches:
             batch.written()
             for leaf in batch.fresh:

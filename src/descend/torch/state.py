@@ -20,11 +20,15 @@ def _noticing(base: type, name: str) -> Callable[..., Any]:
 
 
 class State(defaultdict):
-    """``state[p][name]``. ``changed`` is set by every write, so that no plan works on old pointers."""
+    """``state[p][name]``. ``changed`` is set by every write, so that no plan works on old pointers.
+
+    ``exposed``: somebody besides the optimizer may hold its tensors, and move them in place.
+    """
 
     def __init__(self, content: Any = ()) -> None:
         super().__init__(None)
         self.changed = True
+        self.exposed = False
         self.update(content)
 
     def mark(self) -> None:
