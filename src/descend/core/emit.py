@@ -79,11 +79,29 @@ class Program:
         """One assignment per value; ``names`` has the inputs' spelling and receives the new names."""
         text = []
         for index in body:
-            node = self.tape.nodes[index]
             if index not in names:
-                text.append(f"x{index} = " + spelling[node.op].format(*(names[a] for a in node.args)))
+                op, args = self._fused(index) if "axpy" in spelling else (None, ())
+                node = self.tape.nodes[index]
+                op, args = (op, args) if op else (node.op, node.args)
+                text.append(f"x{index} = " + spelling[op].format(*(names[a] for a in args)))
                 names[index] = f"x{index}"
         return text
+
+    def _fused(self, index: int) -> tuple[str | None, tuple[int, ...]]:
+        """``x ± s * y`` with a number ``s`` and an ``x`` that is no product: one rounding instead of two.
+
+        This is what torch's ``add_(y, alpha=s)`` and ``lerp_`` round; nothing else is ever contracted, so
+        the bits do not depend on what a compiler finds worth fusing.
+        """
+        nodes = self.tape.nodes
+        node = nodes[index]
+        if node.op in ("add", "sub"):
+            x, product = node.args
+            if nodes[product].op == "mul" and nodes[x].extent is Extent.ELEMENT and nodes[x].op not in ("mul", "neg"):
+                s, y = nodes[product].args
+                if nodes[s].extent is not Extent.ELEMENT and nodes[y].extent is Extent.ELEMENT:
+                    return ("axpy" if node.op == "add" else "axmy"), (s, y, x)
+        return None, ()
 
     def host_arguments(self) -> list[str]:
         return ["t", *self.rule.settings, *self.tensor_slots, "count_tensor", "count_all"]

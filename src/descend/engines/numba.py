@@ -27,7 +27,7 @@ from .pool import POOL
 CHUNK = 1 << 15  # elements; 5 float32 streams of a chunk are 640 KiB, which fits a core's L2
 INLINE = 1 << 16  # elements below which handing work to a thread costs more than it saves
 _LANES = 4096  # elements summed in the working type before they join a float64 sum
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 _COMPILING = threading.Lock()
 
 
@@ -64,7 +64,7 @@ def _compiled(text: str, streams: tuple[str, ...], dtype: str) -> Callable[..., 
     """The machine code of a kernel; the same text is compiled once."""
     number = np.float64 if dtype == "float64" else np.float32
     scope: dict[str, Any] = {
-        "math": math, "float64": np.float64, "select": words.select, "add_any_order": words.add_any_order,
+        "math": math, "float64": np.float64, "select": words.select, "fma": words.fma, "add_any_order": words.add_any_order,
         "zero": number(0), "one": number(1), "largest": np.finfo(number).max,
     }  # fmt: skip
     scope["power"] = numba.njit(**_OPTIONS)(lambda a, b: a**b)

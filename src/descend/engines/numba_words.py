@@ -17,6 +17,8 @@ SPELLING = {
     "add": "{0} + {1}",
     "sub": "{0} - {1}",
     "mul": "{0} * {1}",
+    "axpy": "fma({0}, {1}, {2})",
+    "axmy": "fma(-{0}, {1}, {2})",
     "div": "{0} / {1}",
     "pow": "power({0}, {1})",
     "neg": "-{0}",
@@ -46,6 +48,16 @@ def select(typingctx: Any, condition: Any, a: Any, b: Any) -> Any:
         return builder.select(args[0], args[1], args[2])
 
     return a(types.boolean, a, a), codegen
+
+
+@intrinsic
+def fma(typingctx: Any, a: Any, b: Any, c: Any) -> Any:
+    """a * b + c, rounded once."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fma(*args)
+
+    return a(a, a, a), codegen
 
 
 @intrinsic

@@ -51,7 +51,7 @@ def rmsprop_centered(p, g, v=zeros("square_avg"), a=zeros("grad_avg"), *, lr=1e-
     Dialect: ε outside the root, as in torch.optim.RMSprop; Graves has it inside.
     """
     v = alpha * v + (1 - alpha) * g * g
-    a = alpha * a + (1 - alpha) * g
+    a = a + (1 - alpha) * (g - a)
     p = p - lr * g / (sqrt(v - a * a) + eps)
     return p, v, a
 
@@ -80,7 +80,7 @@ def rmsprop_centered_momentum(
     Dialect: ε outside the root and accumulating momentum, as in torch; Graves has both otherwise.
     """
     v = alpha * v + (1 - alpha) * g * g
-    a = alpha * a + (1 - alpha) * g
+    a = a + (1 - alpha) * (g - a)
     b = momentum * b + g / (sqrt(v - a * a) + eps)
     p = p - lr * b
     return p, v, a, b

@@ -1,0 +1,1 @@
+"""Layer 5: measures of speed and of accuracy, each printed by ``descend bench``."""

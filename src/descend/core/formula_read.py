@@ -1,0 +1,255 @@
+"""Reads the text of a rule, line by line, into a ``Formula``."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import formula, ops
+from .formula import Formula, Helper, Line, Loop, Name, Number, Op, Raw, Tree
+from .rule import Rule
+
+FIRST = {"rule": "p", "before": "g", "after": "q"}
+BUILTIN = {"abs": "absolute", "max": "maximum", "min": "minimum"}
+COMPARE = {ast.Lt: "<", ast.LtE: "≤", ast.Gt: ">", ast.GtE: "≥", ast.Eq: "=", ast.NotEq: "≠"}
+JOIN = {ast.BitAnd: "and", ast.BitOr: "or", ast.And: "and", ast.Or: "or"}
+PAIR = {ast.Mod: "mod", ast.MatMult: "matmul"}
+
+
+def formulas(rule: Rule) -> tuple[Formula, ...]:
+    """The formula of a rule, or of each stage of a chain in order.
+
+    Raises:
+        OSError: the text of the rule is not at hand (it was typed at a prompt).
+    """
+    return tuple(_formula(stage) for stage in (rule.stages or (rule,)))
+
+
+def _formula(rule: Rule) -> Formula:
+    *body, last = _function(rule.fn)
+    slots = [slot.name for slot in rule.slots]
+    reader = _Reader(rule.fn, rule.settings)
+    written = {name for node in body for name in _stored(node)}
+    returned = _returned(last)
+    results = [FIRST[rule.kind], *slots]
+    same = {name for name, value in zip(results, returned, strict=False) if _is_name(value, name)}
+    lasting = {name for name in slots if name in written or name not in same}
+    reader.when = {"p": "old", "g": "now", "q": "now", **dict.fromkeys(lasting, "old")}
+    reader.lasting = lasting | {"p"}
+    lines = reader.statements(body)
+    missing = [(n, v) for n, v in zip(results, returned, strict=False) if not _is_name(v, n)]
+    lines += reader.results(missing)
+    if rule.gradient_point is not None:
+        lines.insert(0, _gradient_line(rule, reader))
+    return Formula(rule.name, tuple(lines), tuple(reader.helpers.values()), reader.scope)
+
+
+def _function(fn: Callable[..., Any]) -> list[ast.stmt]:
+    """The statements of a function, without its docstring."""
+    module = ast.parse(textwrap.dedent(inspect.getsource(fn)))
+    found = next(node for node in module.body if isinstance(node, ast.FunctionDef))
+    return found.body[ast.get_docstring(found) is not None :]
+
+
+def _returned(last: ast.stmt) -> list[ast.expr]:
+    if not isinstance(last, ast.Return) or last.value is None:
+        raise ValueError("a rule ends with the return of its new values")
+    return last.value.elts if isinstance(last.value, ast.Tuple) else [last.value]
+
+
+def _stored(node: ast.AST) -> set[str]:
+    """The names that a statement gives a value."""
+    return {x.id for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
+
+
+def _read(node: ast.AST) -> set[str]:
+    """The names whose values an expression needs."""
+    return {x.id for x in ast.walk(node) if isinstance(x, ast.Name)}
+
+
+def _named(target: ast.expr) -> list[str]:
+    """The names on the left of an assignment; none if something else stands there too."""
+    nodes = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+    names = [node.id for node in nodes if isinstance(node, ast.Name)]
+    return names if len(names) == len(nodes) else []
+
+
+def _is_name(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _gradient_line(rule: Rule, reader: _Reader) -> Line:
+    """``g`` is taken at the point that the rule names."""
+    assert rule.gradient_point is not None
+    *lines, last = _function(rule.gradient_point)
+    at = _Reader(rule.gradient_point, rule.settings)
+    at.when = dict.fromkeys(reader.lasting, "old")
+    point = at.tree(_returned(last)[0]) if not lines else Raw(f"{rule.gradient_point.__name__}(p)")
+    return Line((Name("g", "g", "now"),), Op("call", (point,), "∇f"), given=True)
+
+
+class _Reader:
+    """Reads statements in order; ``when`` says which value each name has by now."""
+
+    def __init__(self, fn: Callable[..., Any], settings: Mapping[str, Any] = {}) -> None:
+        closed = inspect.getclosurevars(fn).nonlocals if fn.__closure__ else {}
+        self.scope: dict[str, Any] = {**fn.__globals__, **closed}
+        self.settings = settings
+        self.when: dict[str, str] = {}
+        self.lasting: set[str] = set()  # names whose value outlives the step; none in a helper
+        self.aliases: dict[str, Name] = {}
+        self.local: set[str] = set()
+        self.helpers: dict[str, Helper] = {}
+        self.looping = 0
+
+    # Statements
+
+    def statements(self, body: list[ast.stmt]) -> list[Line | Loop]:
+        return [line for node in body for line in self.statement(node)]
+
+    def statement(self, node: ast.stmt) -> list[Line | Loop]:
+        match node:
+            case ast.Assign(targets=[target], value=value) if _named(target):
+                return [self.assign(_named(target), self.tree(value))]
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                return [self.assign([name], self.tree(value))]
+            case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
+                return [self.assign([name], self.tree(ast.BinOp(ast.Name(name), op, value)))]
+            case ast.For(target=target, iter=iterable, body=body, orelse=[]):
+                # what a loop sets changes several times within the step
+                for name in set().union(*map(_stored, body)) if self.lasting else ():
+                    self._set(name, "now")
+                self.local |= _stored(target)
+                self.looping += 1
+                lines = tuple(self.statements(body))
+                self.looping -= 1
+                return [Loop(ast.unparse(target), Raw(ast.unparse(iterable)), lines)]
+            case ast.Pass() | ast.Expr(value=ast.Constant()):
+                return []
+        for name in _stored(node):
+            self._set(name, "now")
+        return [Line((), Raw(ast.unparse(node)))]
+
+    def assign(self, names: list[str], value: Tree) -> Line:
+        again = self.looping > 0 or any(self.when.get(name) == "now" for name in names)
+        when = "now" if any(name in self.lasting for name in names) or formula.varies(value) else ""
+        alias = isinstance(value, Name) and value.when == "old" and names[0] not in self.lasting
+        for name in names:
+            self._set(name, when)
+        if alias and isinstance(value, Name):
+            self.aliases[names[0]] = value
+        return Line(tuple(Name(n, n, when) for n in names), value, again=again, alias=alias)
+
+    def _set(self, name: str, when: str) -> None:
+        self.when[name] = when
+        self.local.add(name)
+        self.aliases.pop(name, None)
+
+    def results(self, missing: list[tuple[str, ast.expr]]) -> list[Line | Loop]:
+        """What the return statement assigns, ordered so that nothing is overwritten before it is read."""
+        lines: list[Line | Loop] = []
+        while missing:
+            free = [x for x in missing if not any(x[0] in _read(v) for n, v in missing if n != x[0])]
+            ready = free[:1] or missing
+            missing = [x for x in missing if x not in ready]
+            values = [self.tree(value) for _, value in ready]
+            value = values[0] if len(values) == 1 else Op("tuple", tuple(values))
+            lines.append(self.assign([name for name, _ in ready], value))
+        return lines
+
+    # Expressions
+
+    def tree(self, node: ast.expr) -> Tree:
+        match node:
+            case ast.Constant(value=bool()):
+                return Raw(ast.unparse(node))
+            case ast.Constant(value=int() | float() as value):
+                return Number(float(value))
+            case ast.Name(id=name):
+                return self.name(name)
+            case ast.BinOp(left=left, op=op, right=right):
+                return self.binary(op, self.tree(left), self.tree(right)) or Raw(ast.unparse(node))
+            case ast.UnaryOp(op=ast.USub(), operand=x):
+                return formula.neg(self.tree(x))
+            case ast.UnaryOp(op=ast.Invert() | ast.Not(), operand=x):
+                return Op("not", (self.tree(x),))
+            case ast.BoolOp(op=op, values=values):
+                return Op(JOIN[type(op)], tuple(self.tree(x) for x in values))
+            case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in COMPARE:
+                return Op("compare", (self.tree(left), self.tree(right)), COMPARE[type(sign)])
+            case ast.IfExp(test=test, body=a, orelse=b):
+                return formula.cases(self.tree(test), self.tree(a), self.tree(b))
+            case ast.Attribute(value=x, attr="T"):
+                return Op("transpose", (self.tree(x),))
+            case ast.Tuple(elts=elts):
+                return Op("tuple", tuple(self.tree(x) for x in elts))
+            case ast.Call():
+                return self.call(node)
+        return Raw(ast.unparse(node))
+
+    def name(self, name: str) -> Tree:
+        if name in self.aliases:
+            return Name(name, self.aliases[name].base, self.aliases[name].when)
+        known = name in self.local or name in self.settings or name in self.when
+        value = None if known else self.scope.get(name)
+        if isinstance(value, int | float):
+            return Number(float(value))
+        if isinstance(value, tuple) and all(isinstance(x, int | float) for x in value):
+            return Op("tuple", tuple(Number(float(x)) for x in value))
+        return Name(name, name, self.when.get(name, ""))
+
+    def binary(self, op: ast.operator, a: Tree, b: Tree) -> Tree | None:
+        match op:
+            case ast.Add():
+                return formula.add(a, b)
+            case ast.Sub():
+                return formula.add(a, formula.neg(b))
+            case ast.Mult():
+                return formula.mul(a, b)
+            case ast.Div():
+                return formula.div(a, b, self.settings)
+            case ast.Pow():
+                return Op("call", (a,), "sqrt") if b == Number(0.5) else Op("power", (a, b))
+        kind = (JOIN | PAIR).get(type(op))
+        return Op(kind, (a, b)) if kind else None
+
+    def call(self, node: ast.Call) -> Tree:
+        function = node.func
+        name = ast.unparse(function).rpartition(".")[2]
+        meant = self.scope.get(name) if isinstance(function, ast.Name) else getattr(ops, name, None)
+        args = [self.tree(x) for x in node.args]
+        options = {k.arg: self.tree(k.value) for k in node.keywords if k.arg}
+        if getattr(meant, "__module__", "") == ops.__name__:
+            name = str(getattr(meant, "__name__", name))
+        elif meant is None and name in BUILTIN:
+            name = BUILTIN[name]
+        elif inspect.isfunction(meant) and isinstance(function, ast.Name):
+            bound = inspect.signature(meant).bind(*args, **options)
+            self._help(name, meant)
+            return Op("call", tuple(bound.arguments.values()), name)
+        elif meant is None:
+            return Raw(ast.unparse(node))
+        if name == "where" and len(args) == 3:
+            return formula.cases(*args)
+        if name in ("total", "mean", "norm") and len(args) == 2:
+            options["over"] = args.pop()
+        return Op("call", tuple(args), name, tuple(options.items()))
+
+    def _help(self, name: str, fn: Callable[..., Any]) -> None:
+        """Read a function the rule calls; one that is more than assignments and a return stays a name."""
+        reader = _Reader(fn)
+        parameters = list(inspect.signature(fn).parameters)
+        reader.local |= set(parameters)
+        *body, last = _function(fn)
+        try:
+            values = _returned(last)
+        except ValueError:
+            return
+        lines = tuple(reader.statements(body))
+        result = reader.tree(values[0] if len(values) == 1 else ast.Tuple(values))
+        self.helpers |= reader.helpers
+        helper = Helper(name, tuple(Name(x, x) for x in parameters), lines, result, reader.scope)
+        self.helpers[name] = self.scope[name] = helper
