@@ -1,0 +1,120 @@
+"""Traces: a rule run on random gradients by the oracle, to be compared with an independent reference.
+
+Gradients change sign and span 1e-4 … 1e2, because "the loss falls" notices a third of the mistakes that a
+rule can have and such a trace notices all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.rule import Rule
+from ..engines import load
+from ..engines.base import Row, Work
+
+Tensors = list[np.ndarray]
+SHAPES: tuple[tuple[int, ...], ...] = ((4, 3), (5,), (), (0,))
+STEPS = 30
+
+
+def gradients(
+    shapes: Sequence[tuple[int, ...]] = SHAPES, steps: int = STEPS, seed: int = 0
+) -> tuple[Tensors, list[Tensors]]:
+    """Start values of order 1, and for each step a gradient per tensor; float64."""
+    rng = np.random.default_rng(seed)
+    start = [np.asarray(rng.normal(size=shape)) for shape in shapes]
+    made = []
+    for _ in range(steps):
+        size = 10 ** rng.uniform(-4, 2)
+        made.append([np.asarray(rng.normal(size=s) * size * 10 ** rng.uniform(-1, 1, size=s)) for s in shapes])
+    return start, made
+
+
+def settings_of(rule: Rule) -> Iterator[dict[str, float]]:
+    """Three settings of a rule: its defaults, and two in which nothing is zero, one or small enough to hide."""
+    yield dict(rule.settings)
+    for shift in (0.37, 0.81):
+        yield {name: _moved(name, float(value), shift) for name, value in rule.settings.items()}
+
+
+_LARGER = {"lr": 30.0, "eps": 1e5}
+
+
+def _moved(name: str, value: float, shift: float) -> float:
+    if name in _LARGER:
+        return value * _LARGER[name] * (0.5 + shift)
+    if name.startswith(("beta", "alpha", "momentum", "rho")) and value < 1:
+        return round(0.5 * value + 0.4 * shift, 3)
+    return value * (1 + shift) if value else 0.1 + 0.2 * shift
+
+
+def oracle(rule: Rule, start: Tensors, grads: Sequence[Tensors], settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """After each step: ``"p"`` and each slot -> list of arrays (an array of numbers for per-tensor slots)."""
+    work = begin(rule, start, settings)
+    step = load("numpy").prepare([work])
+    for t, g in enumerate(grads, 1):
+        work.arrays["g"] = [np.array(x) for x in g]
+        if t == 1:
+            _first_gradient(rule, work)
+        work.rows[0].t = t
+        step(1)
+        names = ["p", *(slot.name for slot in rule.slots)]
+        yield {n: [np.array(a) for a in (work.arrays | work.numbers)[n]] for n in names}
+
+
+def begin(rule: Rule, start: Tensors, settings: dict[str, Any]) -> Work:
+    """A Work on copies of ``start`` with fresh state."""
+    work = Work(rule, "float64", [x.size for x in start], [Row(0, settings)], np.zeros(len(start), np.int64))
+    work.arrays["p"] = [np.array(x) for x in start]
+    for slot in rule.slots:
+        fill = settings.get(str(slot.init.fill), slot.init.fill)
+        if slot.init.shape == "tensor":
+            work.numbers[slot.name] = np.full(len(start), float(fill))
+        else:
+            work.arrays[slot.name] = [np.array(x) if fill == "p" else np.full(x.shape, 0.0 if fill == "g" else fill) for x in start]
+    return work
+
+
+def _first_gradient(rule: Rule, work: Work) -> None:
+    for slot in rule.slots:
+        if slot.init.fill == "g":
+            work.arrays[slot.name] = [np.array(g) for g in work.arrays["g"]]
+
+
+Reference = Callable[..., Iterator[tuple[Tensors, dict[str, Tensors]]]]
+
+
+def distance(rule: Rule, reference: Reference, settings: dict[str, Any], seed: int = 0, shapes: Any = SHAPES) -> float:
+    """The largest difference between oracle and reference at any step, in p and in state of the same name.
+
+    Relative to the largest magnitude of the tensor, or to 1 where it is smaller. NaN on one side only is infinite.
+    """
+    start, grads = gradients(shapes, seed=seed)
+    worst = 0.0
+    for ours, (x, state) in zip(oracle(rule, start, grads, settings), reference(start, grads, **settings), strict=True):
+        named = {slot.name: slot.saved_as for slot in rule.slots}
+        pairs = [(ours["p"], x)]
+        for slot, saved in named.items():
+            there = state.get(slot, state.get(saved))
+            if there is not None and len(there) == len(x):
+                pairs.append((ours[slot], there))
+        for mine, theirs in pairs:
+            for a, b in zip(mine, theirs, strict=True):
+                worst = max(worst, _apart(np.asarray(a), np.asarray(b)))
+    return worst
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> float:
+    if a.shape != b.shape:
+        return float("inf")
+    if not a.size:
+        return 0.0
+    if not np.array_equal(np.isfinite(a), np.isfinite(b)):
+        return float("inf")
+    finite = np.isfinite(a)
+    if not finite.any():
+        return 0.0
+    return float(np.abs(a - b)[finite].max() / max(1.0, np.abs(b)[finite].max()))

@@ -1,0 +1,201 @@
+"""The report: every number of the terminal in one file that asks nobody for anything."""
+
+import base64
+import gzip
+import re
+from html.parser import HTMLParser
+from io import StringIO
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from lab_samples import FINALS, record
+from rich.console import Console
+
+from descend.lab.live import print_results
+from descend.lab.record import Record, from_json, to_json
+from descend.lab.report import html
+from descend.lab.results import results
+from descend.lab.svg import Scale, spread
+from descend.lab.verdict import verdict
+
+
+def page_of(sample: Record) -> str:
+    return html(sample, results(sample), to_json(sample))
+
+
+def terminal(sample: Record, width: int, tmp_path: Path) -> str:
+    report = tmp_path / "race-digits.html"
+    report.write_text(page_of(sample))
+    out = StringIO()
+    console = Console(file=out, width=width)
+    print_results(console, sample, results(sample), report, tmp_path / "race-digits.json")
+    return out.getvalue()
+
+
+class Page(HTMLParser):
+    """All text, all tags, and all attributes of a page."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data.split()
+
+
+def numbers(text: str) -> set[str]:
+    return set(re.findall(r"±?\d+(?:\.\d+)?(?:e-?\d+)?", text))
+
+
+@pytest.mark.parametrize("best_at", [3, 6])
+def test_every_number_of_the_terminal_is_in_the_report(best_at: int, tmp_path: Path):
+    sample = record(FINALS, best_at)
+    shown = terminal(sample, 200, tmp_path)
+    tables = shown[shown.index("Learning rate tuned") : shown.index("Report:")]
+    words = numbers(" ".join(Page(page_of(sample)).words))
+    assert len(numbers(tables)) >= 30
+    assert numbers(tables) - words == set()
+
+
+def test_the_page_asks_nobody_for_anything():
+    source = page_of(record(FINALS))
+    page = Page(source)
+    assert not {"script", "link", "img", "iframe", "object", "embed", "form", "base"} & set(page.tags)
+    addresses = [
+        value for _, name, value in page.attributes if name in ("src", "href", "srcset", "xlink:href")
+    ]
+    assert len(addresses) == 1
+    assert addresses[0].startswith("data:application/gzip;base64,")
+    assert set(re.findall(r"url\(([^)]{0,5})", source)) == {"#race", "#lr-g", "#lr-a", "#lr-l", "#lr-r"}
+    assert "@import" not in source
+    assert not re.search(r"https?://", source)
+    assert not [name for _, name, _ in page.attributes if name.startswith("on")]
+    assert len(source) < 500_000
+
+
+def test_the_page_carries_the_record():
+    sample = record(FINALS)
+    carried = re.search(r"data:application/gzip;base64,([^\"]+)", page_of(sample))
+    assert carried is not None
+    again = from_json(gzip.decompress(base64.b64decode(carried[1])).decode())
+    assert page_of(again) == page_of(sample)
+
+
+def test_text_from_the_record_is_escaped():
+    source = page_of(record(FINALS))
+    assert "a &lt;fast&gt; one" in source
+    assert "<fast>" not in source
+
+
+def test_every_seed_of_every_rule_is_in_the_page():
+    sample = record(FINALS)
+    words = " ".join(Page(page_of(sample)).words)
+    for run in sample.runs:
+        assert ("diverged at step 30" if run.diverged_at else f"{run.loss:.4f}") in words
+
+
+def test_divergence_and_edge_are_said(tmp_path: Path):
+    sample = record(FINALS, best_at=6)
+    shown = terminal(sample, 80, tmp_path)
+    for text in (shown, page_of(sample)):
+        assert "1/5 diverged" in text
+        assert "1e-1 edge" in text
+        assert "1 of 68 runs diverged" in " ".join(text.split())
+    assert "A wider grid might do better" in " ".join(shown.split())
+    assert " edge" not in terminal(record(FINALS), 80, tmp_path)
+
+
+def test_a_partial_race_says_so(tmp_path: Path):
+    sample = record(FINALS, partial=True)
+    sample.runs = [run for run in sample.runs if run.rule != "lion"]
+    assert "Partial: stopped before lion finished." in terminal(sample, 80, tmp_path)
+    source = page_of(sample)
+    assert "Partial: stopped before lion finished." in source
+    assert "<title>descend race: digits, partial</title>" in source
+    assert "partial" not in page_of(record(FINALS)).split("</style>")[1]
+
+
+def test_a_race_without_a_finished_rule_still_makes_a_page(tmp_path: Path):
+    sample = record({"adam": FINALS["adam"]}, partial=True)
+    sample.runs = sample.runs[:3]
+    assert "No rule has finished" in page_of(sample)
+    assert "No rule has finished" in terminal(sample, 80, tmp_path)
+
+
+def test_a_race_in_which_all_diverge_makes_a_page(tmp_path: Path):
+    sample = record({"adam": [float("inf")] * 2, "lion": [float("inf")] * 2})
+    assert "Every rule diverged" in page_of(sample)
+    assert "2/2 diverged" in terminal(sample, 80, tmp_path)
+
+
+def test_the_verdict_names_the_tied_and_the_beaten():
+    sample = record({name: FINALS[name] for name in ("adam", "lion", "rmsprop")})
+    first, *_, last = verdict(sample, results(sample))
+    assert first == (
+        "adam has the lowest validation loss, 0.0602, but lion cannot be told apart from it "
+        "on 5 paired seeds; rmsprop is measurably behind."
+    )
+    assert last.startswith("Easiest to tune: ")
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80, 100, 140])
+def test_no_row_of_a_table_is_wrapped_or_too_wide(width: int, tmp_path: Path):
+    names = ("momentum_accumulation", "nesterov_accumulation", "adam", "rmsprop")
+    sample = record(dict(zip(names, FINALS.values(), strict=True)), best_at=6)
+    shown = terminal(sample, width, tmp_path)
+    tables = shown[: shown.index("\n\n", shown.index("Learning rate left"))]
+    for line in results(sample).tuned:
+        rows = [row for row in tables.splitlines() if re.match(rf"(\d+ +)?{line.rule} +\S", row)]
+        assert len(rows) == 2
+        assert all(len(row) <= width for row in rows)
+        assert all(f"{line.standing.mean:.4f}" in row for row in rows[:1])
+    assert ("ms/step" in shown) == (width >= 80)
+    assert ("±" in shown.splitlines()[2]) == (width >= 80)
+
+
+def test_scales_and_ticks():
+    assert Scale(0, 600, 0, 300).ticks(6) == [0, 100, 200, 300, 400, 500, 600]
+    assert Scale(0.05, 3, 0, 1, log=True).ticks(8) == pytest.approx([0.05, 0.1, 0.2, 0.5, 1, 2])
+    assert Scale(0.01, 100, 10, 50, log=True)(1) == pytest.approx(30)
+
+
+def test_labels_keep_their_distance_and_their_order():
+    places = spread([10, 11, 12, 100], 10, 0, 105)
+    assert places == sorted(places)
+    assert all(b - a >= 10 for a, b in pairwise(places))
+    assert max(places) <= 105
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_in_a_browser_nothing_is_requested_and_nothing_overflows(chromium: str, tmp_path: Path):
+    from playwright.sync_api import sync_playwright
+
+    path = tmp_path / "race-digits.html"
+    path.write_text(page_of(record(FINALS, best_at=6)), encoding="utf-8")
+    asked, said = [], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for width in (360, 1200):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            page.on("request", lambda request: asked.append(request.url))
+            page.on("console", lambda message: said.append(message.text))
+            page.goto(path.as_uri())
+            page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+            root = "document.documentElement"
+            assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
+            by_step, by_time = page.locator("figure.step:visible"), page.locator("figure.time:visible")
+            assert (by_step.count(), by_time.count()) == (1, 0)
+            page.click("label[for=by-time]")
+            assert (by_step.count(), by_time.count()) == (0, 1)
+        browser.close()
+    assert asked == [path.as_uri()] * 2
+    assert said == []
