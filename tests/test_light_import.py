@@ -1,0 +1,41 @@
+"""`import descend` stays light: a program that only looks at the rules waits for no framework."""
+
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ("torch", "jax", "numba", "triton")
+
+
+def fresh(program: str) -> str:
+    """Run a program in a new interpreter; its output."""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def heavy_after(imports: str) -> set[str]:
+    """Which heavy packages are loaded once `imports` has run in a fresh process."""
+    return set(fresh(f"{imports}; import sys; print(*({set(HEAVY)} & set(sys.modules)))").split())
+
+
+def test_import_leaves_the_frameworks_unloaded():
+    assert heavy_after("import descend") == set()
+
+
+def test_a_loaded_framework_is_noticed():
+    assert "numba" in heavy_after("import descend, numba")
+
+
+@pytest.mark.timing
+def test_import_takes_at_most_300_ms():
+    fresh("import descend")  # compiles the bytecode of an editable install once
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        fresh("import descend")
+        seconds.append(time.perf_counter() - start)
+    assert statistics.median(seconds) <= 0.3, [f"{second:.3f} s" for second in seconds]
