@@ -6,6 +6,7 @@ Stages run in order: modifiers of the gradient, then exactly one rule, then modi
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +74,23 @@ def _compose(stages: tuple[Rule, ...]) -> Rule:
 
     chained.__doc__ = f"Chain: {' → '.join(stage.name for stage in stages)}."
     name = "+".join(stage.name for stage in stages)
-    return Rule(chained, name, tuple(slots), settings, "rule", True, base.gradient_point, stages)
+    vectors = base.vectors and _compose(tuple(stage.vectors if stage is base else stage for stage in stages))
+    made = Rule(chained, name, tuple(slots), settings, "rule", True, vectors=vectors, stages=stages)
+    place = sum(len(stage.slots) for stage in stages[: stages.index(base)])
+    points = {n: _of_stage(getattr(base, n), place, len(base.slots)) for n in ("gradient_point", "shipped_point")}
+    return replace(made, **points)
+
+
+def _of_stage(point: Any, first: int, count: int) -> Any:
+    """A point of the rule as a function of the chain's whole state."""
+    if point is None:
+        return None
+
+    @functools.wraps(point)
+    def of_chain(p: Any, *state: Any, **settings: Any) -> Any:
+        return point(p, *state[first : first + count], **settings)
+
+    return of_chain
 
 
 def _renamed(slot: Slot, stage: Rule, names: dict[str, str], earlier: list[Slot]) -> Slot:

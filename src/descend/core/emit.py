@@ -22,6 +22,7 @@ HOST = {
     "mul": "{0} * {1}",
     "div": "divide({0}, {1})",
     "pow": "power({0}, {1})",
+    "mod": "{0} % {1}",
     "neg": "-{0}",
     "and": "{0} & {1}",
     "or": "{0} | {1}",
@@ -62,7 +63,7 @@ class Program:
 
     @cached_property
     def tensor_slots(self) -> tuple[str, ...]:
-        return tuple(slot.name for slot in self.rule.slots if slot.init.shape == "tensor")
+        return tuple(slot.name for slot in self.rule.slots if slot.init.is_number)
 
     @cached_property
     def per_tensor(self) -> bool:
@@ -135,10 +136,11 @@ def program(rule: Rule, guard: bool = False) -> Program:
     tape = trace(rule, guard)
     nodes = tape.nodes
     roots = {name: i for name, i in tape.outputs.items() if nodes[i].op != "input" or nodes[i].value != name}
-    tensor = {slot.name for slot in rule.slots if slot.init.shape == "tensor"}
-    for name in tensor & set(roots):
-        if nodes[roots[name]].extent is Extent.ELEMENT:
-            raise TypeError(f"rule {rule.name}: {name} is one number per tensor; it was given an array")
+    tensor = {slot.name for slot in rule.slots if slot.init.is_number}
+    for slot in rule.slots:
+        limit = {"tensor": Extent.TENSOR, "all": Extent.ALL}.get(slot.init.shape)
+        if limit is not None and nodes[tape.outputs[slot.name]].extent > limit:
+            raise TypeError(f"rule {rule.name}: {slot.name} is one number per {slot.init.shape}; it was given more")
     wanted = list(roots.values()) + ([tape.guard] if tape.guard is not None else [])
     live = set(tape.ancestors(wanted))
     sums = [i for i in live if nodes[i].op == "total"]

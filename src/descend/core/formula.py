@@ -109,7 +109,7 @@ def unsigned(x: Tree) -> tuple[bool, Tree]:
 
 
 def parts(kind: str, x: Tree) -> tuple[Tree, ...]:
-    """The arguments of a sum or product; anything else is one of one."""
+    """The arguments of a sum, a product, a tuple; anything else is one of one."""
     return x.args if isinstance(x, Op) and x.kind == kind else (x,)
 
 

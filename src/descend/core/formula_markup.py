@@ -45,8 +45,8 @@ class Latex(Terminal):
     def indented(self, line: str) -> str:
         return r"& \quad " + line.replace("&", "", 1).strip()
 
-    def head(self, loop: Loop) -> str:
-        return "& " + super().head(loop)
+    def leading(self, line: str) -> str:
+        return f"& {line}"
 
     def number(self, value: float) -> str:
         sign, digits, exponent = split(value)
@@ -125,15 +125,15 @@ def _escaped(name: str) -> str:
 class MathML(Latex):
     """Presentation MathML Core, which browsers draw without help."""
 
-    multiply = multiply_after_fraction = "<mo>&#x2062;</mo>"  # invisible times
+    multiply = multiply_after_fraction = '<mo lspace="0" rspace="0.17em">&#x2062;</mo>'  # invisible times
     dot = "<mo>·</mo>"
     becomes, again, equals = "<mo>=</mo>", "<mo>←</mo>", "<mo>=</mo>"
 
     def indented(self, line: str) -> str:
         return f'<mspace width="1.5em"/>{line}'
 
-    def head(self, loop: Loop) -> str:
-        return Terminal.head(self, loop)
+    def leading(self, line: str) -> str:
+        return line
 
     def number(self, value: float) -> str:
         sign, digits, exponent = split(value)
@@ -148,6 +148,10 @@ class MathML(Latex):
         return f"<mn>{name}</mn>" if name.isdigit() else f"<mi>{escape(name)}</mi>"
 
     def name(self, x: Name) -> str:
+        base, below = self.name_parts(x)
+        return f"<msub>{base}{below}</msub>" if below else base
+
+    def name_parts(self, x: Name) -> tuple[str, str]:
         g = glyph(x.base)
         base = self.word(g.base)
         if g.accent:
@@ -156,7 +160,7 @@ class MathML(Latex):
         below = [self.word(w) for w in g.below]
         if x.when:
             below.append("<mi>t</mi>" if x.when == "now" else "<mi>t</mi><mo>−</mo><mn>1</mn>")
-        return f"<msub>{base}{_row('<mo>,</mo>'.join(below))}</msub>" if below else base
+        return base, _row("<mo>,</mo>".join(below)) if below else ""
 
     def raw(self, code: str) -> str:
         return f"<mtext>{escape(code)}</mtext>"
@@ -165,10 +169,10 @@ class MathML(Latex):
         return f'<mrow><mo form="prefix">{left}</mo>{inside}<mo form="postfix">{right}</mo></mrow>'
 
     def sign(self, sign: str) -> str:
-        return f"<mo>{escape(sign)}</mo>" if sign else ""
+        return f'<mo form="prefix">{sign}</mo>' if sign else ""
 
     def spaced(self, sign: str) -> str:
-        return self.multiply if sign == "@" else self.sign(sign)
+        return self.multiply if sign == "@" else f"<mo>{escape(sign)}</mo>"
 
     def listed(self, items: list[str]) -> str:
         return "<mo>,</mo>".join(items)
@@ -190,16 +194,22 @@ class MathML(Latex):
     def frac(self, top: Tree, bottom: Tree) -> str:
         return f"<mfrac>{_row(self.show(top))}{_row(self.show(bottom))}</mfrac>"
 
+    def power(self, base: Tree, exponent: Tree) -> str:
+        if isinstance(base, Name) and self.name_parts(base)[1]:
+            return f"<msubsup>{''.join(self.name_parts(base))}{_row(self.show(exponent))}</msubsup>"
+        return super().power(base, exponent)
+
     def root(self, x: Tree) -> str:
         return f"<msqrt>{self.show(x)}</msqrt>"
 
     def cases(self, branches: list[tuple[str, str]], otherwise: str) -> str:
         rows = [(value, f"<mtext>if&#xA0;</mtext>{condition}") for value, condition in branches]
+        cell = '<mtd style="text-align: left">'
         cells = "".join(
-            f"<mtr><mtd>{value}</mtd><mtd>{condition}</mtd></mtr>"
+            f"<mtr>{cell}{value}</mtd>{cell}{condition}</mtd></mtr>"
             for value, condition in [*rows, (otherwise, "<mtext>otherwise</mtext>")]
         )
-        return f'<mrow><mo form="prefix">{{</mo><mtable class="cases">{cells}</mtable></mrow>'
+        return f'<mrow><mo form="prefix">{{</mo><mtable>{cells}</mtable></mrow>'
 
 
 def _row(inside: str) -> str:

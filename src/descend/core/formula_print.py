@@ -37,7 +37,7 @@ def split(value: float) -> tuple[str, str, int | None]:
     if size == float("inf") or size != size:
         return sign, "∞" if size == size else "NaN", None
     plain = f"{size:.12g}"
-    if "e" not in plain and (size == 0 or size >= 1e-3):
+    if "e" not in plain:
         return sign, plain, None
     digits, _, exponent = f"{size:.11e}".partition("e")
     return sign, digits.rstrip("0").rstrip("."), int(exponent)
@@ -92,8 +92,10 @@ class Terminal:
             case Op("transpose", (base,)):
                 return self.raised(self.show(base, ATOM), "ᵀ")
             case Op("not", (a,)):
-                a_text, tight = self.show(a), self.level(a) == ATOM
-                return self.sign(SIGN["not"]) + (a_text if tight else self.fence("(", a_text, ")"))
+                shown = self.show(a)
+                return self.sign(SIGN["not"]) + (
+                    shown if self.level(a) == ATOM else self.fence("(", shown, ")")
+                )
             case Op("compare" | "and" | "or" | "mod" | "matmul", (first, *rest), word):
                 level, sign = self.level(x), self.spaced(word or SIGN.get(x.kind, x.kind))
                 return sign.join([self.show(first, level), *(self.show(a, level + 1) for a in rest)])
@@ -152,14 +154,16 @@ class Terminal:
         if not line.targets:
             return self.show(line.value).split("\n")
         targets = self.listed([self.name(target) for target in line.targets])
-        parallel = len(line.targets) > 1 and isinstance(line.value, Op) and line.value.kind == "tuple"
-        value = self.listed([self.show(a) for a in line.value.args]) if parallel else self.show(line.value)
+        several = parts("tuple", line.value) if len(line.targets) > 1 else (line.value,)
+        value = self.listed([self.show(a) for a in several])
         return [targets + (self.again if line.again else self.becomes) + value]
 
     def head(self, loop: Loop) -> str:
         count = loop.iterable.text.removeprefix("range(").removesuffix(")")
         plain = loop.variables == "_" and f"range({count})" == loop.iterable.text
-        return self.raw(f"{count} times:" if plain else f"for {loop.variables} in {loop.iterable.text}:")
+        return self.leading(
+            self.raw(f"{count} times:" if plain else f"for {loop.variables} in {loop.iterable.text}:")
+        )
 
     def helper(self, helper: Helper) -> list[str]:
         call = self.function(helper.name) + self.fence(
@@ -167,11 +171,14 @@ class Terminal:
         )
         inner = [self.indented(x) for line in helper.lines for x in self.line(line)]
         last = call + self.equals + self.show(helper.result)
-        return [last] if not inner else [call + self.raw(":"), *inner, self.indented(last)]
+        return [last] if not inner else [self.leading(call + self.raw(":")), *inner, self.indented(last)]
 
     # The notation
 
     equals = " = "
+
+    def leading(self, line: str) -> str:
+        return line
 
     def indented(self, line: str) -> str:
         return "  " + line

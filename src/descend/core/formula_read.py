@@ -16,7 +16,7 @@ FIRST = {"rule": "p", "before": "g", "after": "q"}
 BUILTIN = {"abs": "absolute", "max": "maximum", "min": "minimum"}
 COMPARE = {ast.Lt: "<", ast.LtE: "≤", ast.Gt: ">", ast.GtE: "≥", ast.Eq: "=", ast.NotEq: "≠"}
 JOIN = {ast.BitAnd: "and", ast.BitOr: "or", ast.And: "and", ast.Or: "or"}
-PAIR = {ast.Mod: "mod", ast.MatMult: "matmul"}
+JOIN |= {ast.Mod: "mod", ast.MatMult: "matmul"}
 
 
 def formulas(rule: Rule) -> tuple[Formula, ...]:
@@ -30,18 +30,15 @@ def formulas(rule: Rule) -> tuple[Formula, ...]:
 
 def _formula(rule: Rule) -> Formula:
     *body, last = _function(rule.fn)
-    slots = [slot.name for slot in rule.slots]
     reader = _Reader(rule.fn, rule.settings)
-    written = {name for node in body for name in _stored(node)}
-    returned = _returned(last)
-    results = [FIRST[rule.kind], *slots]
-    same = {name for name, value in zip(results, returned, strict=False) if _is_name(value, name)}
-    lasting = {name for name in slots if name in written or name not in same}
-    reader.when = {"p": "old", "g": "now", "q": "now", **dict.fromkeys(lasting, "old")}
-    reader.lasting = lasting | {"p"}
+    results, returned = [FIRST[rule.kind], *(slot.name for slot in rule.slots)], _returned(last)
+    at_once = len(returned) < len(results)  # one call returns everything
+    renamed = [x for x in zip(results, returned, strict=False) if at_once or not _is_name(x[1], x[0])]
+    written = {name for node in body for name in _stored(node)} | {name for name, _ in renamed}
+    reader.lasting = {"p", *(name for name in results[1:] if at_once or name in written)}
+    reader.when = {**dict.fromkeys(reader.lasting, "old"), "g": "now", "q": "now"}
     lines = reader.statements(body)
-    missing = [(n, v) for n, v in zip(results, returned, strict=False) if not _is_name(v, n)]
-    lines += reader.results(missing)
+    lines += [reader.assign(results, reader.tree(returned[0]))] if at_once else reader.results(renamed)
     if rule.gradient_point is not None:
         lines.insert(0, _gradient_line(rule, reader))
     return Formula(rule.name, tuple(lines), tuple(reader.helpers.values()), reader.scope)
@@ -65,16 +62,15 @@ def _stored(node: ast.AST) -> set[str]:
     return {x.id for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
 
 
-def _read(node: ast.AST) -> set[str]:
-    """The names whose values an expression needs."""
-    return {x.id for x in ast.walk(node) if isinstance(x, ast.Name)}
-
-
 def _named(target: ast.expr) -> list[str]:
     """The names on the left of an assignment; none if something else stands there too."""
-    nodes = target.elts if isinstance(target, ast.Tuple | ast.List) else [target]
+    nodes = target.elts if isinstance(target, ast.Tuple) else [target]
     names = [node.id for node in nodes if isinstance(node, ast.Name)]
     return names if len(names) == len(nodes) else []
+
+
+def _reads(node: ast.expr, name: str) -> bool:
+    return any(isinstance(x, ast.Name) and x.id == name for x in ast.walk(node))
 
 
 def _is_name(node: ast.expr, name: str) -> bool:
@@ -114,8 +110,6 @@ class _Reader:
         match node:
             case ast.Assign(targets=[target], value=value) if _named(target):
                 return [self.assign(_named(target), self.tree(value))]
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                return [self.assign([name], self.tree(value))]
             case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
                 return [self.assign([name], self.tree(ast.BinOp(ast.Name(name), op, value)))]
             case ast.For(target=target, iter=iterable, body=body, orelse=[]):
@@ -152,7 +146,7 @@ class _Reader:
         """What the return statement assigns, ordered so that nothing is overwritten before it is read."""
         lines: list[Line | Loop] = []
         while missing:
-            free = [x for x in missing if not any(x[0] in _read(v) for n, v in missing if n != x[0])]
+            free = [x for x in missing if not any(_reads(v, x[0]) for n, v in missing if n != x[0])]
             ready = free[:1] or missing
             missing = [x for x in missing if x not in ready]
             values = [self.tree(value) for _, value in ready]
@@ -195,10 +189,10 @@ class _Reader:
             return Name(name, self.aliases[name].base, self.aliases[name].when)
         known = name in self.local or name in self.settings or name in self.when
         value = None if known else self.scope.get(name)
-        if isinstance(value, int | float):
-            return Number(float(value))
-        if isinstance(value, tuple) and all(isinstance(x, int | float) for x in value):
-            return Op("tuple", tuple(Number(float(x)) for x in value))
+        items = value if isinstance(value, tuple) else (value,)
+        if items and all(isinstance(x, int | float) for x in items):
+            numbers = tuple(Number(float(x)) for x in items)
+            return Op("tuple", numbers) if isinstance(value, tuple) else numbers[0]
         return Name(name, name, self.when.get(name, ""))
 
     def binary(self, op: ast.operator, a: Tree, b: Tree) -> Tree | None:
@@ -213,8 +207,7 @@ class _Reader:
                 return formula.div(a, b, self.settings)
             case ast.Pow():
                 return Op("call", (a,), "sqrt") if b == Number(0.5) else Op("power", (a, b))
-        kind = (JOIN | PAIR).get(type(op))
-        return Op(kind, (a, b)) if kind else None
+        return Op(JOIN[type(op)], (a, b)) if type(op) in JOIN else None
 
     def call(self, node: ast.Call) -> Tree:
         function = node.func

@@ -11,10 +11,21 @@ gives each word this meaning, and the tests hold it to that:
 ``isfinite(x)``           false for NaN and both infinities
 ``x / 0``                 ±inf, or NaN for ``0 / 0``: never an exception, scalars included
 ``x ** y``                ``x ** 2`` is ``x * x``; a negative base with a fractional power is NaN
-``total(x, over=...)``    the sum over ``"tensor"`` or over ``"all"`` parameters of the optimizer
+``total(x, over=...)``    the sum over ``"tensor"``, over ``"all"`` parameters of the optimizer, or over
+                          the last dimension (``"row"``) or the one before (``"column"``), kept as size 1
 ``mean norm(x, over=...)`` the mean, and the Euclidean norm, over the same
+``when(c, f, g)``         ``f()`` where the number ``c`` is true, else ``g()``; only one is evaluated
 comparisons               false when either side is NaN, except ``!=``, which is true
 ========================  =====================================================================
+
+Whole matrices (such rules run in the engines that need no tracer):
+
+``matrix(x)``             ``x`` with all but its first dimension flattened; ``shaped(u, like)`` undoes it
+``matmul(a, b)``          the product; ``transpose(a)`` its mirror; ``rows(a)``, ``columns(a)`` their number
+``eigh(a)``               eigenvalues, ascending, and the matrix of eigenvectors of a symmetric matrix
+``qr(a)``                 the orthogonal factor of ``a``
+``diagonal(a)``           as a vector; ``order(d)`` the places that sort a vector from the largest on
+``by_columns(a, o)``      the columns of ``a`` in the order ``o``; ``by_rows`` its rows
 
 The words work on whatever an engine registers (NumPy arrays, torch tensors, the tracer's
 symbols) and on plain numbers, so one rule function serves them all.
@@ -28,7 +39,7 @@ from typing import Any
 
 Words = dict[str, Callable[..., Any]]
 _WORDS: dict[type, Words] = {}
-OVER = ("tensor", "all")
+OVER = ("tensor", "all", "row", "column")
 
 
 def register(kind: type, words: Words) -> None:
@@ -87,6 +98,26 @@ def minimum(a: Any, b: Any) -> Any:
 
 def where(condition: Any, a: Any, b: Any) -> Any:
     return words_of(condition, a, b)["where"](condition, a, b)
+
+
+def when(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    return words_of(condition)["when"](condition, then, otherwise)
+
+
+def _matrix_word(name: str) -> Callable[..., Any]:
+    def word(*args: Any) -> Any:
+        return words_of(*args)[name](*args)
+
+    word.__name__ = word.__qualname__ = name
+    return word
+
+
+MATRIX_WORDS = (
+    "matrix", "shaped", "matmul", "transpose", "rows", "columns", "eigh", "qr", "diagonal", "order", "by_columns", "by_rows",
+)  # fmt: skip
+(matrix, shaped, matmul, transpose, rows, columns, eigh, qr, diagonal, order, by_columns, by_rows) = map(
+    _matrix_word, MATRIX_WORDS
+)
 
 
 def total(x: Any, over: str = "tensor") -> Any:
@@ -159,6 +190,7 @@ NUMBERS: Words = {
     "maximum": _pick(lambda a, b: a > b),
     "minimum": _pick(lambda a, b: a < b),
     "where": lambda condition, a, b: a if condition else b,
+    "when": lambda condition, then, otherwise: then() if condition else otherwise(),
     "divide": divide,
     "power": power,
     "total": lambda x, over: x,

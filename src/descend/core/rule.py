@@ -23,8 +23,10 @@ class Init:
     """How a state slot begins, how large it is, and its name in checkpoints.
 
     ``fill`` is a number, the name of a setting, ``"p"`` (a copy of the parameters) or ``"g"`` (a copy
-    of the first gradient). ``shape`` is ``"element"`` (like the parameters) or ``"tensor"`` (one number
-    per tensor). ``zeros("exp_avg")`` is ``zeros``, saved as ``exp_avg``.
+    of the first gradient). ``shape`` is ``"element"`` (like the parameters), ``"tensor"`` or ``"all"`` (one
+    number per tensor, or for all parameters), ``"row"`` or ``"column"`` (what a reduction over them
+    leaves), ``"left"`` or ``"right"`` (a square matrix that multiplies from there, ``fill`` times the
+    identity). ``zeros("exp_avg")`` is ``zeros``, saved as ``exp_avg``.
     """
 
     fill: float | str = 0.0
@@ -34,17 +36,30 @@ class Init:
     def __call__(self, saved_as: str) -> Init:
         return replace(self, saved_as=saved_as)
 
+    @property
+    def is_number(self) -> bool:
+        return self.shape in ("tensor", "all")
+
+    def shape_for(self, p: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the state of a parameter of shape ``p``."""
+        if self.is_number:
+            return ()
+        first, rest = (p[0], math.prod(p[1:])) if p else (1, 1)
+        shapes = {"element": p, "row": (*p[:-1], 1), "column": (*p[:-2], 1, *p[-1:])}
+        return (shapes | {"left": (first, first), "right": (rest, rest)})[self.shape]
+
 
 zeros = Init(0.0)
 ones = Init(1.0)
 start = Init("p")
 first_gradient = Init("g")
 number = Init(0.0, shape="tensor")
+common = Init(0.0, shape="all")
 
 
-def full(fill: float | str) -> Init:
+def full(fill: float | str, shape: str = "element") -> Init:
     """A slot that begins at a number, or at the value of the setting of that name."""
-    return Init(fill)
+    return Init(fill, shape)
 
 
 class _Shared:
@@ -103,6 +118,11 @@ def unknown_setting(name: str, valid: Any, of: str) -> str:
 class Rule:
     """An update rule: ``rule(p, g, *state, t=..., **settings)`` returns the new ``p`` and state.
 
+    Attributes:
+        gradient_point: where the gradient must be taken, if not at ``p``.
+        shipped_point: what to evaluate and ship, if not ``p``: a function of ``p``, state and settings.
+        vectors: the rule that takes its place for tensors with fewer than two dimensions.
+
     Called on arrays it is plain arithmetic on whatever it is given; engines, front ends,
     checkpoints and the documentation are derived from its signature and its text. A modifier
     called on numbers (``clip_norm(1.0)``) is the same modifier with these settings.
@@ -115,6 +135,8 @@ class Rule:
     kind: str = "rule"  # "rule", or a modifier: "before" (of the gradient) or "after" (of the step)
     uses_t: bool = True
     gradient_point: Callable[..., Any] | None = None
+    shipped_point: Callable[..., Any] | None = None
+    vectors: Rule | None = None
     stages: tuple[Rule, ...] = field(default=(), repr=False)
 
     def __call__(self, *arrays: Any, **settings: Any) -> Any:
@@ -137,6 +159,13 @@ class Rule:
             expected = ", ".join([first, *(slot.name for slot in self.slots)])
             raise TypeError(f"{self.name} must return ({expected}); it returned {len(values)} values")
         return values
+
+    def of(self, shape: tuple[int, ...]) -> Rule:
+        """The rule for a tensor of this shape: itself, or its rule for vectors, with the settings of this one."""
+        if self.vectors is None or len(shape) > 1:
+            return self
+        own = {name: value for name, value in self.settings.items() if name in self.vectors.settings}
+        return replace(self.vectors, settings={**self.vectors.settings, **own})
 
     def bind(self, **settings: Any) -> Rule:
         """The same rule with other defaults.
@@ -211,17 +240,18 @@ def _parse(fn: Callable[..., Any], kind: str) -> Rule:
     return Rule(fn, name, tuple(slots), settings, kind, uses_t)
 
 
-def rule(fn: Callable[..., Any] | None = None, *, gradient_at: Callable[..., Any] | None = None) -> Any:
+def rule(fn: Callable[..., Any] | None = None, **points: Any) -> Any:
     """A function ``(p, g, *state, *, t, **settings) -> (p, *state)`` becomes an update rule.
 
-    ``@rule(gradient_at=point)``: the gradient must be taken at ``point(p, *state, **settings)``, a
-    function that names the settings it needs, not at ``p``.
-
+    Args:
+        gradient_point: ``(p, *state, *, ...)``, naming the settings it needs: where the gradient must be
+            taken. shipped_point: likewise, the point to evaluate and ship. vectors: another rule, for
+            tensors with fewer than two dimensions.
     Raises:
         TypeError: the signature declares something that is neither state nor setting.
     """
     if fn is None:
-        return lambda fn: replace(_parse(fn, "rule"), gradient_point=gradient_at)
+        return lambda fn: replace(_parse(fn, "rule"), **points)
     return _parse(fn, "rule")
 
 

@@ -123,6 +123,9 @@ class Symbol:
     def __rpow__(self, other: Any) -> Symbol:
         return self._op("pow", other, self)
 
+    def __mod__(self, other: Any) -> Symbol:
+        return self._op("mod", self, other)
+
     def __neg__(self) -> Symbol:
         return self._op("neg", self)
 
@@ -173,13 +176,36 @@ def _word(op: str) -> Callable[..., Symbol]:
     return word
 
 
+class NotTraceable(TypeError):
+    """The rule works on rows, columns or whole matrices: it runs in the engines that need no tracer."""
+
+
 def _reduce(op: str) -> Callable[[Symbol, str], Symbol]:
-    return lambda x, over: Symbol(x.tape, x.tape.add(op, x.index, over=over))
+    def word(x: Symbol, over: str) -> Symbol:
+        if over in ("row", "column"):
+            raise NotTraceable(f"{x.tape.rule.name} sums over each {over}")
+        return Symbol(x.tape, x.tape.add(op, x.index, over=over))
+
+    return word
+
+
+def _refused(op: str) -> Callable[..., Any]:
+    def word(*args: Any) -> Any:
+        raise NotTraceable(f"{op} works on whole matrices")
+
+    return word
 
 
 _ELEMENTWISE = ("sqrt", "exp", "log", "tanh", "abs", "sign", "isfinite", "maximum", "minimum", "where")
 ops.register(
-    Symbol, {**{op: _word(op) for op in _ELEMENTWISE}, "total": _reduce("total"), "count": _reduce("count")}
+    Symbol,
+    {
+        **{op: _word(op) for op in _ELEMENTWISE},
+        **{op: _refused(op) for op in ops.MATRIX_WORDS},
+        "when": lambda condition, then, otherwise: _word("where")(condition, then(), otherwise()),
+        "total": _reduce("total"),
+        "count": _reduce("count"),
+    },
 )
 
 
@@ -191,6 +217,7 @@ def trace(rule: Rule, guard: bool = False) -> Tape:
         guard: also count the non-finite elements of the gradient, over all parameters.
     Raises:
         TypeError: the rule branches on data, or does not return what its signature promises.
+        NotTraceable: it works on rows, columns or whole matrices.
     """
     tape = Tape(rule)
 
@@ -201,10 +228,8 @@ def trace(rule: Rule, guard: bool = False) -> Tape:
         return Symbol(tape, tape.add("input", value=name, extent=extent))
 
     p, g = element("p"), element("g")
-    state = [
-        element(slot.name) if slot.init.shape == "element" else single(slot.name, Extent.TENSOR)
-        for slot in rule.slots
-    ]
+    extents = {"tensor": Extent.TENSOR, "all": Extent.ALL}
+    state = [single(slot.name, extents.get(slot.init.shape, Extent.ELEMENT)) for slot in rule.slots]
     settings = {name: single(name, Extent.STEP) for name in rule.settings}
     values = rule.apply(p, g, *state, t=single("t", Extent.STEP), **settings)
     for name, value in zip(["p", *(slot.name for slot in rule.slots)], values, strict=True):

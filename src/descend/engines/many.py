@@ -36,7 +36,7 @@ def _mapped(function: Callable[..., Any]) -> Callable[..., Many]:
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow")},
+    **{name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow", "mod")},
     **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
     "and": operator.and_,
     "or": operator.or_,
@@ -50,18 +50,38 @@ for _name in ("neg", "abs", "invert"):
 
 
 def _total(x: Many, over: str) -> Any:
+    if over != "all":
+        return Many([ops.total(item, over) for item in x.items], x.gather)
     sums = [ops.total(item) for item in x.items]
-    return Many(sums, x.gather) if over == "tensor" else x.gather.all(sum(sums[1:], sums[0]) if sums else 0.0)
+    return x.gather.all(sum(sums[1:], sums[0]) if sums else 0.0)
 
 
 def _count(x: Many, over: str) -> Any:
-    return Many([ops.words_of(i)["count"](i, "tensor") for i in x.items], x.gather) if over == "tensor" else x.gather.count
+    if over == "all":
+        return x.gather.count
+    return Many([ops.words_of(i)["count"](i, over) for i in x.items], x.gather)
+
+
+def _when(condition: Many, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+    chosen = [bool(c) for c in condition.items]
+    if all(chosen) or not any(chosen):
+        return then() if chosen[0] else otherwise()
+    pick = _mapped(lambda c, a, b: a if c else b)
+    return pick(Many(chosen, condition.gather), then(), otherwise())
+
+
+def _eigh(x: Many) -> tuple[Many, Many]:
+    pairs = [ops.eigh(item) for item in x.items]
+    return Many([w for w, _ in pairs], x.gather), Many([v for _, v in pairs], x.gather)
 
 
 _WORDS = ("sqrt", "exp", "log", "tanh", "sign", "isfinite", "maximum", "minimum", "where")
 ops.register(
     Many,
-    {**{w: _mapped(getattr(ops, w)) for w in _WORDS}, "abs": _mapped(abs), "total": _total, "count": _count},
+    {
+        **{w: _mapped(getattr(ops, w)) for w in (*_WORDS, *ops.MATRIX_WORDS)},
+        **{"abs": _mapped(abs), "total": _total, "count": _count, "when": _when, "eigh": _eigh},
+    },
 )
 
 
@@ -109,9 +129,9 @@ def evaluate(
             return values[0] if len(work.rows) == 1 else Many([values[r] for r in work.row_of], gather)
 
         slots = [
-            Many([cast(work, a) for a in work.arrays[s.name]], gather)
-            if s.init.shape == "element"
-            else Many([number(x) for x in work.numbers[s.name]], gather)
+            Many([number(x) for x in work.numbers[s.name]], gather)
+            if s.init.is_number
+            else Many([cast(work, a) for a in work.arrays[s.name]], gather)
             for s in work.rule.slots
         ]
         p, g = (Many([cast(work, a) for a in work.arrays[name]], gather) for name in ("p", "g"))

@@ -19,7 +19,7 @@ import numpy as np
 from ..core import ops
 from ..core.emit import Kernel, Program, program
 from ..core.rule import Rule
-from ..core.trace import Extent
+from ..core.trace import Extent, NotTraceable
 from . import numba_words as words
 from .base import Work
 from .pool import POOL
@@ -128,16 +128,19 @@ class _Ready:
         """The scalar table of kernel ``k``, and the new per-tensor state if ``k`` is the last."""
         host, rows, table = self.hosts[k], self.work.rows, self.tables[k]
         known = [self.sums[i] for i in self.known[k]]
+        state = [self.work.numbers[name] for name in self.program.tensor_slots]
         if not self.by_tensor:
+            state = [float(numbers[0]) for numbers in state]  # numbers that all parameters share
+            values: Any = ()
             if len(table) != len(rows):
                 table = self.tables[k] = np.empty((len(rows), table.shape[1]), self.number)
             for line, row in enumerate(rows):
-                table[line] = host(row.t, *row.settings.values(), None, count_all, *known)
-            return table, ()
+                values = host(row.t, *row.settings.values(), *state, None, count_all, *known)
+                table[line] = values[: table.shape[1]]
+            return table, values[table.shape[1] :]
         order = self.work.row_of
         columns = [np.array([float(r.t) for r in rows])[order]]
         columns += [np.array([r.settings[name] for r in rows])[order] for name in self.program.rule.settings]
-        state = [self.work.numbers[name] for name in self.program.tensor_slots]
         with np.errstate(all="ignore"):
             values = host(*columns, *state, self.sizes.astype(float), float(count_all), *known)
         for column in range(table.shape[1]):
@@ -213,7 +216,13 @@ class NumbaEngine:
     on_memory = True
 
     def refuses(self, rule: Rule, dtype: str) -> str | None:
-        return None if dtype in words.WIDTH else f"the numba engine has no {dtype}"
+        if dtype not in words.WIDTH:
+            return f"the numba engine has no {dtype}"
+        try:
+            program(rule)
+        except NotTraceable as reason:
+            return str(reason)
+        return None
 
     def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
         return _Step(works, guard)

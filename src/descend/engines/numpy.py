@@ -5,7 +5,9 @@ Every other engine is measured against this one. It defines what a rule computes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +17,34 @@ from .base import Work
 from .many import evaluate
 
 
+_AXIS = {"row": -1, "column": -2}
+
+
+def _total(x: np.ndarray, over: str) -> Any:
+    return np.sum(x, axis=_AXIS[over], keepdims=True) if over in _AXIS else np.sum(x, dtype=np.float64)
+
+
 ops.register(
     np.ndarray,
     {
         **{w: getattr(np, w) for w in ("sqrt", "exp", "log", "tanh", "isfinite", "maximum", "minimum", "where")},
         "sign": np.sign,
         "abs": np.abs,
-        "total": lambda x, over: np.sum(x, dtype=np.float64),
-        "count": lambda x, over: x.size,
+        "when": lambda condition, then, otherwise: then() if condition else otherwise(),
+        "total": _total,
+        "count": lambda x, over: x.shape[_AXIS[over]] if over in _AXIS else x.size,
+        "matrix": lambda x: x.reshape(x.shape[0], math.prod(x.shape[1:])),
+        "shaped": lambda x, like: x.reshape(like.shape),
+        "matmul": np.matmul,
+        "transpose": lambda x: np.swapaxes(x, -1, -2),
+        "rows": lambda x: float(x.shape[-2]),
+        "columns": lambda x: float(x.shape[-1]),
+        "eigh": lambda x: tuple(np.linalg.eigh(x)),
+        "qr": lambda x: np.linalg.qr(x)[0],
+        "diagonal": np.diagonal,
+        "order": lambda d: np.argsort(-d, kind="stable"),
+        "by_columns": lambda x, order: x[:, order],
+        "by_rows": lambda x, order: x[order],
     },
 )
 ops.register(np.generic, ops.words_of(np.zeros(1)))

@@ -6,6 +6,7 @@ it is what the others fall back to. Complex tensors are stepped as pairs of real
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,12 @@ def _pair(function: Any) -> Any:
     return word
 
 
+_AXIS = {"row": -1, "column": -2}
+
+
 def _total(x: torch.Tensor, over: str) -> torch.Tensor:
+    if over in _AXIS:
+        return x.sum(_AXIS[over], keepdim=True)
     wide = torch.float32 if x.device.type == "mps" else torch.float64
     return x.sum(dtype=wide)
 
@@ -50,7 +56,20 @@ ops.register(
         "minimum": _pair(torch.minimum),
         "where": _where,
         "total": _total,
-        "count": lambda x, over: x.numel(),
+        "count": lambda x, over: x.shape[_AXIS[over]] if over in _AXIS else x.numel(),
+        "when": lambda condition, then, otherwise: then() if bool(condition) else otherwise(),
+        "matrix": lambda x: x.reshape(x.shape[0], math.prod(x.shape[1:])),
+        "shaped": lambda x, like: x.reshape(like.shape),
+        "matmul": torch.matmul,
+        "transpose": lambda x: x.mT,
+        "rows": lambda x: float(x.shape[-2]),
+        "columns": lambda x: float(x.shape[-1]),
+        "eigh": lambda x: tuple(torch.linalg.eigh(x)),
+        "qr": lambda x: torch.linalg.qr(x)[0],
+        "diagonal": torch.diagonal,
+        "order": lambda d: torch.argsort(-d, stable=True),
+        "by_columns": lambda x, order: x[:, order],
+        "by_rows": lambda x, order: x[order],
     },
 )
 

@@ -32,7 +32,7 @@ def adam(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0
 
 @rule
 def adam_eps_inside(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
-    """Adam with ε inside the root, √(v̂ + ε) (Kingma & Ba 2015, as in some lecture notes; optax's eps_root).
+    """Adam, ε inside: divides by √(v̂ + ε) (Kingma & Ba 2015, as in some lecture notes; optax's eps_root).
 
     Dialect: the paper and torch add ε to √v̂; see adam.
     """

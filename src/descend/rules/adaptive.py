@@ -24,7 +24,7 @@ def adagrad(
 
 @rule
 def adagrad_eps_inside(p, g, s=zeros("sum"), *, lr=1e-2, eps=1e-7):
-    """Adagrad with ε inside the root (Duchi, Hazan & Singer 2011, as in many lecture notes).
+    """Adagrad, ε inside: the rate is 1/√(sum + ε) (Duchi, Hazan & Singer 2011, as in many lecture notes).
 
     Dialect: torch adds ε outside the root; see adagrad.
     """

@@ -63,7 +63,7 @@ def look_ahead(p, v, *, momentum):
     return p + momentum * v
 
 
-@rule(gradient_at=look_ahead)
+@rule(gradient_point=look_ahead)
 def nesterov_lookahead(p, g, v=zeros("velocity"), *, lr=1e-3, momentum=0.9):
     """Nesterov momentum, look-ahead form: g is the gradient at p + momentum * v (Sutskever et al. 2013, eq. 3-4)."""
     v = momentum * v - lr * g
