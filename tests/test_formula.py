@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from descend import chain, rules
-from descend.core.formula_markup import latex, mathml
+from descend.core.formula import Name, Tree
+from descend.core.formula_markup import latex
 from descend.core.formula_print import text
 from descend.core.formula_read import formulas
 from descend.core.formula_run import run
@@ -61,7 +62,22 @@ def swapped(p, g, a=zeros, b=zeros, *, lr=0.1):
     return p - step, b, a - b_old
 
 
-ZOO = {**CATALOGUE, "everything": everything, "swapped": swapped}
+def both(p, g, m, lr, beta):
+    m = smoothed(m, g, beta)
+    return p - lr * m, m
+
+
+@rule
+def at_once(p, g, m=zeros, *, lr=0.1, beta=0.9):
+    """At once."""
+    return both(p, g, m, lr, beta=beta)
+
+
+ZOO = {**CATALOGUE, "everything": everything, "swapped": swapped, "at_once": at_once}
+
+
+def names_in(x: Tree) -> set[Name]:
+    return {x} if isinstance(x, Name) else {n for a in getattr(x, "args", ()) for n in names_in(a)}
 
 
 def arguments(some: Rule, seed: int, arrays: bool) -> dict[str, Any]:
@@ -74,7 +90,7 @@ def arguments(some: Rule, seed: int, arrays: bool) -> dict[str, Any]:
 
     low = (-1, 0.1)[seed % 2]  # roots of states are NaN in half of the draws only
     state = {s.name: value(SHAPE.get(s.init.shape, ()), low) for s in some.slots}
-    settings = {n:  draw.uniform(0.1, 0.9) for n, d in some.settings.items()}
+    settings = {n: draw.uniform(0.1, 0.9) for n, d in some.settings.items()}
     first = {name: value(SHAPE["element"], -1) for name in ("p", "q", "g")}
     return {**first, **state, **settings, "t": draw.randint(1, 4)}
 
@@ -108,3 +124,83 @@ def test_the_formula_computes_what_the_rule_computes(name: str, arrays: bool):
                 [np.broadcast_to(x, (3, 4)) for x in called(some, values)],
                 rtol=1e-11,
             )
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_an_index_says_which_value_is_meant(name: str):
+    values = arguments(ZOO[name], seed=1, arrays=False)
+    now, assigned = dict(values), set()
+    for line, new in run(formulas(ZOO[name])[0], values):
+        for x in names_in(line.value):
+            if x.when == "old":
+                assert now[x.name] == values[x.base], f"{x.name} is no longer {x.base} of step t-1"
+            elif x.when == "now" and x.base not in ("g", "q"):
+                assert x.base in assigned or line.again, f"{x.base} has no value of step t yet"
+        for target, value in zip(line.targets, new, strict=True):
+            now[target.name] = value
+            assigned.add(target.name)
+
+
+def test_the_example_of_every_construct():
+    assert text(formulas(everything)[0]) == EVERYTHING.strip().split("\n")
+
+
+EVERYTHING = """
+same ← sign(g)·sign(prev) > 0
+grew ← |g| > |prev| ∧ ¬(g = 0) \u2228 t ≤ 1
+m ← {smoothed(m, g, β₁) if same, m if grew, else −m}·same
+d_new ← max(d, ‖p − x₀‖ / (1 + |d|))
+u ← −m / (lr / k) + (p − (g − m))·2·10⁻⁷ / 3
+w ← (u + 1)²·(√(√(m²) + 1))³ / ((k / 2)^1.5·(2 + √(k²)))
+p ← p − lr·γ / (1 − β₁ᵗ) · (w − 10⁻⁶·Σ(g²) + meanₐₗₗ(m))·0.25
+p ← (1 − lr·γ)·p + {0 if t mod k = 0, else 1}·quintic(m)·(−lr)²
+prev ← g
+d ← d_new
+smoothed(old, new, β) = β·old + (1 − β)·new
+quintic(x):
+  a, b, c ← 3.4445, −4.775, 2.0315
+  y ← x²
+  quintic(x) = a·x + (b·y + c·y²)·x
+"""
+
+
+def test_a_chain_is_shown_stage_by_stage():
+    shown = [(part.name, text(part)) for part in formulas(chain(rules.clip_norm, rules.gradient_descent))]
+    assert shown == [
+        ("clip_norm", ["g ← g·min(max_norm / (‖g‖ₐₗₗ + 10⁻⁶), 1)"]),
+        ("gradient_descent", ["p ← p − lr·g"]),
+    ]
+
+
+def test_the_point_of_the_gradient_is_part_of_the_formula():
+    assert text(formulas(rules.nesterov_lookahead)[0])[0] == "g ← ∇f(p + μ·v)"
+
+
+def test_a_second_name_for_an_old_value_is_the_old_value_with_its_index():
+    assert "prev" not in latex(formulas(rules.nesterov_rewritten)[0])
+    assert r"- \mu\,v_{t-1} + (1 + \mu)\,v_t" in latex(formulas(rules.nesterov_rewritten)[0])
+
+
+def test_a_rule_without_text_says_so():
+    scope: dict[str, Any] = {"rule": rule}
+    exec("@rule\ndef typed(p, g, *, lr=0.1):\n    return p - lr * g", scope)
+    with pytest.raises(OSError, match="source"):
+        formulas(scope["typed"])
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("beta1", ("β", ("1",), "")),
+        ("m_hat", ("m", (), "hat")),
+        ("rho_inf", ("ρ", ("∞",), "")),
+        ("m_slow", ("m", ("slow",), "")),
+        ("weight_decay", ("λ", (), "")),
+        ("max_norm", ("max_norm", (), "")),
+        ("lr", ("lr", (), "")),
+        ("_", ("_", (), "")),
+    ],
+)
+def test_names_become_signs(name: str, drawn: tuple[str, tuple[str, ...], str]):
+    made = glyph(name)
+    assert (made.base, made.below, made.accent) == drawn

@@ -5,26 +5,30 @@ notation (what binds tighter, what a bar or a brace groups) and nothing of the t
 """
 
 import random
-import re
 from collections.abc import Iterator
 from math import isclose, isnan
+from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
-from test_formula import ZOO
+from formula_readers import markup, spoken, tex
+from test_formula import ZOO, names_in
 
 from descend.core import ops
-from descend.core.formula import Formula, Helper, Line, Loop, Name, Op, Tree
-from descend.core.formula_markup import Latex, MathML
-from descend.core.formula_print import Terminal
+from descend.core.formula import Formula, Helper, Line, Loop, Name, Op, Tree, parts
+from descend.core.formula_markup import Latex, MathML, latex, mathml
+from descend.core.formula_print import Terminal, text
 from descend.core.formula_read import formulas
 from descend.core.formula_run import evaluate
-from descend.core.symbols import SUPERSCRIPT
 
-PLAIN = {chr(v): chr(k) for k, v in SUPERSCRIPT.items()}
-WORDS = {name: getattr(ops, name) for name in ("sign", "exp", "log", "tanh", "isfinite", "mean", "norm", "sqrt")}
-FUNCTIONS = {**WORDS, "max": ops.maximum, "min": ops.minimum, "abs": ops.absolute, "total": ops.total}
+FUNCTIONS = {
+    **{
+        name: getattr(ops, name)
+        for name in ("sign", "exp", "log", "tanh", "isfinite", "mean", "norm", "sqrt")
+    },
+    **{"max": ops.maximum, "min": ops.minimum, "abs": ops.absolute, "total": ops.total},
+}
+NOTATIONS = {"terminal": (Terminal(), spoken), "latex": (Latex(), tex), "mathml": (MathML(), markup)}
 
 
 def lines_of(lines: tuple[Line | Loop, ...]) -> Iterator[Line]:
@@ -32,14 +36,11 @@ def lines_of(lines: tuple[Line | Loop, ...]) -> Iterator[Line]:
         yield from lines_of(line.lines) if isinstance(line, Loop) else [line]
 
 
-def names_in(x: Tree) -> set[Name]:
-    return {x} if isinstance(x, Name) else {n for a in getattr(x, "args", ()) for n in names_in(a)}
-
-
 def readable(formula: Formula) -> list[Tree]:
     """The right-hand sides that are numbers."""
-    trees = [line.value for line in lines_of(formula.lines) if line.targets and not line.given]
-    return [a for x in trees for a in (x.args if isinstance(x, Op) and x.kind == "tuple" else (x,))]
+    found = [line for line in lines_of(formula.lines) if line.targets and not line.given]
+    values = [parts("tuple", line.value) for line in found]
+    return [a for x, line in zip(values, found, strict=True) if len(x) == len(line.targets) for a in x]
 
 
 CASES = [(name, i) for name, some in ZOO.items() for i in range(len(readable(formulas(some)[0])))]
@@ -48,19 +49,21 @@ CASES = [(name, i) for name, some in ZOO.items() for i in range(len(readable(for
 def values_for(x: Tree, seed: int) -> dict[Name, float]:
     """A number for every name: settings are positive, t is whole, values of a step have both signs."""
     draw = random.Random(seed)
-    return {
-        name: float(draw.randint(1, 4)) if name.name == "t" else draw.uniform(0.1, 2) * (draw.choice((-1, 1)) if name.when else 1)
-        for name in sorted(names_in(x), key=str)
-    }
+
+    def value(name: Name) -> float:
+        size = float(draw.randint(1, 4)) if name.name == "t" else draw.uniform(0.1, 2)
+        return -size if name.when and draw.random() < 0.5 else size
+
+    return {name: value(name) for name in sorted(names_in(x), key=str)}
 
 
-@pytest.mark.parametrize("notation", ["terminal", "latex", "mathml"])
+@pytest.mark.parametrize("notation", NOTATIONS)
 @pytest.mark.parametrize(("name", "index"), CASES)
 def test_what_is_printed_reads_back(name: str, index: int, notation: str):
     formula = formulas(ZOO[name])[0]
     tree = readable(formula)[index]
-    writer, reader = {"terminal": (Terminal(), Spoken), "latex": (Latex(), tex), "mathml": (MathML(), markup)}[notation]
-    functions = {**FUNCTIONS, **{h.name: helper(h) for h in formula.helpers}}
+    writer, reader = NOTATIONS[notation]
+    functions = {**FUNCTIONS, **{h.name.lstrip("_"): helper(h) for h in formula.helpers}}
     for seed in range(5):
         values = values_for(tree, seed)
         want = evaluate(tree, {n.name: v for n, v in values.items()}, formula.scope)
@@ -70,195 +73,54 @@ def test_what_is_printed_reads_back(name: str, index: int, notation: str):
 
 
 def helper(h: Helper) -> Any:
-    call = Op("call", h.parameters, h.name)
-    return lambda *args: evaluate(call, dict(zip((p.name for p in h.parameters), args, strict=True)), {h.name: h})
+    """A helper as a function of numbers."""
+    call, names = Op("call", h.parameters, h.name), [p.name for p in h.parameters]
+    return lambda *args: evaluate(call, dict(zip(names, args, strict=True)), {h.name: h})
 
 
-# The terminal: a grammar of its own, one method per level.
+@pytest.mark.parametrize("notation", NOTATIONS)
+@pytest.mark.parametrize("name", ZOO)
+def test_two_names_of_a_rule_never_look_alike(name: str, notation: str):
+    formula, writer = formulas(ZOO[name])[0], NOTATIONS[notation][0]
+    lines = list(lines_of(formula.lines))
+    names = set().union(*(names_in(x) for line in lines for x in (line.value, *line.targets)))
+    names |= {Name(setting, setting) for setting in ZOO[name].settings}
+    meant = {(x.name, "") if notation == "terminal" else (x.base, x.when) for x in names}
+    assert len({writer.name(x) for x in names}) == len(meant)
 
 
-class Reader:
-    """Reads ``lr·m̂ / (√v̂ + ε)``: · and / from the left, √ takes the next atom, superscripts bind tightest."""
-
-    def __init__(self, text: str, names: dict[str, float], functions: dict[str, Any]) -> None:
-        word = "|".join(re.escape(x) for x in sorted({*names, *functions, "Σ", "if", "else", "mod"}, key=len, reverse=True))
-        pattern = rf"\s+|(?:{word})(?![a-z_])|\d+\.?\d*|ₐₗₗ|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵗᵏⁿ]+|."
-        self.tokens = [t for t in re.findall(pattern, text) if t.strip()]
-        self.names, self.functions = names, functions
-
-    def peek(self) -> str:
-        return self.tokens[0] if self.tokens else ""
-
-    def take(self, *wanted: str) -> str:
-        if wanted and self.peek() not in wanted:
-            return ""
-        return self.tokens.pop(0)
-
-    def need(self, token: str) -> None:
-        assert self.take() == token, self.tokens
-
-    def read(self) -> Any:
-        value = self.either()
-        assert not self.tokens
-        return value
-
-    def either(self) -> Any:
-        value = self.both()
-        while self.take("\u2228"):
-            other = self.both()
-            value = value or other
-        return value
-
-    def both(self) -> Any:
-        value = self.comparison()
-        while self.take("∧"):
-            other = self.comparison()
-            value = value and other
-        return value
-
-    def comparison(self) -> Any:
-        if self.take("¬"):
-            return not self.atom()
-        a = self.sum()
-        sign = self.take("<", "≤", ">", "≥", "=", "≠")
-        if not sign:
-            return a
-        b = self.sum()
-        return {"<": a < b, "≤": a <= b, ">": a > b, "≥": a >= b, "=": a == b, "≠": a != b}[sign]
-
-    def sum(self) -> Any:
-        value = -self.product() if self.take("−") else self.product()
-        while sign := self.take("+", "−"):
-            value = value + self.product() if sign == "+" else value - self.product()
-        return value
-
-    def product(self) -> Any:
-        value = self.prefix()
-        while sign := self.take("·", "/", "mod"):
-            other = self.prefix()
-            value = value * other if sign == "·" else ops.divide(value, other) if sign == "/" else value % other
-        return value
-
-    def prefix(self) -> Any:
-        return ops.sqrt(self.atom()) if self.take("√") else self.power()
-
-    def power(self) -> Any:
-        base = self.atom()
-        if self.take("^"):
-            return ops.power(base, self.atom())
-        if self.peek() and self.peek()[0] in PLAIN:
-            exponent = "".join(PLAIN[c] for c in self.take())
-            return ops.power(base, self.names[exponent] if exponent in self.names else float(exponent))
-        return base
-
-    def atom(self) -> Any:
-        token = self.take()
-        if token in "([":
-            value = self.either()
-            self.need({"(": ")", "[": "]"}[token])
-            return value
-        if token in "|‖":
-            value = self.sum()
-            self.need(token)
-            self.take("ₐₗₗ")
-            return abs(value)
-        if token == "{":
-            return self.cases()
-        if token in self.names:
-            return self.names[token]
-        if token in self.functions or token == "Σ":
-            self.take("ₐₗₗ")
-            self.need("(")
-            args = [self.either()]
-            while self.take(","):
-                args.append(self.either())
-            self.need(")")
-            return self.functions["total" if token == "Σ" else token](*args)
-        return float(token)
-
-    def cases(self) -> Any:
-        branches = []
-        while not self.take("else"):
-            value = self.either()
-            self.need("if")
-            branches.append((self.either(), value))
-            self.need(",")
-        last = self.either()
-        self.need("}")
-        return next((value for condition, value in branches if condition), last)
+@pytest.mark.parametrize(
+    ("value", "plain", "tex_form"),
+    [
+        (1.0, "1", "1"),
+        (0.9, "0.9", "0.9"),
+        (-0.25, "−0.25", "-0.25"),
+        (1e-4, "0.0001", "0.0001"),
+        (1e-6, "10⁻⁶", "10^{-6}"),
+        (-2.5e-7, "−2.5·10⁻⁷", r"-2.5 \cdot 10^{-7}"),
+        (1e30, "10³⁰", "10^{30}"),
+        (float("inf"), "∞", r"\infty"),
+        (0.1 + 0.2, "0.3", "0.3"),
+    ],
+)
+def test_numbers_are_written_as_in_a_paper(value: float, plain: str, tex_form: str):
+    assert Terminal().number(value) == plain
+    assert Latex().number(value) == tex_form
 
 
-def Spoken(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any:
-    return Reader(text, names, functions).read()
+def golden() -> str:
+    """Adam and Lion in all three notations."""
+    shown = []
+    for name in ("adam", "lion"):
+        formula = formulas(ZOO[name])[0]
+        shown += [f"# {name}", *text(formula), "", latex(formula), "", *mathml(formula), ""]
+    return "\n".join(shown)
 
 
-# LaTeX and MathML: turned into Python, whose precedence is that of mathematics.
-
-SIGNS = {"−": "-", "≤": "<=", "≥": ">=", "=": "==", "≠": "!=", "∧": " and ", "\u2228": " or ", "¬": " not ", "·": "*",
-         "mod": "%", "[": "(", "]": ")", "\u2062": "*", "\u2061": ""}  # fmt: skip
-
-
-def python(code: str, values: list[float], functions: dict[str, Any]) -> Any:
-    scope = {**functions, "divide": ops.divide, **{f"x{i}": v for i, v in enumerate(values)}}
-    return eval(code.strip(), {"__builtins__": {}}, scope)
+def test_adam_and_lion_look_as_they_did():
+    # A change that is meant: python tests/test_formula_print.py > tests/formulas.golden
+    assert golden() == (Path(__file__).parent / "formulas.golden").read_text(encoding="utf-8")
 
 
-def markup(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any:
-    known = {ElementTree.tostring(ElementTree.fromstring(x)): i for i, x in enumerate(names)}
-
-    def code(x: ElementTree.Element) -> str:
-        bare = ElementTree.Element(x.tag, x.attrib)
-        bare.text, bare[:] = x.text, x[:]
-        if (i := known.get(ElementTree.tostring(bare))) is not None:
-            return f"x{i}"
-        inner = [code(child) for child in x]
-        match x.tag:
-            case "mfrac":
-                return f"divide({inner[0]}, {inner[1]})"
-            case "msqrt":
-                return f"sqrt({''.join(inner)})"
-            case "msup":
-                return f"{inner[0]}**({inner[1]})"
-            case "msub":  # over which parameters: one number is one parameter
-                return inner[0]
-            case "mtable":
-                *branches, (last, _) = [[code(cell) for cell in row] for row in x]
-                return "".join(f"({v}) if ({c}) else " for v, c in branches) + f"({last}))"
-            case "mtext":
-                return ""
-            case "mo" if x.text in "|‖":
-                return {"prefix": "abs(", "postfix": ")"}[x.attrib["form"]]
-            case "mo" if x.text == "{":
-                return "("
-            case "mo":
-                return "total" if x.text == "∑" else SIGNS.get(x.text or "", x.text or "")
-        return (x.text or "") + "".join(inner)
-
-    return python(code(ElementTree.fromstring(f"<mrow>{text}</mrow>")), list(names.values()), functions)
-
-
-def tex(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any:
-    for i, name in sorted(enumerate(names), key=lambda pair: -len(pair[1])):
-        text = re.sub(rf"(?<![a-z\\]){re.escape(name)}(?![a-z_])", f"«{i}»", text)
-    text = re.sub(r"\\operatorname\{(\w+)\}", lambda m: m[1], text.replace(r"\_", "_"))
-    for sign, spoken in ((r"\left", ""), (r"\right", ""), (r"\,", "*"), (r"\cdot", "*"), (r"\sum", "total"), (r"\max", "max"),
-                         (r"\min", "min"), (r"\exp", "exp"), (r"\log", "log"), (r"\tanh", "tanh"), (r"\bmod", "%"),
-                         (r"_{\mathrm{all}}", ""), (r"\le", "<="), (r"\ge", ">="), (r"\ne", "!="), (r"\wedge", " and "),
-                         (r"\vee", " or "), (r"\neg", " not "), ("[", "("), ("]", ")"), (" = ", " == ")):  # fmt: skip
-        text = text.replace(sign if sign != r"\ne" else r"\ne ", spoken)
-    group = r"\{([^{}]*)\}"
-    before = ""
-    while before != text:  # from the innermost braces outwards
-        before = text
-        text = re.sub(rf"\\frac{group}{group}", r"divide(\1, \2)", text)
-        text = re.sub(rf"\\sqrt{group}", r"sqrt(\1)", text)
-        text = re.sub(rf"\^{group}|\^(\w|«\d+»)", lambda m: f"**({m[1] or m[2]})", text)
-        text = re.sub(r"(\\\||\|)([^|\\]*?)\1", r"abs(\2)", text)
-        text = re.sub(r"\\begin\{cases\}((?:(?!\\begin).)*?)\\end\{cases\}", branches, text)
-    return python(re.sub(r"«(\d+)»", r"x\1", text), list(names.values()), functions)
-
-
-def branches(found: re.Match[str]) -> str:
-    *rows, last = [row.split("&") for row in found[1].split(r"\\")]
-    conditional = "".join(f"({value}) if ({condition}) else " for value, condition in rows)
-    return "(" + conditional.replace(r"\text{if }", "") + f"({last[0]}))"
+if __name__ == "__main__":
+    print(golden(), end="")

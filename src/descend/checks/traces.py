@@ -11,39 +11,56 @@ from typing import Any
 
 import numpy as np
 
-from ..core.rule import Rule
+from ..core.rule import Rule, Slot
 from ..engines import load
 from ..engines.base import Row, Work
 
 Tensors = list[np.ndarray]
-SHAPES: tuple[tuple[int, ...], ...] = ((4, 3), (5,), (), (0,))
+SHAPES: tuple[tuple[int, ...], ...] = ((4, 3), (5,), (), (0,), (3, 3))
 STEPS = 30
 
 
 def gradients(
     shapes: Sequence[tuple[int, ...]] = SHAPES, steps: int = STEPS, seed: int = 0
 ) -> tuple[Tensors, list[Tensors]]:
-    """Start values of order 1, and for each step a gradient per tensor; float64."""
+    """Start values of order 1, and for each step a gradient per tensor; float64.
+
+    One element in eight is zero at a step, and the first of each tensor at every step. The second tensor
+    has no gradient at all in the first two steps, and the last starts at zero.
+    """
     rng = np.random.default_rng(seed)
     start = [np.asarray(rng.normal(size=shape)) for shape in shapes]
     made = []
     for _ in range(steps):
         size = 10 ** rng.uniform(-4, 2)
         made.append([np.asarray(rng.normal(size=s) * size * 10 ** rng.uniform(-1, 1, size=s)) for s in shapes])
+        for g in made[-1]:
+            g[rng.random(g.shape) < 1 / 8] = 0.0
+            if g.ndim:
+                g[(slice(0, 1),) * g.ndim] = 0.0
+    for step in made[:2]:
+        step[min(1, len(shapes) - 1)][...] = 0.0
+    start[-1][...] = 0.0
     return start, made
 
 
 def settings_of(rule: Rule) -> Iterator[dict[str, float]]:
-    """Three settings of a rule: its defaults, and two in which nothing is zero, one or small enough to hide."""
+    """Settings of a rule: its defaults, those without decay, and two in which nothing is zero or small enough to hide."""
     yield dict(rule.settings)
+    yield {**rule.settings, **{name: 0.0 for name in ("weight_decay", "warmup_steps") if name in rule.settings}}
     for shift in (0.37, 0.81):
         yield {name: _moved(name, float(value), shift) for name, value in rule.settings.items()}
 
 
 _LARGER = {"lr": 30.0, "eps": 1e5}
+_WITHIN = {"warmup_steps": 9.0, "t0": 7.0, "max_norm": 1.0}  # so that a trace of 30 steps gets to see both sides
 
 
 def _moved(name: str, value: float, shift: float) -> float:
+    if name == "initial_accumulator" and shift > 0.5:
+        return 0.0  # where a second moment stays zero as long as its gradient does
+    if name in _WITHIN:
+        return round(_WITHIN[name] * (0.5 + shift))
     if name in _LARGER:
         return value * _LARGER[name] * (0.5 + shift)
     if name.startswith(("beta", "alpha", "momentum", "rho")) and value < 1:
@@ -71,11 +88,18 @@ def begin(rule: Rule, start: Tensors, settings: dict[str, Any]) -> Work:
     work.arrays["p"] = [np.array(x) for x in start]
     for slot in rule.slots:
         fill = settings.get(str(slot.init.fill), slot.init.fill)
-        if slot.init.shape == "tensor":
+        if slot.init.is_number:
             work.numbers[slot.name] = np.full(len(start), float(fill))
         else:
-            work.arrays[slot.name] = [np.array(x) if fill == "p" else np.full(x.shape, 0.0 if fill == "g" else fill) for x in start]
+            work.arrays[slot.name] = [_first(slot, x, fill) for x in start]
     return work
+
+
+def _first(slot: Slot, x: np.ndarray, fill: Any) -> np.ndarray:
+    if fill in ("p", "g"):
+        return np.array(x) if fill == "p" else np.zeros_like(x)
+    shape = slot.init.shape_for(x.shape)
+    return fill * np.eye(shape[0]) if slot.init.shape in ("left", "right") else np.full(shape, fill)
 
 
 def _first_gradient(rule: Rule, work: Work) -> None:

@@ -5,6 +5,7 @@ A value that changes twice within a step takes an arrow in place of the second e
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 from .formula import Formula, Line, Loop, Name, Tree
@@ -93,7 +94,7 @@ class Latex(Terminal):
     def function(self, name: str) -> str:
         if name == "∇f":
             return r"\nabla f"
-        return COMMAND.get(name) or rf"\operatorname{{{_escaped(name)}}}"
+        return COMMAND.get(name) or rf"\operatorname{{{_escaped(name.lstrip('_'))}}}"
 
     def lowered(self, base: str, below: str) -> str:
         return f"{base}_{{{self.word(below)}}}" if below else base
@@ -145,6 +146,8 @@ class MathML(Latex):
         return self.sign(sign) + number
 
     def word(self, name: str) -> str:
+        if name in "+−":
+            return f"<mo>{name}</mo>"
         return f"<mn>{name}</mn>" if name.isdigit() else f"<mi>{escape(name)}</mi>"
 
     def name(self, x: Name) -> str:
@@ -183,7 +186,9 @@ class MathML(Latex):
     def function(self, name: str) -> str:
         if name == "∇f":
             return "<mo>∇</mo><mi>f</mi>"
-        return "<mo>∑</mo>" if name == "Σ" else f"{self.word(name)}<mo>&#x2061;</mo>"  # function application
+        return (
+            "<mo>∑</mo>" if name == "Σ" else f"{self.word(name.lstrip('_'))}<mo>&#x2061;</mo>"
+        )  # function application
 
     def lowered(self, base: str, below: str) -> str:
         return f"<msub>{_row(base)}{self.word(below)}</msub>" if below else base
@@ -213,4 +218,5 @@ class MathML(Latex):
 
 
 def _row(inside: str) -> str:
-    return f"<mrow>{inside}</mrow>"
+    """One element, as an argument must be."""
+    return inside if re.fullmatch(r"<(m[in])>[^<]*</\1>", inside) else f"<mrow>{inside}</mrow>"

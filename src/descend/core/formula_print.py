@@ -192,7 +192,7 @@ class Terminal:
 
     def name(self, x: Name) -> str:
         g = glyph(x.name)
-        below = "".join(w.translate(SUBSCRIPT) if w.isdigit() else f"_{w}" for w in g.below)
+        below = "".join(w.translate(SUBSCRIPT) if w.isdigit() or w in "+−" else f"_{w}" for w in g.below)
         return g.base + ACCENT.get(g.accent, "") + below
 
     def raw(self, code: str) -> str:
@@ -214,7 +214,7 @@ class Terminal:
         return f"{name} = {self.show(value)}"
 
     def function(self, name: str) -> str:
-        return name
+        return name.lstrip("_")
 
     def lowered(self, base: str, below: str) -> str:
         return base + {"": "", "all": "ₐₗₗ"}.get(below, f"_{below}")

@@ -189,7 +189,7 @@ class _Reader:
             return Name(name, self.aliases[name].base, self.aliases[name].when)
         known = name in self.local or name in self.settings or name in self.when
         value = None if known else self.scope.get(name)
-        items = value if isinstance(value, tuple) else (value,)
+        items: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
         if items and all(isinstance(x, int | float) for x in items):
             numbers = tuple(Number(float(x)) for x in items)
             return Op("tuple", numbers) if isinstance(value, tuple) else numbers[0]

@@ -39,25 +39,33 @@ from typing import Any
 
 Words = dict[str, Callable[..., Any]]
 _WORDS: dict[type, Words] = {}
+_CONTAINING: set[type] = set()
 OVER = ("tensor", "all", "row", "column")
 
 
-def register(kind: type, words: Words) -> None:
-    """Tell the vocabulary how its words act on values of type ``kind`` (subclasses included)."""
+def register(kind: type, words: Words, containing: bool = False) -> None:
+    """Tell the vocabulary how its words act on values of type ``kind`` (subclasses included).
+
+    ``containing``: such values hold others, so that their words act when both kinds meet.
+    """
     _WORDS[kind] = words
+    if containing:
+        _CONTAINING.add(kind)
 
 
 def words_of(*values: Any) -> Words:
-    """The words of the first operand that is not a plain number."""
+    """The words of the operands: of a containing kind if there is one, else of the first that is no plain number."""
+    found = None
     for value in values:
         kind = type(value)
-        if kind in (float, int, bool):
+        if kind in _CONTAINING:
+            return _WORDS[kind]
+        if kind in (float, int, bool) or found is not None:
             continue
-        for base in kind.__mro__:
-            if base in _WORDS:
-                return _WORDS[base]
-        raise TypeError(f"a rule works on arrays and numbers, not on {kind.__name__}")
-    return NUMBERS
+        found = next((_WORDS[base] for base in kind.__mro__ if base in _WORDS), None)
+        if found is None:
+            raise TypeError(f"a rule works on arrays and numbers, not on {kind.__name__}")
+    return NUMBERS if found is None else found
 
 
 def sqrt(x: Any) -> Any:

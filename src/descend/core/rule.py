@@ -49,15 +49,16 @@ class Init:
         return (shapes | {"left": (first, first), "right": (rest, rest)})[self.shape]
 
 
-zeros = Init(0.0)
-ones = Init(1.0)
-start = Init("p")
-first_gradient = Init("g")
-number = Init(0.0, shape="tensor")
-common = Init(0.0, shape="all")
+# Any: a type checker must not take the default of a slot for the type of its value.
+zeros: Any = Init(0.0)
+ones: Any = Init(1.0)
+start: Any = Init("p")
+first_gradient: Any = Init("g")
+number: Any = Init(0.0, shape="tensor")
+common: Any = Init(0.0, shape="all")
 
 
-def full(fill: float | str, shape: str = "element") -> Init:
+def full(fill: float | str, shape: str = "element") -> Any:
     """A slot that begins at a number, or at the value of the setting of that name."""
     return Init(fill, shape)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 GREEK = {
@@ -17,7 +18,8 @@ LATEX = {
     "ρ": r"\rho", "σ": r"\sigma", "τ": r"\tau", "φ": r"\varphi", "ψ": r"\psi", "ω": r"\omega", "∞": r"\infty",
 }  # fmt: skip
 ACCENT = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
-SUBSCRIPT = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+SUBSCRIPT = str.maketrans("0123456789+−", "₀₁₂₃₄₅₆₇₈₉₊₋")
+BELOW = {"inf": "∞", "plus": "+", "minus": "−"}
 SUPERSCRIPT = str.maketrans("0123456789-tkn", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵗᵏⁿ")
 
 
@@ -46,17 +48,19 @@ def glyph(name: str) -> Glyph:
     accent = below.pop() if below and below[-1] in ACCENT and len(base) == 1 else ""
     if digits := head[len(letters) :]:
         below.insert(0, digits)
-    return Glyph(base, tuple({"inf": "∞"}.get(word) or GREEK.get(word, word) for word in below), accent)
+    return Glyph(base, tuple(BELOW.get(word) or GREEK.get(word, word) for word in below), accent)
 
 
-# What a state slot holds, by its name in checkpoints, which means the same in every rule.
+# What state slots hold, by their names in checkpoints, and what settings do. A name means the same in
+# every rule; where it does not, the rule stands before it: "asgd.alpha".
 STATE = {
     "exp_avg": "average of the gradients (first moment)",
     "exp_avg_sq": "average of the squared gradients (second moment)",
     "max_exp_avg_sq": "largest second moment so far",
-    "exp_inf": "largest gradient so far, fading",
+    "exp_avg_var": "average of the squared distance of the gradient from its average",
     "exp_avg_slow": "slow average of the gradients",
     "exp_avg_diff": "average of the gradients' changes",
+    "exp_inf": "largest gradient so far, fading",
     "momentum_buffer": "fading sum of the past",
     "velocity": "velocity: the last step",
     "sum": "sum of the squared gradients",
@@ -64,11 +68,27 @@ STATE = {
     "grad_avg": "average of the gradients",
     "acc_delta": "average of the squared steps",
     "prev": "gradient of the step before",
-    "g_prev": "gradient of the step before",
     "previous_grad": "gradient of the step before",
     "step_size": "step length of each parameter",
     "mu_product": "product of the momentum factors so far",
+    "hessian": "estimate of the curvature (diagonal of the Hessian)",
     "ax": "average of the points",
+    "eta": "learning rate of the next step",
+    "mu": "weight of the next point in the average",
+    "z": "the point without averaging",
+    "ftrl.z": "sum of the gradients, shifted by the steps taken",
+    "n": "sum of the squared gradients",
+    "lr_max": "largest learning rate so far",
+    "weight_sum": "sum of the weights of the average",
+    "p0": "where the parameters started",
+    "far": "farthest distance from the start so far",
+    "squares": "sum of the squared gradients",
+    "dowg.squares": "weighted sum of the squared gradients",
+    "g0": "norm of the first gradient",
+    "d": "estimated distance to the solution",
+    "numerator": "numerator of the estimate d",
+    "r": "numerator of the estimate d",
+    "s": "weighted sum of the gradients",
     "row_var": "second moment of each row",
     "col_var": "second moment of each column",
     "variance": "second moment, where there are no rows and columns",
@@ -86,23 +106,46 @@ MEANING = {
     "beta3": "share of the past in the third average",
     "alpha": "share of the past in the average",
     "rho": "share of the past in the average",
+    "nu": "share of the average in the step",
     "momentum": "how much of the last step is kept",
     "dampening": "how much of a new gradient is left out",
     "eps": "keeps the division away from zero",
     "weight_decay": "pull towards zero",
+    "lambd": "pull towards zero",
+    "l1": "pull that sets small parameters to zero",
+    "l2": "pull in proportion to the parameter",
     "lr_decay": "how fast the learning rate falls",
     "initial_accumulator_value": "where the sum starts",
+    "initial_accumulator": "where the second moment starts",
     "max_norm": "longest gradient that is let through",
     "max_value": "largest coordinate that is let through",
     "momentum_decay": "how fast the momentum rises",
-    "trust_coefficient": "step length as a share of the weights' norm",
+    "trust_coefficient": "step length as a share of the norm of the weights",
     "eta_minus": "factor where the sign turned",
     "eta_plus": "factor where the sign stayed",
     "step_min": "shortest step",
     "step_max": "longest step",
-    "l1": "pull that sets small parameters to zero",
-    "l2": "pull in proportion to the parameter",
+    "t0": "step from which on points are averaged",
+    "smoothing": "keeps the first steps short",
+    "gamma": "how much the change of the gradient counts",
+    "d0": "first guess of the distance to the solution",
+    "r_eps": "first guess of the distance to the solution",
+    "reps_rel": "first guess of the distance, relative to the norm of the parameters",
     "warmup_steps": "steps until the full learning rate",
     "precondition_frequency": "steps between two new bases",
     "clip_threshold": "longest update that is let through",
+    "ademamix.alpha": "weight of the slow average",
+    "ademamix.beta3": "share of the past in the slow average",
+    "asgd.alpha": "how fast the rate falls: a power of the step",
+    "sophia.rho": "weight of the curvature",
+    "dadapt_sgd.momentum": "share of the old point in the new one",
+    "schedule_free_sgd.momentum": "where the gradient is taken: at z (0), at the average (1)",
+    "schedule_free_adamw.beta1": "where the gradient is taken: at z (0), at the average (1)",
+    "schedule_free_radam.beta1": "where the gradient is taken: at z (0), at the average (1)",
 }
+
+
+def meaning(name: str, of: str, table: Mapping[str, str]) -> str:
+    """What a name stands for in a rule, or in a chain ``a+b``; empty if the table does not know it."""
+    special = (table.get(f"{rule}.{name}") for rule in of.split("+"))
+    return next((text for text in special if text), table.get(name, ""))

@@ -19,6 +19,7 @@ class Many:
     """One value per tensor, with arithmetic item by item."""
 
     __slots__ = ("gather", "items")
+    __array_ufunc__ = None  # numbers of NumPy leave the arithmetic to us
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, items: list[Any], gather: Gather) -> None:
@@ -82,6 +83,7 @@ ops.register(
         **{w: _mapped(getattr(ops, w)) for w in (*_WORDS, *ops.MATRIX_WORDS)},
         **{"abs": _mapped(abs), "total": _total, "count": _count, "when": _when, "eigh": _eigh},
     },
+    containing=True,
 )
 
 

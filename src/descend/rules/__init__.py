@@ -2,12 +2,31 @@
 
 from ..core.rule import Rule
 from . import adam as _adam
+from . import adam_successors as _adam_successors
 from . import adaptive as _adaptive
+from . import averaging as _averaging
 from . import modifiers as _modifiers
 from . import momentum as _momentum
+from . import online as _online
 from . import sign as _sign
-from .adam import adam, adam_eps_inside, adam_uncorrected, adamw
+from . import trust as _trust
+from . import tuned as _tuned
+from .adam import (
+    adam,
+    adam_eps_inside,
+    adam_uncorrected,
+    adamax,
+    adamw,
+    amsgrad,
+    amsgradw,
+    nadam,
+    nadamw,
+    radam,
+    radamw,
+)
+from .adam_successors import adabelief, adan, ademamix, adopt, grams, laprop, mars, sophia, yogi
 from .adaptive import (
+    adadelta,
     adagrad,
     adagrad_eps_inside,
     rmsprop,
@@ -15,6 +34,7 @@ from .adaptive import (
     rmsprop_centered_momentum,
     rmsprop_momentum,
 )
+from .averaging import asgd, schedule_free_adamw, schedule_free_radam, schedule_free_sgd
 from .modifiers import clip_norm, clip_value, decay_l2, negate
 from .momentum import (
     gradient_descent,
@@ -25,14 +45,23 @@ from .momentum import (
     nesterov_accumulation,
     nesterov_lookahead,
     nesterov_rewritten,
+    quasi_hyperbolic,
 )
-from .sign import lion
+from .online import ftrl
+from .sign import lion, rprop, rprop_simple, sign_sgd, signum, tiger
+from .trust import lamb, lars, novograd
+from .tuned import dadapt_adam, dadapt_sgd, dog, dowg, prodigy
 
 FAMILIES = {
     "momentum": _momentum,
+    "sign": _sign,
     "adaptive": _adaptive,
     "adam": _adam,
-    "sign": _sign,
+    "adam_successors": _adam_successors,
+    "trust": _trust,
+    "online": _online,
+    "averaging": _averaging,
+    "tuned": _tuned,
     "modifiers": _modifiers,
 }
 

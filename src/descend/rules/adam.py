@@ -3,8 +3,8 @@
 "Adam" has at least six formulas in the field. Each rule here is one of them and says which.
 """
 
-from ..core.ops import sqrt
-from ..core.rule import rule, zeros
+from ..core.ops import absolute, maximum, sqrt, where
+from ..core.rule import full, rule, zeros
 
 
 @rule
@@ -57,4 +57,116 @@ def adamw(
     m_hat = m / (1 - beta1**t)
     v_hat = v / (1 - beta2**t)
     p = (1 - lr * weight_decay) * p - lr * m_hat / (sqrt(v_hat) + eps)
+    return p, m, v
+
+
+@rule
+def amsgrad(
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), v_max=zeros("max_exp_avg_sq"), *,
+    t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8,
+):  # fmt: skip
+    """AMSGrad: Adam whose second moment never falls (Reddi, Kale & Kumar 2018, Algorithm 2).
+
+    Dialect: torch's, which takes the maximum before the bias correction; the paper corrects nothing.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    v_max = maximum(v_max, v)
+    p = p - lr * (m / (1 - beta1**t)) / (sqrt(v_max / (1 - beta2**t)) + eps)
+    return p, m, v, v_max
+
+
+@rule
+def amsgradw(
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), v_max=zeros("max_exp_avg_sq"), *,
+    t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2,
+):  # fmt: skip
+    """AMSGrad with decoupled decay: what torch.optim.AdamW(amsgrad=True) computes (Reddi et al. 2018).
+
+    Dialect: torch's; see amsgrad and adamw.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    v_max = maximum(v_max, v)
+    p = (1 - lr * weight_decay) * p - lr * (m / (1 - beta1**t)) / (sqrt(v_max / (1 - beta2**t)) + eps)
+    return p, m, v, v_max
+
+
+@rule
+def adamax(p, g, m=zeros("exp_avg"), u=zeros("exp_inf"), *, t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """AdaMax: the infinity norm in place of the second moment (Kingma & Ba 2015, Algorithm 2; torch.optim.Adamax).
+
+    Dialect: torch's ε is added to |g| inside the maximum; the paper has none.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    u = maximum(beta2 * u, absolute(g) + eps)
+    p = p - lr / (1 - beta1**t) * m / u
+    return p, m, u
+
+
+def _nadam_momentum(beta1, t, momentum_decay):
+    return beta1 * (1 - 0.5 * 0.96 ** (t * momentum_decay))
+
+
+@rule
+def nadam(
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), mu_product=full(1.0, shape="tensor"), *,
+    t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=4e-3,
+):  # fmt: skip
+    """NAdam: Adam with Nesterov's look-ahead and a momentum that warms up (Dozat 2016, Algorithm 8; torch.optim.NAdam)."""
+    mu = _nadam_momentum(beta1, t, momentum_decay)
+    mu_next = _nadam_momentum(beta1, t + 1, momentum_decay)
+    mu_product = mu_product * mu
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    ahead = mu_next / (1 - mu_product * mu_next) * m + (1 - mu) / (1 - mu_product) * g
+    p = p - lr * ahead / (sqrt(v / (1 - beta2**t)) + eps)
+    return p, m, v, mu_product
+
+
+@rule
+def nadamw(
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), mu_product=full(1.0, shape="tensor"), *,
+    t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2, momentum_decay=4e-3,
+):  # fmt: skip
+    """NAdamW: NAdam with decoupled decay (Dozat 2016; Loshchilov & Hutter 2019; torch.optim.NAdam decoupled)."""
+    mu = _nadam_momentum(beta1, t, momentum_decay)
+    mu_next = _nadam_momentum(beta1, t + 1, momentum_decay)
+    mu_product = mu_product * mu
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    ahead = mu_next / (1 - mu_product * mu_next) * m + (1 - mu) / (1 - mu_product) * g
+    p = (1 - lr * weight_decay) * p - lr * ahead / (sqrt(v / (1 - beta2**t)) + eps)
+    return p, m, v, mu_product
+
+
+def _rectified(m_hat, v_hat, beta2, t, eps):
+    """The direction of RAdam: Adam's once its variance is known well enough, plain momentum before."""
+    rho_inf = 2 / (1 - beta2) - 1
+    rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
+    inside = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
+    return m_hat * where(rho > 5, sqrt(maximum(inside, 0.0)) / (sqrt(v_hat) + eps), 1.0)
+
+
+@rule
+def radam(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """RAdam: a warm-up that follows from the variance of the adaptive rate (Liu et al. 2020, Algorithm 2; torch.optim.RAdam).
+
+    Dialect: torch's. ε is added to the uncorrected root, and rectification begins above ρ = 5, not 4.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    p = p - lr * _rectified(m / (1 - beta1**t), v / (1 - beta2**t), beta2, t, eps / sqrt(1 - beta2**t))
+    return p, m, v
+
+
+@rule
+def radamw(
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2
+):
+    """RAdam with decoupled decay (Liu et al. 2020; torch.optim.RAdam with decoupled_weight_decay=True)."""
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    rectified = _rectified(m / (1 - beta1**t), v / (1 - beta2**t), beta2, t, eps / sqrt(1 - beta2**t))
+    p = (1 - lr * weight_decay) * p - lr * rectified
     return p, m, v

@@ -84,3 +84,16 @@ def rmsprop_centered_momentum(
     b = momentum * b + g / (sqrt(v - a * a) + eps)
     p = p - lr * b
     return p, v, a, b
+
+
+@rule
+def adadelta(p, g, v=zeros("square_avg"), u=zeros("acc_delta"), *, lr=1.0, rho=0.9, eps=1e-6):
+    """Adadelta: the step has the unit of p, RMS of past steps over RMS of gradients (Zeiler 2012, Algorithm 1).
+
+    Dialect: torch's lr multiplies the step; the paper has none (lr = 1).
+    """
+    v = rho * v + (1 - rho) * g * g
+    step = sqrt(u + eps) / sqrt(v + eps) * g
+    u = rho * u + (1 - rho) * step * step
+    p = p - lr * step
+    return p, v, u

@@ -89,3 +89,11 @@ def nesterov_accumulation(p, g, v=zeros("momentum_buffer"), *, lr=1e-3, momentum
     v = momentum * v + g
     p = p - lr * (g + momentum * v)
     return p, v
+
+
+@rule
+def quasi_hyperbolic(p, g, m=zeros("exp_avg"), *, lr=1e-3, beta=0.999, nu=0.7):
+    """Quasi-hyperbolic momentum: a mixture of the gradient and its average (Ma & Yarats 2019, eq. 3-4)."""
+    m = beta * m + (1 - beta) * g
+    p = p - lr * ((1 - nu) * g + nu * m)
+    return p, m

@@ -1,0 +1,65 @@
+# Plain POSIX make: recipes print what they do, and a repeated run installs nothing unless what to install changed.
+# Another Python: make race PYTHON=python3.12.   Options for the verb: make race ARGS="--seed 1".
+PYTHON ?= python3
+ARGS ?=
+BIN = .venv/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
+
+help:
+	@echo "make race      the first race: momentum methods, Adam and friends on real digits"
+	@echo "make check     formatter, linter and the fast tests, under a minute"
+	@echo "make test      everything: formatter, linter, types, all tests"
+	@echo "make bench     step time of every rule and engine, beside torch"
+	@echo "make mutation  break every rule in every small way; each must turn a check red"
+	@echo "make clean     remove .venv and the caches"
+
+race: .venv/.race
+	@$(BIN)/descend race $(ARGS)
+
+bench: .venv/.race
+	@$(BIN)/descend bench $(ARGS)
+
+check: .venv/.test
+	@$(BIN)/ruff format --check --output-format concise .
+	@$(BIN)/ruff check .
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not timing" $(ARGS)
+
+# Timing tests run after the others and alone: two workers on two cores would measure each other.
+test: .venv/.test
+	@echo "==> formatter and linter"
+	@$(BIN)/ruff format --check --output-format concise .
+	@$(BIN)/ruff check .
+	@echo "==> types"
+	@$(BIN)/pyright
+	@echo "==> tests, in two processes"
+	@$(BIN)/python -m pytest -q -n 2 -m "not timing"
+	@echo "==> tests that measure time, alone"
+	@$(BIN)/python -m pytest -q -m timing
+
+mutation: .venv/.test
+	@$(BIN)/python -m descend.checks.mutate $(ARGS)
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
+
+.venv/.made:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "descend needs Python 3.11 or newer, and there is no $(PYTHON) here; name one: make race PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit("descend needs Python 3.11 or newer, and $(PYTHON) is %d.%d; name another: make race PYTHON=python3.12" % v[:2] if v < (3, 11) else 0)'
+	@echo "==> making .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+# The build backend goes in first, from the same constraints: pip's own build environment would ignore them.
+.venv/.race: .venv/.made pyproject.toml constraints.txt
+	@echo "==> installing descend, torch and scikit-learn into .venv (once; about a minute)"
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation -e '.[torch,lab]'
+	@touch $@
+
+.venv/.test: .venv/.race
+	@echo "==> installing the test tools into .venv (once; about half a minute)"
+	@$(PIP) --no-build-isolation -e '.[torch,lab,dev]'
+	@touch $@
+
+.PHONY: help race bench check test mutation clean

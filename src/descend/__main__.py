@@ -1,0 +1,5 @@
+"""``python -m descend``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,83 @@
+"""The command line: verbs, each loaded when it is called, so that ``descend list`` waits for no framework."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+VERBS = {  # verb -> where its command stands, and its line of help
+    "race": ("lab.cli:race", "Race update rules on real handwritten digits, fairly."),
+    "list": ("explain.cli:list_rules", "List every rule: year, idea, state, bytes."),
+    "explain": ("explain.cli:explain", "Explain a rule: formula, cost, a step by hand."),
+    "bench": ("bench.cli:bench", "Measure speed and accuracy against torch.optim."),
+}
+EXTRAS = {  # what an optional package is for, and what brings it
+    "sklearn": ("scikit-learn", "lab"),
+    "jinja2": ("Jinja2", "lab"),
+    "torch": ("PyTorch", "torch"),
+    "jax": ("JAX", "jax"),
+    "optax": ("Optax", "jax"),
+}
+FIRST = """\
+descend: every way to turn a gradient into the next parameters.
+
+  descend race           a fair race of eight classics, on real data
+  descend explain adam   formula, state, cost, and one step by hand
+  descend list           every rule there is
+  descend bench          how fast they are on this machine
+
+descend VERB --help tells what else a verb can do.
+"""
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are wanted."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        return getattr(importlib.import_module(f"{__package__}.{module}"), name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            near = difflib.get_close_matches(args[0], VERBS, 1)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            ctx.fail(f"no verb {args[0]!r}.{hint} Verbs: {', '.join(VERBS)}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.group(cls=Verbs, invoke_without_command=True, subcommand_metavar="VERB [OPTIONS]...")
+@click.version_option(sys.modules["descend"].__version__, prog_name="descend", message="%(prog)s %(version)s")
+@click.pass_context
+def descend(ctx: click.Context) -> None:
+    """Every way to turn a gradient into the next parameters: race them, read them, measure them."""
+    if ctx.invoked_subcommand is None:
+        click.echo(FIRST, nl=False)
+
+
+def main() -> None:
+    """The console script. A package that is not installed is one sentence, not a traceback."""
+    try:
+        descend(prog_name="descend")
+    except ModuleNotFoundError as error:
+        name, extra = EXTRAS.get((error.name or "").partition(".")[0], ("", ""))
+        if not name:
+            raise
+        click.echo(
+            f"Error: this needs {name}, which is not installed: pip install 'descend[{extra}]'", err=True
+        )
+        sys.exit(2)

@@ -1,0 +1,108 @@
+"""``descend list`` and ``descend explain``: options in, pages out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import facts
+from .export import as_dict
+from .export import html as page
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the names only, one a line.")
+def list_rules(as_json: bool, quiet: bool) -> None:
+    """List every rule and modifier: year, idea, state, bytes, engines."""
+    known = facts.catalogue()
+    if as_json:
+        wanted = (
+            "name",
+            "kind",
+            "family",
+            "year",
+            "idea",
+            "paper",
+            "state",
+            "bytes_per_parameter",
+            "engines",
+        )
+        rows = [
+            {key: value for key, value in as_dict(rule).items() if key in wanted} for rule in known.values()
+        ]
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
+    elif quiet:
+        click.echo("\n".join(known))
+    else:
+        from .pages import LIST_WIDTH, print_list
+        from .terminal import console
+
+        print_list(console(LIST_WIDTH))
+
+
+def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    return [name for name in facts.catalogue() if name.startswith(begun)]
+
+
+@click.command()
+@click.argument("rule", shell_complete=_complete)
+@click.option(
+    "--steps", type=click.IntRange(1, 100), default=1, show_default=True, help="Steps done by hand."
+)
+@click.option("--source", is_flag=True, help="Print the rule as it is written.")
+@click.option("--latex", is_flag=True, help="Print the formula in LaTeX (amsmath).")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a page with MathML.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the formula only.")
+def explain(
+    rule: str, steps: int, source: bool, latex: bool, html: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """Explain RULE: formula, state, cost, what it adds to its nearest relative, one step by hand.
+
+    RULE is a name of `descend list`, or a chain of such names: clip_norm+adamw.
+    """
+    given = {"--source": source, "--latex": latex, "--html": html, "--json": as_json, "--quiet": quiet}
+    asked = [name for name, value in given.items() if value]
+    if len(asked) > 1:
+        raise click.UsageError(f"{' and '.join(asked)} exclude each other.")
+    found = _found(rule)
+    if as_json:
+        click.echo(json.dumps(as_dict(found, steps), ensure_ascii=False, indent=1))
+    elif source:
+        click.echo(facts.source(found))
+    elif latex:
+        click.echo("\n\n".join(as_dict(found)["formula"]["latex"]))
+    elif quiet:
+        click.echo("\n".join(facts.lines(found)))
+    elif html:
+        try:
+            html.write_text(page(found, steps), encoding="utf-8")
+        except OSError as error:
+            raise click.FileError(str(html), error.strerror) from None
+        click.echo(f"wrote {html}")
+    else:
+        from .pages import EXPLAIN_WIDTH, print_page
+        from .terminal import console
+
+        print_page(console(EXPLAIN_WIDTH), found, steps)
+
+
+def _found(name: str) -> Any:
+    try:
+        return facts.find(name)
+    except KeyError as error:
+        unknown = error.args[0]
+        near = facts.nearest_names(unknown)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise click.UsageError(f"no rule {unknown!r}.{hint} `descend list` shows all.") from None
+    except TypeError as error:
+        raise click.UsageError(str(error)) from None

@@ -1,0 +1,127 @@
+"""The same facts for other programs: plain types for JSON, and a page of HTML with MathML."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+from .. import rules
+from ..core.formula_markup import latex, mathml
+from ..core.formula_read import formulas
+from ..core.rule import Rule, shared
+from . import facts, relative
+from .by_hand import by_hand, shown
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { margin-bottom: 0; } h2 { font-size: 1.05rem; margin: 1.8rem 0 .4rem; }
+p { margin: .3rem 0; } .dim { opacity: .7; }
+math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "DejaVu Math TeX Gyre", math; }
+math[display=block] { width: fit-content; margin: .5rem 0 .5rem 1rem; font-size: 1.1rem; }
+table { border-collapse: collapse; } td, th { padding: .15rem 1rem .15rem 0; text-align: left; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number:first-child { text-align: left; }
+pre { overflow-x: auto; padding: .6rem; border: 1px solid #8886; border-radius: 6px; font-size: .85rem; }
+"""
+
+
+def as_dict(rule: Rule, steps: int = 1) -> dict[str, Any]:
+    """All facts in plain types, ready for JSON."""
+    parts, price, parent = formulas(rule), facts.cost(rule), relative.nearest(rule)
+    return {
+        "name": rule.name,
+        "kind": rule.kind,
+        "family": rules.family_of(rule.name) if rule.name in facts.catalogue() else None,
+        "idea": facts.idea(rule),
+        "paper": facts.paper(rule),
+        "year": facts.year(rule),
+        "dialect": rule.dialect,
+        "formula": {
+            "text": facts.lines(rule),
+            "latex": [latex(part) for part in parts],
+            "mathml": [line for part in parts for line in mathml(part)],
+        },
+        "state": [
+            {
+                "name": slot.name,
+                "symbol": facts.symbol(slot.name),
+                "saved_as": slot.saved_as,
+                "per": slot.init.shape,
+                "starts_at": slot.init.fill,
+                "meaning": facts.holds(rule, slot),
+            }
+            for slot in rule.slots
+        ],
+        "settings": [
+            {
+                "name": name,
+                "symbol": facts.symbol(name),
+                "default": None if value is shared else value,
+                "meaning": facts.meanings(rule)[name],
+            }
+            for name, value in rule.settings.items()
+        ],
+        "bytes_per_parameter": {"held": price.held, "moved": price.moved},
+        "arrays": {"read": price.reads, "written": price.writes, "passes": price.passes},
+        "engines": facts.engines(price),
+        "relative": parent and {"name": parent.name, "difference": relative.difference(parent, rule)},
+        "by_hand": _steps(rule, steps),
+        "source": facts.source(rule),
+    }
+
+
+def _steps(rule: Rule, steps: int) -> list[dict[str, Any]] | None:
+    try:
+        taken = by_hand(rule, steps)
+    except TypeError:  # it needs more than a single number
+        return None
+    return [
+        {
+            "t": step.t,
+            "g": step.g,
+            "before": step.before,
+            "values": [
+                {"stage": v.stage, "name": v.name, "symbol": v.symbol, "text": v.text, "value": v.value}
+                for v in step.values
+            ],
+            "p": step.p,
+        }
+        for step in taken
+    ]
+
+
+def html(rule: Rule, steps: int = 1) -> str:
+    """One file that needs nothing else: browsers draw MathML themselves."""
+    known = as_dict(rule, steps)
+    body = [f"<h1>{escape(rule.name)}</h1>", f"<p>{escape(facts.said(rule))}</p>"]
+    for part in formulas(rule):
+        body += [f"<h2>{escape(part.name)}</h2>"] * bool(rule.stages) + mathml(part)
+    body += _table("State", facts.state_lines(rule))
+    body += _table("Settings", facts.setting_lines(rule))
+    body += _table("Cost", facts.cost_lines(rule))
+    body += _table("Where it comes from", facts.origin_lines(rule))
+    if known["relative"]:
+        marked = "\n".join(known["relative"]["difference"])
+        body += [f"<h2>Beside {known['relative']['name']}</h2>", f"<pre>{escape(marked)}</pre>"]
+    if known["by_hand"]:
+        taken = known["by_hand"]
+        labels = ["step", "g", *("new g" if v["name"] == "g" else v["symbol"] for v in taken[0]["values"])]
+        columns = [[str(s["t"]), shown(s["g"]), *(shown(v["value"]) for v in s["values"])] for s in taken]
+        body += _table(
+            "By hand, from p = 1", [list(row) for row in zip(labels, *columns, strict=True)], "number"
+        )
+    body += ["<h2>Source</h2>", f"<pre>{escape(known['source'])}</pre>"]
+    head = [
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width">',
+        f"<title>{escape(rule.name)}</title><style>{STYLE}</style></head><body>",
+    ]
+    return "\n".join([*head, *body, "</body></html>\n"])
+
+
+def _table(title: str, rows: list[list[str]], kind: str = "") -> list[str]:
+    if not rows:
+        return []
+    cells = ["".join(f'<td class="{kind}">{escape(cell)}</td>' for cell in row) for row in rows]
+    return [f"<h2>{title}</h2>", "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"]

@@ -1,0 +1,153 @@
+"""The pages of ``descend list`` and ``descend explain`` in the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from .. import rules
+from ..core.formula_print import text
+from ..core.formula_read import formulas
+from ..core.rule import Rule
+from ..core.symbols import MEANING
+from . import facts, relative
+from .by_hand import GRADIENTS, START, Step, by_hand, shown
+from .terminal import padded, print_table, wrapped
+
+EXPLAIN_WIDTH, LIST_WIDTH = 100, 140  # a page grows no wider than this
+IDEA = 28  # characters an idea should have beside it
+
+
+# descend list
+
+
+def print_list(to: Console) -> None:
+    """Every rule and modifier, by family; columns go where the terminal is narrow."""
+    known = facts.catalogue()
+    costs = {name: facts.cost(rule) for name, rule in known.items()}
+    columns: list[tuple[str, Callable[[str], str], int]] = [  # heading, cell, its turn to give way
+        ("rule", lambda n: f"  {n}", 0),
+        ("year", lambda n: str(facts.year(known[n]) or ""), 1),
+        ("state", lambda n: ", ".join(facts.symbol(slot.name) for slot in known[n].slots), 3),
+        ("held", lambda n: str(costs[n].held), 2),
+        ("moved", lambda n: "–" if costs[n].moved is None else str(costs[n].moved), 2),
+        ("engines", lambda n: " ".join(facts.engines(costs[n])), 4),
+        ("idea", lambda n: facts.idea(known[n]), 0),
+    ]
+    rows = {name: [cell(name) for _, cell, _ in columns] for name in known}
+    widths = [max(map(cell_len, (c[0], *(row[i] for row in rows.values())))) for i, c in enumerate(columns)]
+    kept = list(range(len(columns)))
+
+    def needed(columns_kept: list[int]) -> int:
+        return sum(widths[i] + 2 for i in columns_kept[:-1])
+
+    beside = to.width >= needed([0, 1, 3, 4, 6]) + IDEA  # else ideas go below the names
+    for turn in (4, 3, 2, 1):
+        if needed(kept) + (IDEA if beside else 0) > to.width:
+            kept = [i for i in kept if columns[i][2] != turn]
+    right = [position for position, i in enumerate(kept) if columns[i][0] in ("held", "moved")]
+    body: list[list[str]] = []
+    for family in rules.FAMILIES:
+        members = [[rows[name][i] for i in kept] for name in known if rules.family_of(name) == family]
+        body += [[family]] * bool(members) + members
+    print_table(to, [[columns[i][0] for i in kept], *body], right=right, indent=0)
+    bytes_shown = "held, moved: bytes per parameter in float32, kept as state and read or written in a step."
+    to.print()
+    for line in textwrap.wrap((bytes_shown + " ") * bool(right) + "More: descend explain NAME", to.width):
+        to.print(Text(line, style="dim"))
+
+
+# descend explain
+
+
+def print_page(to: Console, rule: Rule, steps: int) -> None:
+    """Everything about one rule, modifier or chain."""
+    known = rule.name in facts.catalogue()
+    place = f"{rules.family_of(rule.name)} family" if known else "chain"
+    when = facts.year(rule)
+    to.print(Text.assemble((rule.name, "bold cyan"), (f"  {place}{f', {when}' if when else ''}", "dim")))
+    if not rule.stages:
+        for line in textwrap.wrap(facts.said(rule), to.width):
+            to.print(line)
+    _formulas(to, rule)
+    _names(to, rule)
+    _heading(to, "Cost" if rule.kind == "rule" else "Cost, on top of the rule's own")
+    print_table(to, facts.cost_lines(rule))
+    if origin := facts.origin_lines(rule):
+        _heading(to, "Where it comes from")
+        print_table(to, origin)
+    _relative(to, rule)
+    _by_hand(to, rule, steps)
+
+
+def _heading(to: Console, title: str) -> None:
+    to.print()
+    to.print(Text(title, style="bold"))
+
+
+def _formulas(to: Console, rule: Rule) -> None:
+    for part in formulas(rule):
+        to.print()
+        if rule.stages:
+            to.print(Text(part.name, style="bold"))
+        for line in text(part):
+            _line(to, f"  {line}")
+
+
+def _line(to: Console, line: str, style: str = "") -> None:
+    for piece in wrapped(line, to.width):
+        to.print(Text(piece, style=style), overflow="fold")
+
+
+def _names(to: Console, rule: Rule) -> None:
+    used = set().union(*(facts.names_in(part) for part in formulas(rule)))
+    for title, rows in (("State", facts.state_lines(rule)), ("Settings", facts.setting_lines(rule))):
+        if rows:
+            _heading(to, title)
+            print_table(to, rows)
+    explained = [f"{name} {MEANING[name]}" for name in ("p", "q", "g", "t") if name in used]
+    if any(name.endswith("_hat") for name in used):
+        explained.append("a hat: corrected for the start at zero")
+    to.print()
+    for line in textwrap.wrap("; ".join(explained), to.width - 2):
+        to.print(Text(f"  {line}", style="dim"))
+
+
+def _relative(to: Console, rule: Rule) -> None:
+    parent = relative.nearest(rule)
+    if parent is None:
+        return
+    _heading(to, f"Beside {parent.name}")
+    for line in relative.difference(parent, rule):
+        _line(to, f"  {line}", {"+": "green", "-": "red"}.get(line[0], "dim"))
+
+
+def _by_hand(to: Console, rule: Rule, count: int) -> None:
+    gradients = ", ".join(shown(g) for g in GRADIENTS[:count]) + (", …" if count > len(GRADIENTS) else "")
+    _heading(to, f"By hand: p = {shown(START)}, g = {gradients}")
+    try:
+        steps = by_hand(rule, count)
+    except TypeError as error:
+        to.print(f"  {error}.")
+        return
+    for value in steps[0].values:
+        _line(to, f"  {value.symbol} ← {value.text} = {shown(value.value)}")
+    if count > 1:
+        _steps(to, steps)
+
+
+def _steps(to: Console, steps: list[Step]) -> None:
+    """One column per step, as many side by side as fit."""
+    cells = [[str(s.t), shown(s.g), *(shown(v.value) for v in s.values)] for s in steps]
+    labels = ["step", "g", *("new g" if v.name == "g" else v.symbol for v in steps[0].values)]
+    first, each = max(map(cell_len, labels)), max(cell_len(cell) for column in cells for cell in column) + 3
+    fit = max(1, (to.width - 2 - first) // each)
+    for start in range(0, len(cells), fit):
+        to.print()
+        for label, *row in zip(labels, *cells[start : start + fit], strict=True):
+            numbers = "".join(padded(cell, each, right=True) for cell in row)
+            to.print(Text.assemble("  ", (padded(label, first, right=False), "cyan"), numbers))

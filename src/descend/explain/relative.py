@@ -1,0 +1,53 @@
+"""The nearest relative of a rule: of those that stand before it, the one whose formula differs least."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from .. import rules
+from ..core.formula import Name
+from ..core.formula_print import Terminal
+from ..core.formula_read import formulas
+from ..core.rule import Rule
+from .facts import lines
+
+
+def nearest(rule: Rule) -> Rule | None:
+    """The rule that this one grew from: nearest formula in its family, else in the families before."""
+    known = rules.all()
+    if rule.name not in known:
+        return None
+    names = list(known)
+    earlier = names[: names.index(rule.name)]
+    family = [name for name in earlier if rules.family_of(name) == rules.family_of(rule.name)]
+    candidates = [known[name] for name in family or earlier]
+    return min(candidates, key=lambda other: _distance(other, rule), default=None)
+
+
+class _Bones(Terminal):
+    """Formulas in which names of state, and of the share of the past in an average, are all alike."""
+
+    def name(self, x: Name) -> str:
+        if x.name.startswith(("alpha", "beta", "rho")):
+            return "β"
+        return "x" if x.when and x.name not in ("p", "g") else super().name(x)
+
+
+def _distance(other: Rule, rule: Rule) -> tuple[int, int]:
+    """Lines that differ; then, words that differ, where a word lost weighs as much as two added."""
+    theirs, mine = ([x for part in formulas(r) for x in _Bones().lines(part)] for r in (other, rule))
+    changed = sum(line[0] != " " for line in _marked(theirs, mine))
+    a, b = (re.findall(r"\w+|\S", "\n".join(x)) for x in (theirs, mine))
+    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+    kept = sum(block.size for block in matcher.get_matching_blocks())
+    return changed, 2 * (len(a) - kept) + len(b) - kept
+
+
+def difference(other: Rule, rule: Rule) -> list[str]:
+    """The lines of both formulas: ``-`` only the other's, ``+`` only the rule's, blank both."""
+    return _marked(lines(other), lines(rule))
+
+
+def _marked(theirs: list[str], mine: list[str]) -> list[str]:
+    return [line for line in difflib.ndiff(theirs, mine) if not line.startswith("?")]

@@ -1,0 +1,22 @@
+"""What several test files share."""
+
+import os
+import shutil
+
+import pytest
+from hypothesis import settings
+
+# The same examples on every run and no clock: a red run can be repeated, and a busy machine is no failure.
+settings.register_profile("descend", derandomize=True, deadline=None, database=None)
+settings.load_profile("descend")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of an installed Chromium. CI must have one; a developer's machine may do without."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    if os.environ.get("CI") == "true":
+        pytest.fail("no Chromium on this machine, and CI must open the HTML report in one")
+    pytest.skip("no Chromium on this machine")

@@ -1,0 +1,230 @@
+"""What trainers, schedulers, scalers and checkpoint code do to an optimizer."""
+
+import copy
+import inspect
+import pickle
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import Parameter
+from torch.optim import lr_scheduler
+from torch.optim.swa_utils import SWALR
+from twins import (
+    CLASSES,
+    ENGINES,
+    STATEFUL,
+    assert_close,
+    copies,
+    feed,
+    gradient,
+    parameters,
+    snapshot,
+    theirs,
+    train,
+    twin,
+)
+
+import descend.torch as ours
+
+SCHEDULERS = {
+    "StepLR": lambda o: lr_scheduler.StepLR(o, 3, gamma=0.5),
+    "CosineAnnealingLR": lambda o: lr_scheduler.CosineAnnealingLR(o, 10),
+    "OneCycleLR": lambda o: lr_scheduler.OneCycleLR(o, max_lr=0.1, total_steps=20),
+    "CyclicLR": lambda o: lr_scheduler.CyclicLR(o, 0.01, 0.1, step_size_up=3, cycle_momentum=False),
+    "LinearLR then Exponential": lambda o: lr_scheduler.SequentialLR(
+        o, [lr_scheduler.LinearLR(o, 0.1, total_iters=4), lr_scheduler.ExponentialLR(o, 0.9)], [4]
+    ),
+    "LambdaLR": lambda o: lr_scheduler.LambdaLR(o, lambda t: 1 / (t + 1)),
+    "SWALR": lambda o: SWALR(o, swa_lr=0.05, anneal_epochs=5),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_schedulers_as_on_torch(name, scheduler, engine):
+    mine, reference = twin(name, engine=engine, lr=0.1, **({"momentum": 0.9} if name == "SGD" else {}))
+    schedulers = [SCHEDULERS[scheduler](opt) for opt, _ in (mine, reference)]
+    cycled = set()
+    for t in range(12):
+        train(range(t, t + 1), mine, reference)
+        for s in schedulers:
+            s.step()
+        group = mine[0].param_groups[0]
+        assert group["lr"] == reference[0].param_groups[0]["lr"]
+        cycled.add(group["momentum"] if name == "SGD" else group["betas"][0])
+        assert_close(mine, reference, 1e-14, f"step {t}:")
+        if t == 6:  # a scheduler wraps step(); the pair must still survive being copied
+            copy.deepcopy(mine[0])
+            pickle.loads(pickle.dumps(mine[0]))
+    assert (len(cycled) > 5) is (scheduler == "OneCycleLR")
+
+
+def test_reduce_on_plateau():
+    mine, reference = twin("AdamW", lr=0.1)
+    schedulers = [lr_scheduler.ReduceLROnPlateau(opt, patience=1, factor=0.1) for opt, _ in (mine, reference)]
+    for t in range(9):
+        train(range(t, t + 1), mine, reference)
+        for s in schedulers:
+            s.step(1.0)
+    assert mine[0].param_groups[0]["lr"] == reference[0].param_groups[0]["lr"] < 0.1
+    assert_close(mine, reference, 1e-14)
+
+
+def test_wrong_call_order_of_a_scheduler_is_noticed_as_on_torch():
+    opt = ours.SGD(p := parameters())
+    scheduler = lr_scheduler.StepLR(opt, 1)
+    with pytest.warns(UserWarning, match=r"lr_scheduler.step\(\)` before `optimizer.step\(\)"):
+        scheduler.step()
+    train(range(1), (opt, p))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_grad_scaler_skips_infinite_gradients_and_unscales_others(engine):
+    mine, reference = twin("Adam", torch.float32, engine)
+    scalers = [torch.amp.GradScaler("cpu", init_scale=8.0) for _ in range(2)]
+    for t in range(4):
+        for (opt, params), scaler in zip((mine, reference), scalers, strict=True):
+            scaler.scale(torch.ones(1))  # makes the scale, as scaling a loss does
+            feed(params, t)
+            for p in params:
+                p.grad.mul_(scaler.get_scale())
+            if t in (0, 2):
+                params[1].grad[3] = float("inf")
+            before = snapshot(opt)
+            scaler.step(opt)
+            scaler.update()
+            assert (snapshot(opt) == before) is (t in (0, 2))
+    assert scalers[0].get_scale() == scalers[1].get_scale() == 2.0
+    assert_close(mine, reference, 5e-7)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_scaler_that_leaves_the_unscaling_to_the_optimizer(engine):
+    """Attributes grad_scale and found_inf, for an optimizer that says it supports them."""
+    mine, reference = twin("Adam", torch.float32, engine)
+    if not getattr(mine[0], "_step_supports_amp_scaling", False):
+        assert "grad_scaler" not in inspect.signature(type(mine[0]).step).parameters
+        return
+    mine[0].grad_scale, mine[0].found_inf = torch.tensor(4.0), torch.tensor(1.0)
+    feed(mine[1], 0)
+    before = snapshot(mine[0])
+    mine[0].step()
+    assert snapshot(mine[0]) == before
+    mine[0].found_inf = torch.tensor(0.0)
+    for p in mine[1]:
+        p.grad.mul_(4)
+    mine[0].step()
+    train(range(1), reference)
+    assert_close(mine, reference, 5e-7)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", CLASSES)
+def test_accelerate_swaps_the_parameters_of_the_groups(name, engine):
+    """prepare(): load(state_dict()), placeholders whose data_ptr is an int, then the real parameters."""
+    settings = {"lr": 0.01, **STATEFUL.get(name, {})}
+    p = parameters()
+    opt = getattr(ours, name)(p, engine=engine, **settings)
+    opt.load_state_dict(opt.state_dict())
+    fresh = {x.data_ptr() + i: Parameter(x.detach().clone()) for i, x in enumerate(p)}
+    for group in opt.param_groups:
+        for i, x in enumerate(group["params"]):
+            group["params"][i] = torch.empty(1, dtype=x.dtype)
+            group["params"][i].data_ptr = x.data_ptr() + i
+    for group in opt.param_groups:
+        group["params"] = [fresh[x.data_ptr] for x in group["params"]]
+    new = list(fresh.values())
+    q = copies(new)
+    ref = theirs(name, q, **settings)
+    train(range(4), (opt, new), (ref, q))
+    assert_close((opt, new), (ref, q), 1e-14)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_step_rebound_on_the_instance_and_state_moved(engine):
+    """accelerate wraps step on the instance; Lightning replaces every state tensor but ``step``."""
+    mine, reference = twin("AdamW", engine=engine)
+    opt = mine[0]
+    inner, calls = opt.step, []
+
+    def patched(*args, **kwargs):
+        calls.append(1)
+        return inner(*args, **kwargs)
+
+    opt.step = patched
+    train(range(2), mine, reference)
+    opt.step = inner
+    for state in opt.state.values():
+        for key, value in state.items():
+            if key != "step" and isinstance(value, torch.Tensor):
+                state[key] = value.clone().to("cpu")
+    train(range(2, 5), mine, reference)
+    assert len(calls) == 2
+    assert_close(mine, reference, 1e-14)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", CLASSES)
+def test_distributed_checkpoint_takes_state_before_and_after_steps(name, engine):
+    """get_optimizer_state_dict steps an optimizer without state, at lr = 0 with zero gradients."""
+    dcp = pytest.importorskip("torch.distributed.checkpoint.state_dict")
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1))
+    settings = {"lr": 0.01, "weight_decay": 0.1, **STATEFUL.get(name, {})}
+    opt = getattr(ours, name)(model.parameters(), engine=engine, **settings)
+    before = snapshot(opt)[0]
+    dcp.get_optimizer_state_dict(model, opt)
+    assert snapshot(opt)[0] == before
+    params = list(model.parameters())
+    train(range(3), (opt, params))
+    saved = copy.deepcopy(dcp.get_optimizer_state_dict(model, opt))
+    other_model = copy.deepcopy(model)
+    other = getattr(ours, name)(other_model.parameters(), engine=engine, **settings)
+    dcp.set_optimizer_state_dict(other_model, other, saved)
+    rest = list(other_model.parameters())
+    assert snapshot(other)[0] == snapshot(opt)[0]
+    train(range(3, 6), (opt, params), (other, rest))
+    assert snapshot(other)[:2] == snapshot(opt)[:2]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_zero_redundancy_optimizer(tmp_path):
+    dist = torch.distributed
+    if not dist.is_available() or dist.is_initialized():
+        pytest.skip("needs a process group of its own")
+    from torch.distributed.optim import ZeroRedundancyOptimizer
+
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1)
+    try:
+        p, q = parameters(), parameters()
+        sharded = ZeroRedundancyOptimizer(p, optimizer_class=ours.AdamW, lr=0.01)
+        train(range(3), (sharded, p), (ref := theirs("AdamW", q, lr=0.01), q))
+        assert_close((sharded.optim, p), (ref, q), 1e-14)
+        sharded.consolidate_state_dict()
+        sharded.load_state_dict(sharded.state_dict())
+        train(range(3, 5), (sharded, p), (ref, q))
+        assert_close((sharded.optim, p), (ref, q), 1e-14)
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_micro_batches_and_goes_down(engine):
+    """Gradients accumulated over four micro-batches are one batch's; and a real loss falls."""
+    x = gradient(torch.empty(8, 5, dtype=torch.float64), 1).sign()
+    models = [nn.Linear(5, 1).double() for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    opts = [ours.AdamW(m.parameters(), lr=0.05, engine=engine) for m in models]
+    losses = []
+    for _ in range(30):
+        for model, opt, parts in zip(models, opts, (1, 4), strict=True):
+            opt.zero_grad()
+            for part in x.chunk(parts):
+                loss = (model(part) - part.sum(1, keepdim=True)).pow(2).mean() / parts
+                loss.backward()
+            opt.step()
+            losses.append(float(loss.detach()))
+    assert torch.allclose(models[0].weight, models[1].weight, rtol=1e-9)
+    assert losses[-2] < 0.2 * losses[0]
