@@ -12,13 +12,27 @@ from descend.core.formula_markup import latex
 from descend.core.formula_print import text
 from descend.core.formula_read import formulas
 from descend.core.formula_run import run
-from descend.core.ops import absolute, maximum, mean, norm, sign, sqrt, total, where
-from descend.core.rule import Rule, number, rule, start, zeros
+from descend.core.ops import (
+    absolute,
+    eigh,
+    matmul,
+    matrix,
+    maximum,
+    mean,
+    norm,
+    shaped,
+    sign,
+    sqrt,
+    total,
+    transpose,
+    when,
+    where,
+)
+from descend.core.rule import Rule, after, full, number, rule, shared, start, zeros
 from descend.core.symbols import glyph
 from descend.engines import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
 
 CATALOGUE = {**rules.all(), **rules.modifiers()}
-SHAPE = {"element": (3, 4), "tensor": (), "row": (3, 1), "column": (1, 4)}
 ORTHOGONAL = (3.4445, -4.775, 2.0315)
 RATE = 0.25
 
@@ -73,7 +87,36 @@ def at_once(p, g, m=zeros, *, lr=0.1, beta=0.9):
     return both(p, g, m, lr, beta=beta)
 
 
-ZOO = {**CATALOGUE, "everything": everything, "swapped": swapped, "at_once": at_once}
+@rule
+def whole(p, g, L=full("eps", "left"), *, t, lr=0.1, eps=0.1):
+    """Whole matrices."""
+    G = matrix(g)
+    L = L + matmul(G, transpose(G))
+    values, U = eigh(L)
+    root = when(t > 1, lambda: matmul(U / sqrt(maximum(values, eps)), transpose(U)), lambda: L)
+    for _ in range(2):
+        H = matmul(G, transpose(G))
+        G = 1.5 * G - 0.5 * matmul(H, G) / norm(H)
+    p = p - lr * shaped(matmul(root, G), p)
+    return p, L
+
+
+@after
+def careful(p, q, g, s=zeros, *, lr=shared, keep=0.5):
+    """Careful."""
+    step = q - p
+    s = keep * s + step
+    return p + where(step * g < 0, s, 0.0) / (1 + lr), s
+
+
+ZOO = {
+    "whole": whole,
+    "careful": careful,
+    **CATALOGUE,
+    "everything": everything,
+    "swapped": swapped,
+    "at_once": at_once,
+}
 
 
 def names_in(x: Tree) -> set[Name]:
@@ -89,9 +132,9 @@ def arguments(some: Rule, seed: int, arrays: bool) -> dict[str, Any]:
         return grid.uniform(low, 1, shape) if arrays and shape else draw.uniform(low, 1)
 
     low = (-1, 0.1)[seed % 2]  # roots of states are NaN in half of the draws only
-    state = {s.name: value(SHAPE.get(s.init.shape, ()), low) for s in some.slots}
+    state = {s.name: value(s.init.shape_for((3, 4)), low) for s in some.slots}
     settings = {n: draw.uniform(0.1, 0.9) for n, d in some.settings.items()}
-    first = {name: value(SHAPE["element"], -1) for name in ("p", "q", "g")}
+    first = {name: value((3, 4), -1) for name in ("p", "q", "g")}
     return {**first, **state, **settings, "t": draw.randint(1, 4)}
 
 
@@ -119,21 +162,24 @@ def test_the_formula_computes_what_the_rule_computes(name: str, arrays: bool):
     for seed in range(20):
         values = arguments(some, seed, arrays)
         with np.errstate(all="ignore"):
-            np.testing.assert_allclose(
-                [np.broadcast_to(x, (3, 4)) for x in computed(some, values)],
-                [np.broadcast_to(x, (3, 4)) for x in called(some, values)],
-                rtol=1e-11,
-            )
+            try:
+                wanted = called(some, values)
+            except KeyError as error:
+                pytest.skip(f"no word {error} for " + ("arrays" if arrays else "plain numbers"))
+            for got, want in zip(computed(some, values), wanted, strict=True):
+                np.testing.assert_allclose(got, want, rtol=1e-11)
 
 
 @pytest.mark.parametrize("name", ZOO)
 def test_an_index_says_which_value_is_meant(name: str):
-    values = arguments(ZOO[name], seed=1, arrays=False)
+    values = arguments(ZOO[name], seed=1, arrays=True)
     now, assigned = dict(values), set()
-    for line, new in run(formulas(ZOO[name])[0], values):
+    with np.errstate(all="ignore"):
+        log = run(formulas(ZOO[name])[0], values)
+    for line, new in log:
         for x in names_in(line.value):
             if x.when == "old":
-                assert now[x.name] == values[x.base], f"{x.name} is no longer {x.base} of step t-1"
+                assert now[x.name] is values[x.base], f"{x.name} is no longer {x.base} of step t-1"
             elif x.when == "now" and x.base not in ("g", "q"):
                 assert x.base in assigned or line.again, f"{x.base} has no value of step t yet"
         for target, value in zip(line.targets, new, strict=True):

@@ -37,10 +37,18 @@ def lines_of(lines: tuple[Line | Loop, ...]) -> Iterator[Line]:
 
 
 def readable(formula: Formula) -> list[Tree]:
-    """The right-hand sides that are numbers."""
+    """The right-hand sides that are numbers, and made of words the readers know."""
+    known = {*FUNCTIONS, "maximum", "minimum", "absolute", "norm", *(h.name for h in formula.helpers)}
+
+    def plain(x: Tree) -> bool:
+        matrices = isinstance(x, Op) and x.kind in ("matmul", "transpose")
+        if matrices or (isinstance(x, Op) and x.kind == "call" and x.word not in known):
+            return False
+        return all(plain(a) for a in getattr(x, "args", ()))
+
     found = [line for line in lines_of(formula.lines) if line.targets and not line.given]
-    values = [parts("tuple", line.value) for line in found]
-    return [a for x, line in zip(values, found, strict=True) if len(x) == len(line.targets) for a in x]
+    values = [(parts("tuple", line.value), line) for line in found]
+    return [a for x, line in values if len(x) == len(line.targets) for a in x if plain(a)]
 
 
 CASES = [(name, i) for name, some in ZOO.items() for i in range(len(readable(formulas(some)[0])))]

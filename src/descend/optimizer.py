@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from . import rules
 from .core.chain import chain
 from .core.rule import Rule, check_setting, shared, unknown_setting
 from .engines import ENGINES, load
@@ -23,7 +24,11 @@ from .engines.base import Engine, Row, Work
 
 log = logging.getLogger("descend")
 _MAIN = threading.main_thread().ident
-_SIGINT = int(_signal.SIGINT)
+_SIGNALS = [
+    int(getattr(_signal, name))
+    for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+    if hasattr(_signal, name)
+]
 NONFINITE = ("propagate", "skip", "raise")
 
 
@@ -80,20 +85,21 @@ class NonFiniteGradient(FloatingPointError):
 
 
 def commit(run: Callable[[], bool]) -> bool:
-    """Run a step to its end: Ctrl-C that arrives meanwhile is acted on afterwards."""
+    """Run a step to its end: what arrives meanwhile for a Python signal handler is handled afterwards."""
     if threading.get_ident() != _MAIN:
-        return run()
-    held: list[Any] = []
+        return run()  # handlers run in the main thread only
+    held: list[tuple[Any, Any]] = []
+    handlers = [(number, _signal.getsignal(number)) for number in _SIGNALS]
+    handlers = [(number, handler) for number, handler in handlers if callable(handler)]
     try:
-        before = _signal.signal(_SIGINT, lambda *event: held.append(event))
-    except ValueError:  # a sub-interpreter: no signals here either
-        return run()
-    try:
+        for number, handler in handlers:
+            _signal.signal(number, lambda *event, handler=handler: held.append((handler, event)))
         return run()
     finally:
-        _signal.signal(_SIGINT, _signal.SIG_DFL if before is None else before)
-        if held and callable(before):
-            before(*held[0])
+        for number, handler in handlers:
+            _signal.signal(number, handler)
+        for handler, event in held:
+            handler(*event)
 
 
 def threads_available() -> int:
@@ -103,13 +109,15 @@ def threads_available() -> int:
     return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
 
 
+# The setting is called as the option is, so that a rule may have a clip_norm of its own inside.
+CLIP = rules.clip_norm.renamed(max_norm="clip_norm")
+
+
 def with_options(rule: Rule, clip_norm: Any = None) -> Rule:
     """The rule with what every class offers around it."""
     if clip_norm is None:
         return rule
-    from .rules import modifiers
-
-    return chain(modifiers()["clip_norm"].bind(max_norm=clip_norm), rule)
+    return chain(CLIP.bind(clip_norm=clip_norm), rule)
 
 
 class Optimizer:

@@ -165,9 +165,11 @@ def _leads(x: Tree, names: Container[str]) -> bool:
     return isinstance(x, Number) or (isinstance(x, Name) and x.name in names)
 
 
-def cases(condition: Tree, a: Tree, b: Tree) -> Tree:
-    rest = b.args if isinstance(b, Op) and b.kind == "cases" else (b,)
-    return Op("cases", (condition, a, *rest))
+def cases(condition: Tree, a: Tree, b: Tree, lazy: bool = False) -> Tree:
+    """``a`` where the condition holds, else ``b``; ``lazy``: only the one that is wanted is computed."""
+    word = "when" if lazy else ""
+    rest = b.args if isinstance(b, Op) and b.kind == "cases" and b.word == word else (b,)
+    return Op("cases", (condition, a, *rest), word)
 
 
 def varies(x: Tree) -> bool:

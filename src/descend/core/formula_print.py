@@ -98,7 +98,9 @@ class Terminal:
                 )
             case Op("compare" | "and" | "or" | "mod" | "matmul", (first, *rest), word):
                 level, sign = self.level(x), self.spaced(word or SIGN.get(x.kind, x.kind))
-                return sign.join([self.show(first, level), *(self.show(a, level + 1) for a in rest)])
+                chained = isinstance(first, Op) and first.kind == x.kind != "compare"
+                shown = [self.show(first, level if chained else level + 1)]
+                return sign.join(shown + [self.show(a, level + 1) for a in rest])
             case Op("cases", (*pairs, last)):
                 shown = [self.show(a) for a in pairs]
                 return self.cases(list(zip(shown[1::2], shown[::2], strict=True)), self.show(last))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import formula, ops
 from .formula import Formula, Helper, Line, Loop, Name, Number, Op, Raw, Tree
+from .formula_text import is_name, named, reads, returned, statements_of, stored
 from .rule import Rule
 
 FIRST = {"rule": "p", "before": "g", "after": "q"}
@@ -29,62 +29,31 @@ def formulas(rule: Rule) -> tuple[Formula, ...]:
 
 
 def _formula(rule: Rule) -> Formula:
-    *body, last = _function(rule.fn)
+    *body, last = statements_of(rule.fn)
     reader = _Reader(rule.fn, rule.settings)
-    results, returned = [FIRST[rule.kind], *(slot.name for slot in rule.slots)], _returned(last)
-    at_once = len(returned) < len(results)  # one call returns everything
-    renamed = [x for x in zip(results, returned, strict=False) if at_once or not _is_name(x[1], x[0])]
-    written = {name for node in body for name in _stored(node)} | {name for name, _ in renamed}
+    results, values = [FIRST[rule.kind], *(slot.name for slot in rule.slots)], returned(last)
+    at_once = len(values) < len(results)  # one call returns everything
+    renamed = [x for x in zip(results, values, strict=False) if at_once or not is_name(x[1], x[0])]
+    written = {name for node in body for name in stored(node)} | {name for name, _ in renamed}
     reader.lasting = {"p", *(name for name in results[1:] if at_once or name in written)}
     reader.when = {**dict.fromkeys(reader.lasting, "old"), "g": "now", "q": "now"}
     lines = reader.statements(body)
-    lines += [reader.assign(results, reader.tree(returned[0]))] if at_once else reader.results(renamed)
+    lines += [reader.assign(results, reader.tree(values[0]))] if at_once else reader.results(renamed)
     if rule.gradient_point is not None:
-        lines.insert(0, _gradient_line(rule, reader))
+        point = _point(rule, rule.gradient_point, dict.fromkeys(reader.lasting, "old"))
+        lines.insert(0, Line((Name("g", "g", "now"),), Op("call", (point,), "∇f"), given=True))
+    if rule.shipped_point is not None:
+        point = _point(rule, rule.shipped_point, dict.fromkeys(reader.lasting, "now"))
+        lines.append(Line((Name("shipped", "shipped", "now"),), point, given=True))
     return Formula(rule.name, tuple(lines), tuple(reader.helpers.values()), reader.scope)
 
 
-def _function(fn: Callable[..., Any]) -> list[ast.stmt]:
-    """The statements of a function, without its docstring."""
-    module = ast.parse(textwrap.dedent(inspect.getsource(fn)))
-    found = next(node for node in module.body if isinstance(node, ast.FunctionDef))
-    return found.body[ast.get_docstring(found) is not None :]
-
-
-def _returned(last: ast.stmt) -> list[ast.expr]:
-    if not isinstance(last, ast.Return) or last.value is None:
-        raise ValueError("a rule ends with the return of its new values")
-    return last.value.elts if isinstance(last.value, ast.Tuple) else [last.value]
-
-
-def _stored(node: ast.AST) -> set[str]:
-    """The names that a statement gives a value."""
-    return {x.id for x in ast.walk(node) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)}
-
-
-def _named(target: ast.expr) -> list[str]:
-    """The names on the left of an assignment; none if something else stands there too."""
-    nodes = target.elts if isinstance(target, ast.Tuple) else [target]
-    names = [node.id for node in nodes if isinstance(node, ast.Name)]
-    return names if len(names) == len(nodes) else []
-
-
-def _reads(node: ast.expr, name: str) -> bool:
-    return any(isinstance(x, ast.Name) and x.id == name for x in ast.walk(node))
-
-
-def _is_name(node: ast.expr, name: str) -> bool:
-    return isinstance(node, ast.Name) and node.id == name
-
-
-def _gradient_line(rule: Rule, reader: _Reader) -> Line:
-    """``g`` is taken at the point that the rule names."""
-    assert rule.gradient_point is not None
-    *lines, last = _function(rule.gradient_point)
-    at = _Reader(rule.gradient_point, rule.settings)
-    at.when = dict.fromkeys(reader.lasting, "old")
-    point = at.tree(_returned(last)[0]) if not lines else Raw(f"{rule.gradient_point.__name__}(p)")
-    return Line((Name("g", "g", "now"),), Op("call", (point,), "∇f"), given=True)
+def _point(rule: Rule, fn: Callable[..., Any], when: dict[str, str]) -> Tree:
+    """The point that a function of ``p``, state and settings names."""
+    *lines, last = statements_of(fn)
+    reader = _Reader(fn, rule.settings)
+    reader.when = when
+    return Raw(f"{fn.__name__}(p)") if lines else reader.tree(returned(last)[0])
 
 
 class _Reader:
@@ -108,22 +77,22 @@ class _Reader:
 
     def statement(self, node: ast.stmt) -> list[Line | Loop]:
         match node:
-            case ast.Assign(targets=[target], value=value) if _named(target):
-                return [self.assign(_named(target), self.tree(value))]
+            case ast.Assign(targets=[target], value=value) if named(target):
+                return [self.assign(named(target), self.tree(value))]
             case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
                 return [self.assign([name], self.tree(ast.BinOp(ast.Name(name), op, value)))]
             case ast.For(target=target, iter=iterable, body=body, orelse=[]):
                 # what a loop sets changes several times within the step
-                for name in set().union(*map(_stored, body)) if self.lasting else ():
+                for name in set().union(*map(stored, body)) if self.lasting else ():
                     self._set(name, "now")
-                self.local |= _stored(target)
+                self.local |= stored(target)
                 self.looping += 1
                 lines = tuple(self.statements(body))
                 self.looping -= 1
                 return [Loop(ast.unparse(target), Raw(ast.unparse(iterable)), lines)]
             case ast.Pass() | ast.Expr(value=ast.Constant()):
                 return []
-        for name in _stored(node):
+        for name in stored(node):
             self._set(name, "now")
         return [Line((), Raw(ast.unparse(node)))]
 
@@ -146,7 +115,7 @@ class _Reader:
         """What the return statement assigns, ordered so that nothing is overwritten before it is read."""
         lines: list[Line | Loop] = []
         while missing:
-            free = [x for x in missing if not any(_reads(v, x[0]) for n, v in missing if n != x[0])]
+            free = [x for x in missing if not any(reads(v, x[0]) for n, v in missing if n != x[0])]
             ready = free[:1] or missing
             missing = [x for x in missing if x not in ready]
             values = [self.tree(value) for _, value in ready]
@@ -213,7 +182,7 @@ class _Reader:
         function = node.func
         name = ast.unparse(function).rpartition(".")[2]
         meant = self.scope.get(name) if isinstance(function, ast.Name) else getattr(ops, name, None)
-        args = [self.tree(x) for x in node.args]
+        args = [self.tree(x.body if name == "when" and isinstance(x, ast.Lambda) else x) for x in node.args]
         options = {k.arg: self.tree(k.value) for k in node.keywords if k.arg}
         if getattr(meant, "__module__", "") == ops.__name__:
             name = str(getattr(meant, "__name__", name))
@@ -225,8 +194,10 @@ class _Reader:
             return Op("call", tuple(bound.arguments.values()), name)
         elif meant is None:
             return Raw(ast.unparse(node))
-        if name == "where" and len(args) == 3:
-            return formula.cases(*args)
+        if name in ("where", "when") and len(args) == 3:
+            return formula.cases(*args, lazy=name == "when")
+        if name in ("matmul", "transpose"):
+            return Op(name, tuple(args))
         if name in ("total", "mean", "norm") and len(args) == 2:
             options["over"] = args.pop()
         return Op("call", tuple(args), name, tuple(options.items()))
@@ -236,9 +207,9 @@ class _Reader:
         reader = _Reader(fn)
         parameters = list(inspect.signature(fn).parameters)
         reader.local |= set(parameters)
-        *body, last = _function(fn)
+        *body, last = statements_of(fn)
         try:
-            values = _returned(last)
+            values = returned(last)
         except ValueError:
             return
         lines = tuple(reader.statements(body))

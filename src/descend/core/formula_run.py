@@ -30,7 +30,7 @@ def _run(
                 exec(f"{line.variables} = _item", dict(scope), env)
                 _run(line.lines, env, scope, log)
         elif not line.targets and isinstance(line.value, Raw):
-            exec(line.value.text, dict(scope), env)
+            exec(line.value.text, {**scope, **env}, env)
         elif not line.given:
             value = evaluate(line.value, env, scope)
             values = tuple(value) if len(line.targets) > 1 else (value,)
@@ -46,6 +46,11 @@ def evaluate(x: Tree, env: Mapping[str, Any], scope: Mapping[str, Any]) -> Any:
         return env[x.name]
     if isinstance(x, Raw):
         return eval(x.text, {**scope, **env})
+    if x.word == "when":
+        *pairs, last = x.args
+        branches = zip(pairs[::2], pairs[1::2], strict=True)
+        chosen = next((value for condition, value in branches if evaluate(condition, env, scope)), last)
+        return evaluate(chosen, env, scope)
     args = [evaluate(a, env, scope) for a in x.args]
     if x.kind == "call":
         function = scope.get(x.word) or getattr(ops, x.word)
@@ -84,12 +89,12 @@ def _plain(
 OPERATIONS: dict[str, Callable[..., Any]] = {
     "sum": _fold(operator.add),
     "product": _fold(operator.mul),
-    "matmul": _fold(operator.matmul),
+    "matmul": _fold(lambda a, b: ops.matmul(a, b)),
     "neg": operator.neg,
     "frac": _plain(ops.divide, operator.truediv),
     "power": _plain(ops.power, operator.pow),
     "mod": operator.mod,
-    "transpose": lambda x: x.T,
+    "transpose": ops.transpose,
     "cases": _cases,
     "tuple": lambda *args: args,
     "and": _fold(operator.and_),

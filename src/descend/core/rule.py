@@ -97,7 +97,7 @@ def check_setting(name: str, value: Any, of: str = "rule") -> float:
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise TypeError(f"{of}: {name} must be a number or a schedule, got {value!r}")
     x = float(value)
-    if math.isnan(x) or (math.isinf(x) and name not in ("step_max", "max_norm")):
+    if math.isnan(x) or (math.isinf(x) and name not in ("step_max", "max_norm", "clip_norm")):
         raise ValueError(f"{of}: {name} must be finite, got {x}")
     if name.removeprefix("ema_") in _HALF_OPEN and not 0 <= x < 1:
         raise ValueError(f"{of}: {name} must be in [0, 1), got {x}")
@@ -181,6 +181,16 @@ class Rule:
             if not callable(value) and value is not shared:
                 check_setting(name, value, self.name)
         return replace(self, settings={**self.settings, **settings})
+
+    def renamed(self, **names: str) -> Rule:
+        """The same rule with some settings under other names (own name = new name)."""
+
+        def fn(*arrays: Any, **settings: Any) -> Any:
+            return self.fn(*arrays, **{own: settings.pop(new) for own, new in names.items()}, **settings)
+
+        fn.__doc__ = self.fn.__doc__
+        settings = {names.get(name, name): value for name, value in self.settings.items()}
+        return replace(self, fn=fn, settings=settings)
 
     @property
     def doc(self) -> str:

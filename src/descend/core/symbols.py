@@ -99,6 +99,7 @@ MEANING = {
     "q": "the parameters after the rule's step",
     "g": "the gradient",
     "t": "the step, counted from 1",
+    "shipped": "what to evaluate and ship",
     "lr": "learning rate",
     "beta": "share of the past in the average",
     "beta1": "share of the past in the first average",

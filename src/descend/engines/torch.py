@@ -18,13 +18,17 @@ from .base import Work
 from .many import evaluate
 
 
+def _number(x: float) -> torch.Tensor:
+    return torch.tensor(float(x), dtype=torch.float64, device="cpu")
+
+
 def _tensor(value: Any, like: torch.Tensor) -> torch.Tensor:
     return value if isinstance(value, torch.Tensor) else torch.tensor(value, dtype=torch.float64, device="cpu").to(like)
 
 
 def _where(condition: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
     # plain numbers become float64, so that neither the default dtype nor rounding enters
-    a, b = (x if isinstance(x, torch.Tensor) else torch.tensor(x, dtype=torch.float64) for x in (a, b))
+    a, b = (x if isinstance(x, torch.Tensor) else _number(x) for x in (a, b))
     return torch.where(condition, a, b)
 
 
@@ -83,10 +87,6 @@ def _real(array: torch.Tensor) -> torch.Tensor:
 def _cast(work: Work, array: torch.Tensor) -> torch.Tensor:
     array = _real(array)
     return array.to(_WORKING.get(array.dtype, array.dtype))
-
-
-def _number(x: float) -> torch.Tensor:
-    return torch.tensor(float(x), dtype=torch.float64)
 
 
 class TorchEngine:

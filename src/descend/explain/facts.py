@@ -25,6 +25,17 @@ TRACED = (
 )  # engines that run what the tracer takes; the others run the function itself
 
 
+# State that is not like the parameters: one, and several.
+SIZE = {
+    "tensor": ("one number per tensor", "{} numbers per tensor"),
+    "all": ("one number for all parameters", "{} numbers for all parameters"),
+    "row": ("one number per row", "{} numbers per row"),
+    "column": ("one number per column", "{} numbers per column"),
+    "left": ("a square matrix, rows by rows", "{} square matrices, rows by rows"),
+    "right": ("a square matrix, columns by columns", "{} square matrices, columns by columns"),
+}
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a step costs: bytes per parameter, where parameters, gradients and state are float32."""
@@ -131,9 +142,10 @@ def symbol(name: str) -> str:
 
 
 def starts_at(slot: Slot) -> str:
+    """A number, a setting, ``p`` (the parameters) or ``g`` (the first gradient)."""
     fill = slot.init.fill
-    named = {"p": "the parameters", "g": "the first gradient"}
-    return named.get(fill, symbol(fill)) if isinstance(fill, str) else default(fill)
+    begin = symbol(fill) if isinstance(fill, str) else default(fill)
+    return f"{begin}·I" if slot.init.shape in ("left", "right") and fill else begin
 
 
 def default(value: Any) -> str:
@@ -150,10 +162,8 @@ def meanings(rule: Rule) -> dict[str, str]:
 
 def holds(rule: Rule, slot: Slot) -> str:
     """What a state slot holds."""
-    one = {"element": "", "all": "one number for all parameters"}.get(
-        slot.init.shape, f"one number per {slot.init.shape}"
-    )
-    return ": ".join(x for x in (one, meaning(slot.saved_as, rule.name, STATE)) if x)
+    size = SIZE[slot.init.shape][0] if slot.init.shape != "element" else ""
+    return ": ".join(x for x in (size, meaning(slot.saved_as, rule.name, STATE)) if x)
 
 
 def names_in(formula: Formula) -> set[str]:
@@ -198,10 +208,9 @@ def cost_lines(rule: Rule) -> list[list[str]]:
     price = cost(rule)
     shapes = [slot.init.shape for slot in rule.slots]
     held = f"{price.held} bytes of state per parameter" if rule.slots else "no state"
-    for shape in dict.fromkeys(shape for shape in shapes if shape != "element"):
-        count = shapes.count(shape)
-        whole = "for all parameters" if shape == "all" else f"per {shape}"
-        held += f", {count} number{'s' * (count > 1)} {whole}"
+    for shape, (one, several) in SIZE.items():
+        if count := shapes.count(shape):
+            held += f", {one if count == 1 else several.format(count)}"
     lines = [["held", held]]
     if price.moved:
         passes = f" in {price.passes} pass{'es' * (price.passes != 1)}" if price.passes else ""

@@ -54,7 +54,7 @@ def print_list(to: Console) -> None:
     for family in rules.FAMILIES:
         members = [[rows[name][i] for i in kept] for name in known if rules.family_of(name) == family]
         body += [[family]] * bool(members) + members
-    print_table(to, [[columns[i][0] for i in kept], *body], right=right, indent=0)
+    print_table(to, body, header=[columns[i][0] for i in kept], right=right, indent=0)
     bytes_shown = "held, moved: bytes per parameter in float32, kept as state and read or written in a step."
     to.print()
     for line in textwrap.wrap((bytes_shown + " ") * bool(right) + "More: descend explain NAME", to.width):
@@ -69,7 +69,9 @@ def print_page(to: Console, rule: Rule, steps: int) -> None:
     known = rule.name in facts.catalogue()
     place = f"{rules.family_of(rule.name)} family" if known else "chain"
     when = facts.year(rule)
-    to.print(Text.assemble((rule.name, "bold cyan"), (f"  {place}{f', {when}' if when else ''}", "dim")))
+    where = f"{place}{f', {when}' if when else ''}"
+    between = "  " if cell_len(f"{rule.name}  {where}") <= to.width else "\n"
+    to.print(Text.assemble((rule.name, "bold cyan"), between, (where, "dim")))
     if not rule.stages:
         for line in textwrap.wrap(facts.said(rule), to.width):
             to.print(line)
@@ -109,9 +111,13 @@ def _names(to: Console, rule: Rule) -> None:
         if rows:
             _heading(to, title)
             print_table(to, rows)
-    explained = [f"{name} {MEANING[name]}" for name in ("p", "q", "g", "t") if name in used]
+    explained = [f"{name}: {MEANING[name]}" for name in ("p", "q", "g", "t", "shipped") if name in used]
     if any(name.endswith("_hat") for name in used):
-        explained.append("a hat: corrected for the start at zero")
+        explained.append("with a hat: corrected for the start at zero")
+    if any("ₐₗₗ" in line for line in facts.lines(rule)):
+        explained.append("ₐₗₗ: over all parameters, not over one tensor")
+    if rule.vectors is not None:
+        explained.append(f"tensors with fewer than two dimensions take {rule.vectors.name} instead")
     to.print()
     for line in textwrap.wrap("; ".join(explained), to.width - 2):
         to.print(Text(f"  {line}", style="dim"))

@@ -48,35 +48,42 @@ def wrapped(line: str, width: int) -> Iterator[str]:
 
 
 def print_table(
-    to: Console, rows: Sequence[Sequence[str]], right: Sequence[int] = (), indent: int = 2
+    to: Console,
+    rows: Sequence[Sequence[str]],
+    header: Sequence[str] = (),
+    right: Sequence[int] = (),
+    indent: int = 2,
 ) -> None:
     """Rows of equal columns; the last one, an explanation, wraps, or goes below where there is no room.
 
-    A row of one cell is a heading.
+    A row of one cell is a heading between rows. ``right``: the columns set to the right.
     """
-    full = [row for row in rows if len(row) > 1]
-    *widths, _ = [max(map(cell_len, column)) for column in zip(*full, strict=True)] if full else [0, 0]
-    room = to.width - indent - sum(w + 2 for w in widths)
+    full = [row for row in (header, *rows) if len(row) > 1]
+    *widths, _ = [max(map(cell_len, column)) for column in zip(*full, strict=True)]
+    beside = to.width - indent - sum(w + 2 for w in widths)
+    below = beside < ROOM
+    left = 6 if below else to.width - beside
+
+    def row_of(cells: Sequence[str], style: str) -> Text:
+        shown = [padded(cell, widths[i], i in right) for i, cell in enumerate(cells)]
+        return Text.assemble(" " * indent, (shown[0], style), *(f"  {cell}" for cell in shown[1:]))
+
+    if header:
+        line = row_of(header[:-1], "dim").append("" if below else f"  {header[-1]}")
+        line.rstrip()
+        to.print(line)
     for row in rows:
-        *cells, last = row if len(row) > 1 else ["", row[0]]
         if len(row) == 1:
             to.print()
-            to.print(Text(last, style="bold"))
+            to.print(Text(row[0], style="bold"))
             continue
-        shown = [padded(cell, w, i in right) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))]
-        head = Text(" " * indent)
-        for i, cell in enumerate(shown):
-            head.append(
-                cell + "  ", style="cyan" if (i == 0 and row is not rows[0]) or (indent and i == 0) else ""
-            )
-        below = room < ROOM
-        text_lines = textwrap.wrap(last, to.width - 6 if below else room) or [""]
-        if not below:
-            head.append(text_lines.pop(0))
-        head.rstrip()
-        to.print(head, no_wrap=True, overflow="ignore", crop=False)
-        for line in text_lines:
-            to.print(Text(" " * (6 if below else to.width - room) + line), no_wrap=True)
+        line, explanation = row_of(row[:-1], "cyan"), textwrap.wrap(row[-1], to.width - left)
+        if explanation and not below:
+            line.append(f"  {explanation.pop(0)}")
+        line.rstrip()
+        to.print(line, no_wrap=True, overflow="ignore", crop=False)
+        for part in explanation:
+            to.print(Text(" " * left + part))
 
 
 def padded(cell: str, width: int, right: bool) -> str:

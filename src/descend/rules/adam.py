@@ -1,6 +1,7 @@
 """The Adam family: momentum on top, the root of the second moment below.
 
 "Adam" has at least six formulas in the field. Each rule here is one of them and says which.
+√v̂ is written √v / √(1 - β₂ᵗ): v̂ itself overflows float32 at gradients whose v does not.
 """
 
 from ..core.ops import absolute, maximum, sqrt, where
@@ -25,8 +26,8 @@ def adam(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     m_hat = m / (1 - beta1**t)
-    v_hat = v / (1 - beta2**t)
-    p = p - lr * m_hat / (sqrt(v_hat) + eps)
+    root = sqrt(v) / sqrt(1 - beta2**t)
+    p = p - lr * m_hat / (root + eps)
     return p, m, v
 
 
@@ -55,8 +56,8 @@ def adamw(
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     m_hat = m / (1 - beta1**t)
-    v_hat = v / (1 - beta2**t)
-    p = (1 - lr * weight_decay) * p - lr * m_hat / (sqrt(v_hat) + eps)
+    root = sqrt(v) / sqrt(1 - beta2**t)
+    p = (1 - lr * weight_decay) * p - lr * m_hat / (root + eps)
     return p, m, v
 
 
@@ -72,7 +73,7 @@ def amsgrad(
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     v_max = maximum(v_max, v)
-    p = p - lr * (m / (1 - beta1**t)) / (sqrt(v_max / (1 - beta2**t)) + eps)
+    p = p - lr * (m / (1 - beta1**t)) / (sqrt(v_max) / sqrt(1 - beta2**t) + eps)
     return p, m, v, v_max
 
 
@@ -88,7 +89,7 @@ def amsgradw(
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     v_max = maximum(v_max, v)
-    p = (1 - lr * weight_decay) * p - lr * (m / (1 - beta1**t)) / (sqrt(v_max / (1 - beta2**t)) + eps)
+    p = (1 - lr * weight_decay) * p - lr * (m / (1 - beta1**t)) / (sqrt(v_max) / sqrt(1 - beta2**t) + eps)
     return p, m, v, v_max
 
 
@@ -120,7 +121,7 @@ def nadam(
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     ahead = mu_next / (1 - mu_product * mu_next) * m + (1 - mu) / (1 - mu_product) * g
-    p = p - lr * ahead / (sqrt(v / (1 - beta2**t)) + eps)
+    p = p - lr * ahead / (sqrt(v) / sqrt(1 - beta2**t) + eps)
     return p, m, v, mu_product
 
 
@@ -136,16 +137,16 @@ def nadamw(
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     ahead = mu_next / (1 - mu_product * mu_next) * m + (1 - mu) / (1 - mu_product) * g
-    p = (1 - lr * weight_decay) * p - lr * ahead / (sqrt(v / (1 - beta2**t)) + eps)
+    p = (1 - lr * weight_decay) * p - lr * ahead / (sqrt(v) / sqrt(1 - beta2**t) + eps)
     return p, m, v, mu_product
 
 
-def _rectified(m_hat, v_hat, beta2, t, eps):
+def _rectified(m_hat, v, beta2, t, eps):
     """The direction of RAdam: Adam's once its variance is known well enough, plain momentum before."""
     rho_inf = 2 / (1 - beta2) - 1
     rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
     inside = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
-    return m_hat * where(rho > 5, sqrt(maximum(inside, 0.0)) / (sqrt(v_hat) + eps), 1.0)
+    return m_hat * where(rho > 5, sqrt(maximum(inside, 0.0)) * sqrt(1 - beta2**t) / (sqrt(v) + eps), 1.0)
 
 
 @rule
@@ -156,7 +157,7 @@ def radam(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=
     """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
-    p = p - lr * _rectified(m / (1 - beta1**t), v / (1 - beta2**t), beta2, t, eps / sqrt(1 - beta2**t))
+    p = p - lr * _rectified(m / (1 - beta1**t), v, beta2, t, eps)
     return p, m, v
 
 
@@ -167,6 +168,6 @@ def radamw(
     """RAdam with decoupled decay (Liu et al. 2020; torch.optim.RAdam with decoupled_weight_decay=True)."""
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
-    rectified = _rectified(m / (1 - beta1**t), v / (1 - beta2**t), beta2, t, eps / sqrt(1 - beta2**t))
+    rectified = _rectified(m / (1 - beta1**t), v, beta2, t, eps)
     p = (1 - lr * weight_decay) * p - lr * rectified
     return p, m, v

@@ -16,7 +16,7 @@ def yogi(
     """
     m = beta1 * m + (1 - beta1) * g
     v = v - (1 - beta2) * sign(v - g * g) * g * g
-    p = p - lr * (m / (1 - beta1**t)) / (sqrt(v / (1 - beta2**t)) + eps)
+    p = p - lr * (m / (1 - beta1**t)) / (sqrt(v) / sqrt(1 - beta2**t) + eps)
     return p, m, v
 
 
@@ -28,7 +28,7 @@ def adabelief(p, g, m=zeros("exp_avg"), s=zeros("exp_avg_var"), *, t, lr=1e-3, b
     """
     m = beta1 * m + (1 - beta1) * g
     s = beta2 * s + (1 - beta2) * (g - m) ** 2 + eps
-    p = p - lr * (m / (1 - beta1**t)) / (sqrt(s / (1 - beta2**t)) + eps)
+    p = p - lr * (m / (1 - beta1**t)) / (sqrt(s) / sqrt(1 - beta2**t) + eps)
     return p, m, s
 
 
@@ -39,7 +39,7 @@ def laprop(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=4e-4, beta1
     Dialect: ε beside the corrected root, as in the authors' code; pytorch_optimizer adds it to the uncorrected one.
     """
     v = beta2 * v + (1 - beta2) * g * g
-    m = beta1 * m + (1 - beta1) * g / (sqrt(v / (1 - beta2**t)) + eps)
+    m = beta1 * m + (1 - beta1) * g / (sqrt(v) / sqrt(1 - beta2**t) + eps)
     p = p - lr / (1 - beta1**t) * m
     return p, m, v
 
@@ -72,7 +72,7 @@ def adan(
     m = beta1 * m + (1 - beta1) * g
     d = beta2 * d + (1 - beta2) * change
     n = beta3 * n + (1 - beta3) * (g + beta2 * change) ** 2
-    step = (m / (1 - beta1**t) + beta2 * (d / (1 - beta2**t))) / (sqrt(n / (1 - beta3**t)) + eps)
+    step = (m / (1 - beta1**t) + beta2 * (d / (1 - beta2**t))) / (sqrt(n) / sqrt(1 - beta3**t) + eps)
     p = (p - lr * step) / (1 + lr * weight_decay)
     g_prev = g
     return p, m, d, n, g_prev
@@ -90,7 +90,7 @@ def ademamix(
     m = beta1 * m + (1 - beta1) * g
     slow = beta3 * slow + (1 - beta3) * g
     v = beta2 * v + (1 - beta2) * g * g
-    step = (m / (1 - beta1**t) + alpha * slow) / (sqrt(v / (1 - beta2**t)) + eps)
+    step = (m / (1 - beta1**t) + alpha * slow) / (sqrt(v) / sqrt(1 - beta2**t) + eps)
     p = p - lr * (step + weight_decay * p)
     return p, m, v, slow
 
@@ -102,7 +102,7 @@ def grams(
     """Grams: the size of Adam's step, the sign of the gradient (Cao et al. 2024, Algorithm 1)."""
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
-    size = absolute(m) / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + eps)
+    size = absolute(m) / (1 - beta1**t) / (sqrt(v) / sqrt(1 - beta2**t) + eps)
     p = p - lr * (sign(g) * size + weight_decay * p)
     return p, m, v
 
@@ -120,7 +120,7 @@ def mars(
     c = c / maximum(norm(c), 1.0)
     m = beta1 * m + (1 - beta1) * c
     v = beta2 * v + (1 - beta2) * c * c
-    p = p - lr * (m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + eps) + weight_decay * p)
+    p = p - lr * (m / (1 - beta1**t) / (sqrt(v) / sqrt(1 - beta2**t) + eps) + weight_decay * p)
     g_prev = g
     return p, m, v, g_prev
 

@@ -72,7 +72,7 @@ def schedule_free_adamw(
     c = where(weight_sum > 0, lr_max**2 / weight_sum, 0.0)
     v = beta2 * v + (1 - beta2) * g * g
     x = (p - (1 - beta1) * z) / beta1
-    z = z - gamma * (g / (sqrt(v / (1 - beta2**t)) + eps) + weight_decay * p)
+    z = z - gamma * (g / (sqrt(v) / sqrt(1 - beta2**t) + eps) + weight_decay * p)
     p = (1 - beta1) * z + beta1 * ((1 - c) * x + c * z)
     return p, z, v, lr_max, weight_sum
 
@@ -95,6 +95,6 @@ def schedule_free_radam(
     c = where(weight_sum > 0, lr_max**2 / weight_sum, 0.0)
     v = beta2 * v + (1 - beta2) * g * g
     x = (p - (1 - beta1) * z) / beta1
-    z = z - gamma * (g / (sqrt(v / (1 - beta2**t)) + eps) + weight_decay * p)
+    z = z - gamma * (g / (sqrt(v) / sqrt(1 - beta2**t) + eps) + weight_decay * p)
     p = where(gamma > 0, (1 - beta1) * z + beta1 * ((1 - c) * x + c * z), p)
     return p, z, v, lr_max, weight_sum

@@ -30,7 +30,7 @@ def lamb(
     """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
-    u = m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + eps) + weight_decay * p
+    u = m / (1 - beta1**t) / (sqrt(v) / sqrt(1 - beta2**t) + eps) + weight_decay * p
     ratio = where((norm(p) > 0) & (norm(u) > 0), norm(p) / norm(u), 1.0)
     p = p - lr * ratio * u
     return p, m, v

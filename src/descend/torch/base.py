@@ -40,8 +40,8 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         spec = self.spec
         valid = [*spec.arguments, *_OPTIONS]
-        if len(args) > len(spec.arguments):
-            raise TypeError(f"{spec.name} takes at most {len(spec.arguments)} arguments after params")
+        if len(args) > spec.positional:
+            raise TypeError(f"{spec.name} takes at most {spec.positional} arguments by position after params")
         given = dict(zip(spec.arguments, args, strict=False))
         for name, value in kwargs.items():
             if name not in valid:
@@ -71,10 +71,10 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "spec" in cls.__dict__:
-            kinds = inspect.Parameter
-            names = {"params": kinds.empty, **cls.spec.arguments, **_OPTIONS}
+            kinds, names = inspect.Parameter, {"params": inspect.Parameter.empty, **cls.spec.arguments, **_OPTIONS}
             cls.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
-                kinds(n, kinds.POSITIONAL_OR_KEYWORD, default=d) for n, d in names.items()
+                kinds(n, kinds.POSITIONAL_OR_KEYWORD if i <= cls.spec.positional else kinds.KEYWORD_ONLY, default=d)
+                for i, (n, d) in enumerate(names.items())
             ])  # fmt: skip
 
     # ---------------------------------------------------------------- groups
@@ -82,6 +82,8 @@ class RuleOptimizer(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As torch's; besides, the group's own settings are checked and unknown keys refused."""
         if isinstance(param_group, dict):
+            if "params" not in param_group:
+                raise ValueError(f"a parameter group needs 'params'; this one has {', '.join(param_group) or 'nothing'}")
             where = f" (parameter group {len(self.param_groups)})" if self.param_groups else ""
             filled = {**self.defaults, **param_group}
             self.spec.check(filled, where)
@@ -135,7 +137,7 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _update(self) -> None:
         plan = self._plan
         if plan is None or not plan.refresh():
-            with torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad():  # state made in inference mode is lost to training
                 plan = self._plan = Plan(self)
         if not plan.works:
             return
@@ -164,6 +166,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         """As torch's: ``{"state": ..., "param_groups": ...}`` of tensors, numbers and lists only."""
         saved = super().state_dict()
         saved["state"] = {k: dict(v) if isinstance(v, dict) else v for k, v in saved["state"].items()}
+        saved["param_groups"] = [checkpoint.plain(group) for group in saved["param_groups"]]
         return saved
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -174,7 +177,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         Raises:
             ValueError: groups, names or shapes that do not fit (the message says which). Nothing changed.
         """
-        state_dict = state_dict.copy()
+        state_dict = checkpoint.of_right_form(state_dict)
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
             state_dict = hook(self, state_dict) or state_dict  # type: ignore[func-returns-value]
         groups, state = checkpoint.fitted(self, state_dict)

@@ -16,7 +16,7 @@ from . import checks
 POINTER = torch.Tensor.data_ptr
 
 
-@dataclass
+@dataclass(eq=False)
 class Leaf:
     """A parameter that has a gradient, with where it stands and what it is called."""
 
@@ -48,7 +48,7 @@ class Batch:
         self.as_numpy = engine.name == "numpy"
         dtype = checks.dtype_name(leaves[0].p)
         self.work = Work(rule, dtype, [leaf.p.numel() for leaf in leaves], [], np.zeros(0, np.int64))
-        self.steps = torch.zeros(len(leaves), dtype=torch.float64)  # the states' "step" entries are views of it
+        self.steps = torch.zeros(len(leaves), dtype=torch.float64, device="cpu")  # the states' "step" entries are views of it
         self.counted = self.steps.numpy()
         self.copies: list[tuple[int, torch.Tensor]] = []  # gradients of another layout: which, and their dense copy
         self.strided: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters with gaps: dense copy, parameter
@@ -72,23 +72,24 @@ class Batch:
         p = leaf.p.detach()
         if not self.on_memory or checks.is_dense(p):
             return p
-        self.strided.append((torch.empty(p.shape, dtype=p.dtype), p))
+        self.strided.append((torch.empty(p.shape, dtype=p.dtype, device=p.device), p))
         return self.strided[-1][0]
 
     def _states(self) -> dict[str, list[torch.Tensor]]:
         """The state of every leaf, completed, by slot; per-tensor slots go to ``work.numbers``."""
         rule = self.work.rule
-        arrays: dict[str, list[torch.Tensor]] = {s.name: [] for s in rule.slots if s.init.shape == "element"}
-        numbers = {s.name: torch.zeros_like(self.steps) for s in rule.slots if s.init.shape == "tensor"}
+        arrays: dict[str, list[torch.Tensor]] = {s.name: [] for s in rule.slots if not s.init.is_number}
+        numbers = {s.name: torch.zeros_like(self.steps) for s in rule.slots if s.init.is_number}
         keeps_step = bool(rule.slots) or rule.uses_t
         for k, leaf in enumerate(self.leaves):
             before = set(leaf.state)
+            checks.complete(leaf, rule)
             if keeps_step:
                 self.steps[k] = float(leaf.state.get("step", 0))
                 leaf.state["step"] = self.steps[k]
             for slot in rule.slots:
                 settings = self.numbers[leaf.group]
-                if slot.init.shape == "element":
+                if not slot.init.is_number:
                     made = checks.state_array(leaf, slot, self.dense[k], settings)
                     arrays[slot.name].append(made)
                 else:
@@ -98,6 +99,10 @@ class Batch:
                 leaf.state[slot.saved_as] = made
             if set(leaf.state) != before:
                 self.fresh.append(leaf)
+        for slot in rule.slots:
+            if slot.init.shape == "all":  # a parameter that comes later joins the others' number
+                known = [k for k, leaf in enumerate(self.leaves) if leaf not in self.fresh]
+                numbers[slot.name][:] = numbers[slot.name][known[0] if known else 0]
         self.work.numbers = {name: tensor.numpy() for name, tensor in numbers.items()}
         return arrays
 

@@ -5,12 +5,41 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from . import checks
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
+
+
+def plain(group: dict[str, Any]) -> dict[str, Any]:
+    """A group whose numbers are Python's: ``torch.load(weights_only=True)`` refuses NumPy's."""
+
+    def number(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(number, value))
+        return value.item() if isinstance(value, np.generic) else value
+
+    return {name: number(value) for name, value in group.items()}
+
+
+def of_right_form(saved: Any) -> dict[str, Any]:
+    """A shallow copy of a state dict.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    if not isinstance(saved, dict):
+        raise TypeError(f"a state dict is a dict with 'state' and 'param_groups'; got {type(saved).__name__}")
+    for key, kind in (("state", dict), ("param_groups", list)):
+        if not isinstance(saved.get(key), kind):
+            raise ValueError(f"a state dict has a {kind.__name__} under {key!r}; this one has {list(saved)}")
+    for i, group in enumerate(saved["param_groups"]):
+        if not isinstance(group, dict) or "params" not in group:
+            raise ValueError(f"group {i} of the state dict must be a dict with 'params'; got {group!r:.60}")
+    return dict(saved)
 
 
 def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[Any, Any]]:
@@ -39,9 +68,13 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[s
         made.append(group)
         for k, (key, p) in enumerate(zip(keys, now["params"], strict=True)):
             claimed.add(key)
-            entries = {n: v for n, v in (given.get(key) or {}).items() if v is not None}
+            name = f"{now['param_names'][k]!r} (parameter {k} of group {i})" if "param_names" in now else f"parameter {k} of group {i}"
+            found = given.get(key, {})
+            if not isinstance(found, dict):
+                raise ValueError(f"loaded state dict, {name}: expected a dict of its state, got {type(found).__name__}")
+            entries = {n: v for n, v in found.items() if v is not None}
             if entries:
-                state[p] = _entries(optimizer, rule, entries, p, f"parameter {k} of group {i}")
+                state[p] = _entries(optimizer, rule.of(tuple(p.shape)), entries, p, name)
     return made, state | {key: value for key, value in given.items() if key not in claimed}
 
 
@@ -68,18 +101,25 @@ def _entries(optimizer: RuleOptimizer, rule: Any, entries: dict[str, Any], p: to
     for slot in rule.slots:
         where = f"loaded state dict, {what}, {slot.saved_as!r}"
         if slot.saved_as not in entries:
-            raise ValueError(f"{where} is missing; the state has {', '.join(sorted(entries))}")
-        if slot.init.shape == "element":
-            made[slot.saved_as] = checks.saved_array(entries[slot.saved_as], p, where)
+            raise ValueError(f"{where} is missing; the state has {', '.join(sorted(map(str, entries)))}")
+        if not slot.init.is_number:
+            made[slot.saved_as] = checks.saved_array(entries[slot.saved_as], slot, p, where)
     step = entries.get("step", optimizer.spec.missing_step)
     if step is None and rule.uses_t:
         raise ValueError(f"loaded state dict, {what}: 'step' is missing")
     if step is not None and (rule.slots or rule.uses_t):
-        try:
-            made["step"] = torch.tensor(float(step), dtype=torch.float64)
-        except (TypeError, ValueError, RuntimeError):
-            raise ValueError(f"loaded state dict, {what}: 'step' must be one number, got {step!r}") from None
+        made["step"] = torch.tensor(_step(step, what), dtype=torch.float64, device="cpu")
     for name, value in entries.items():  # what the rule does not use is kept, and saved again
         if name not in made:
             made[name] = value.detach().clone() if isinstance(value, torch.Tensor) else deepcopy(value)
     return made
+
+
+def _step(step: Any, what: str) -> float:
+    try:
+        count = float("nan") if isinstance(step, str) else float(step)
+    except (TypeError, ValueError, RuntimeError):
+        count = float("nan")
+    if not (count >= 0 and count == int(count)):
+        raise ValueError(f"loaded state dict, {what}: 'step' must be one number, 0 or more, got {step!r}")
+    return count

@@ -24,12 +24,12 @@ def _shape(t: torch.Tensor) -> str:
     return f"{dtype_name(t)} {tuple(t.shape)}"
 
 
-def gradient(leaf: Leaf) -> None:
+def gradient(leaf: Leaf, takes_complex: bool) -> None:
     """Refuse a gradient that the rule cannot take.
 
     Raises:
         RuntimeError: it is sparse. ValueError: its shape, type or device is not the parameter's, or the
-            parameter overlaps itself.
+            parameter overlaps itself, or is complex where that is not taken.
     """
     p, g = leaf.p, leaf.grad
     if g.layout is not torch.strided:
@@ -40,8 +40,32 @@ def gradient(leaf: Leaf) -> None:
         raise ValueError(f"the gradient of {leaf.name}: expected on {p.device}, got {g.device}")
     if not (p.is_floating_point() or p.is_complex()):
         raise ValueError(f"{leaf.name} is {dtype_name(p)}; only floating-point parameters can be stepped")
-    if p.numel() > 1 and any(s == 0 and n > 1 for s, n in zip(p.stride(), p.shape, strict=True)):
-        raise ValueError(f"{leaf.name} is an expanded tensor (several elements share memory); clone it first")
+    if _overlaps_itself(p):
+        raise ValueError(f"{leaf.name} is a view whose elements share memory; clone it first")
+    if p.is_complex() and not takes_complex:
+        raise ValueError(f"{leaf.name} is complex, which this rule does not support")
+
+
+def _overlaps_itself(p: torch.Tensor) -> bool:
+    """Whether two elements may stand at one place: some stride is within the span of the smaller ones."""
+    span = 0
+    for stride, size in sorted((s, n) for s, n in zip(p.stride(), p.shape, strict=True) if n > 1):
+        if stride <= span:
+            return True
+        span += (size - 1) * stride
+    return False
+
+
+def complete(leaf: Leaf, rule: Rule) -> None:
+    """Refuse a state of which a part is gone.
+
+    Raises:
+        ValueError: some entries of the rule's state are there and others are not.
+    """
+    wanted = [slot.saved_as for slot in rule.slots]
+    missing = [name for name in wanted if leaf.state.get(name) is None]
+    if missing and len(missing) < len(wanted):
+        raise ValueError(f"the state of {leaf.name} has no {missing[0]!r}; delete all of it to begin anew")
 
 
 def overlaps(leaves: list[Leaf]) -> None:
@@ -109,33 +133,43 @@ def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, f
         ValueError: there is one of another shape, type or device.
     """
     dtype = WORKING.get(like.dtype, like.dtype)
+    shape = slot.init.shape_for(tuple(like.shape))
     there = leaf.state.get(slot.saved_as)
     if there is None:
-        with torch.inference_mode(False):  # state made in inference mode could never be stepped outside it
-            if slot.init.fill in ("p", "g"):
-                origin = leaf.p if slot.init.fill == "p" else leaf.grad
-                return torch.empty_like(like, dtype=dtype).copy_(origin.detach())
-            fill = numbers[slot.init.fill] if isinstance(slot.init.fill, str) else slot.init.fill
+        if slot.init.fill in ("p", "g"):
+            origin = leaf.p if slot.init.fill == "p" else leaf.grad
+            return torch.empty_like(like, dtype=dtype).copy_(origin.detach())
+        fill = numbers[slot.init.fill] if isinstance(slot.init.fill, str) else slot.init.fill
+        if slot.init.shape == "element":
             return torch.full_like(like, fill, dtype=dtype)
-    if not isinstance(there, torch.Tensor) or there.shape != like.shape or there.device != like.device:
+        if slot.init.shape in ("left", "right"):
+            return fill * torch.eye(shape[0], dtype=dtype, device=like.device)
+        return torch.full(shape, fill, dtype=dtype, device=like.device)
+    if not isinstance(there, torch.Tensor) or there.shape != shape or there.device != like.device or there.dtype != dtype:
         got = f"{_shape(there)} on {there.device}" if isinstance(there, torch.Tensor) else repr(there)
-        raise ValueError(f"state {slot.saved_as!r} of {leaf.name}: expected {tuple(like.shape)} on {like.device}, got {got}")
-    if there.dtype != dtype or not same_layout(there, like):
+        expected = f"{dtype} {tuple(shape)} on {like.device}".removeprefix("torch.")
+        raise ValueError(f"state {slot.saved_as!r} of {leaf.name}: expected {expected}, got {got}")
+    if slot.init.shape == "element" and not same_layout(there, like):
         return torch.empty_like(like, dtype=dtype).copy_(there)
     return there.detach()
 
 
-def saved_array(value: Any, p: torch.Tensor, what: str) -> torch.Tensor:
+def saved_array(value: Any, slot: Slot, p: torch.Tensor, what: str) -> torch.Tensor:
     """A loaded state tensor as the optimizer keeps it: a copy, laid out like the parameter.
 
     Raises:
-        ValueError: its shape is not the parameter's.
+        ValueError: it is no tensor of real numbers (complex, for a complex parameter) of the right shape.
     """
+    shape = slot.init.shape_for(tuple(p.shape))
     if not isinstance(value, torch.Tensor):
-        raise ValueError(f"{what}: expected a tensor of shape {tuple(p.shape)}, got {value!r}")
-    if value.shape != p.shape:
-        raise ValueError(f"{what}: expected shape {tuple(p.shape)}, got {tuple(value.shape)}")
+        raise ValueError(f"{what}: expected a tensor of shape {shape}, got {value!r}")
+    if value.shape != shape:
+        raise ValueError(f"{what}: expected shape {shape}, got {tuple(value.shape)}")
+    fits = value.is_complex() == p.is_complex() and (value.is_floating_point() or value.is_complex())
+    if not fits or value.layout is not torch.strided or value.device.type == "meta":
+        raise ValueError(f"{what}: expected numbers like the parameter's, got {_shape(value)} {value.layout}, {value.device}")
     dtype = WORKING.get(p.dtype, p.dtype)
     with torch.inference_mode(False), torch.no_grad():
-        dense = torch.empty_like(p.detach(), dtype=dtype, memory_format=torch.preserve_format)
-        return dense.copy_(value)
+        if slot.init.shape != "element":
+            return value.to(p.device, dtype, copy=True)
+        return torch.empty_like(p.detach(), dtype=dtype, memory_format=torch.preserve_format).copy_(value)

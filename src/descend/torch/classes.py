@@ -57,33 +57,34 @@ SGD = make(Spec(
     "SGD", _doc("gradient_descent, momentum_accumulation, momentum_dampened or nesterov_accumulation"),
     {"lr": 1e-3, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False,
      "maximize": False, "foreach": None, "differentiable": False, "fused": None, **OWN},
-    _sgd, missing_step=1,
+    _sgd, positional=5, missing_step=1,
 ))  # fmt: skip
 Adagrad = make(Spec(
     "Adagrad", _doc("adagrad"),
     {"lr": 1e-2, "lr_decay": 0.0, "weight_decay": 0.0, "initial_accumulator_value": 0.0, "eps": 1e-10,
      "foreach": None, "maximize": False, "differentiable": False, "fused": None, **OWN},
-    lambda group: rules.adagrad,
+    lambda group: rules.adagrad, positional=6,
 ))  # fmt: skip
 RMSprop = make(Spec(
     "RMSprop", _doc("rmsprop, with momentum and centred forms"),
     {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0, "centered": False,
      "capturable": False, "foreach": None, "maximize": False, "differentiable": False, **OWN},
-    _rmsprop,
+    _rmsprop, positional=10,
 ))  # fmt: skip
 Adam = make(Spec(
-    "Adam", _doc("adam"), {**_ADAM, **_TAIL, "decoupled_weight_decay": False, **OWN}, _adam,
+    "Adam", _doc("adam"), {**_ADAM, **_TAIL, "decoupled_weight_decay": False, **OWN},
+    _adam, positional=5,
 ))  # fmt: skip
 AdamW = make(Spec(
     "AdamW", _doc("adamw"),
     {**_ADAM, "weight_decay": 1e-2, "maximize": False, **{k: v for k, v in _TAIL.items() if k != "maximize"},
      "decoupled_weight_decay": True, **OWN},
-    _adam,
+    _adam, positional=5,
 ))  # fmt: skip
 Lion = make(Spec(
     "Lion", _doc("lion", " torch has no Lion; arguments follow lion-pytorch."),
     {"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0, "maximize": False, **HINTS, **OWN},
-    lambda group: rules.lion,
+    lambda group: rules.lion, positional=3,
 ))  # fmt: skip
 
 

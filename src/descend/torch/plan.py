@@ -79,7 +79,7 @@ class Plan:
                     continue
                 name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
                 leaf = Leaf(i, p, p.grad, name, dict(self.optimizer._state.get(p, {})))
-                checks.gradient(leaf)
+                checks.gradient(leaf, self.optimizer.spec.takes_complex)
                 yield leaf
 
     @staticmethod
@@ -97,7 +97,7 @@ class Plan:
         fused = any(group.get("fused") for group in groups)
         engine = eager
         for rule, group in zip(rules, groups, strict=True):
-            for p in group["params"]:
+            for p in (p for p in group["params"] if p.requires_grad or p.grad is not None):
                 reason = checks.off_memory(p)
                 if reason and (fused or asked != "auto"):
                     raise RuntimeError(f"{'fused=True' if fused else f'engine={asked!r}'} cannot step {reason}")

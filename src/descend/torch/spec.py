@@ -13,6 +13,7 @@ import torch
 from .. import rules
 from ..core.chain import chain
 from ..core.rule import Rule, check_setting, unknown_setting
+from ..optimizer import CLIP
 
 # Keys that schedulers, trainers and torch itself put into parameter groups.
 FOREIGN = frozenset({
@@ -28,7 +29,7 @@ _TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value
 
 @functools.lru_cache(maxsize=None)
 def _composed(rule: Rule, clip: bool, maximize: bool, l2: bool) -> Rule:
-    stages = [rules.clip_norm] if clip else []
+    stages = [CLIP] if clip else []
     stages += [rules.negate] if maximize else []
     stages += [rules.decay_l2] if l2 else []
     return chain(*stages, rule)
@@ -41,6 +42,7 @@ class Spec:
     Attributes:
         arguments: name -> default, in torch's order; a group has these keys.
         choose: the rule (or chain) that a group's arguments ask for.
+        positional: how many of the arguments may be given by position.
         missing_step: the step to assume for a checkpoint that has state but no step (torch's SGD).
     """
 
@@ -48,12 +50,18 @@ class Spec:
     doc: str
     arguments: dict[str, Any]
     choose: Callable[[Mapping[str, Any]], Rule]
+    positional: int = 0
     missing_step: int | None = None
     settings: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         flags = {*HINTS, "maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay"}
         object.__setattr__(self, "settings", tuple(n for n in self.arguments if n not in flags))
+
+    @property
+    def takes_complex(self) -> bool:
+        """Complex numbers are stepped as pairs of reals where torch's class of the name does so."""
+        return hasattr(torch.optim, self.name)
 
     def rule(self, group: Mapping[str, Any], clip: bool) -> Rule:
         """The rule of a group, with the stages it asks for before it, in torch's order.
@@ -74,6 +82,9 @@ class Spec:
         for name in group:
             if name not in self.arguments and name not in FOREIGN:
                 raise TypeError(unknown_setting(name, self.arguments, f"{self.name}{where}"))
+        for name in set(self.arguments) - set(self.settings):
+            if group[name] not in (True, False, None):
+                raise TypeError(f"{self.name}{where}: {name} must be True or False, got {group[name]!r}")
         for name in self.settings:
             value = group[name]
             if name == "betas":
@@ -88,8 +99,9 @@ class Spec:
             raise RuntimeError("`fused` and `foreach` cannot be `True` together." + where)
 
     def _check_betas(self, betas: Any, where: str) -> None:
-        if not isinstance(betas, tuple | list) or len(betas) < 2:
-            raise TypeError(f"{self.name}{where}: betas must be a pair of numbers or schedules, got {betas!r}")
+        count = len(self.arguments["betas"])
+        if not isinstance(betas, tuple | list) or len(betas) != count:
+            raise TypeError(f"{self.name}{where}: betas must be {count} numbers or schedules, got {betas!r}")
         tensors = [isinstance(b, torch.Tensor) for b in betas]
         if any(tensors) and not all(tensors):
             raise ValueError("betas must be either both floats or both Tensors" + where)
@@ -117,13 +129,17 @@ class Spec:
     def numbers(self, group: Mapping[str, Any], rule: Rule, step: int) -> dict[str, float]:
         """The settings of ``rule`` in this group at this step, schedules evaluated and tensors read."""
         found: dict[str, Any] = {}
+        for name in set(self.arguments) - set(self.settings):
+            if group[name] not in (True, False, None):
+                raise TypeError(f"{self.name}{where}: {name} must be True or False, got {group[name]!r}")
         for name in self.settings:
             value = group[name]
             if name == "betas":
                 found |= {f"beta{i}": beta for i, beta in enumerate(value, 1)}
             else:
                 found[name] = value
-        found["max_norm"] = math.inf if found.get("clip_norm") is None else found["clip_norm"]
+        if found.get("clip_norm") is None:
+            found["clip_norm"] = math.inf  # another group clips, and this one's gradients count in the norm
         values = {}
         for name, default in rule.settings.items():
             value = found.get(name, default)

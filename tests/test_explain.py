@@ -1,0 +1,189 @@
+"""`descend list` and `descend explain`: the facts, and how they look at any width."""
+
+import json
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from test_cli import call, printed
+from test_formula import careful
+
+from descend import chain, rules
+from descend.core.rule import rule
+from descend.engines import numpy as _words  # noqa: F401 - teaches the vocabulary numbers of NumPy
+from descend.explain import facts, relative
+from descend.explain.by_hand import GRADIENTS, by_hand
+from descend.explain.terminal import wrapped
+
+NAMES = list(facts.catalogue())
+PAGES = ["adam", "lion", "nesterov_lookahead", "clip_norm", "clip_norm+adamw", "momentum_dampened", NAMES[-1]]
+
+
+# What is printed
+
+
+@pytest.mark.parametrize("width", [40, 50, 80, 100, 140])
+@pytest.mark.parametrize(
+    "args", [["list"], *(["explain", name, "--steps", "5"] for name in PAGES)], ids=" ".join
+)
+def test_pages_keep_to_the_width_and_are_plain_where_there_is_no_terminal(args: list[str], width: int):
+    for line in printed(*args, width=width).splitlines():
+        assert cell_len(line) <= width, line
+        assert line == line.rstrip(), repr(line)
+        assert "\x1b" not in line
+
+
+def test_colour_needs_a_terminal_and_no_color_takes_it_away():
+    coloured = printed("explain", "adam", FORCE_COLOR="1", TERM="xterm-256color")
+    assert "\x1b[" in coloured
+    assert "\x1b" not in printed("explain", "adam", FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="1")
+
+
+@pytest.mark.parametrize("width", [50, 80])
+def test_every_rule_can_be_explained(width: int):
+    for name in NAMES:
+        page = printed("explain", name, width=width)
+        assert page.startswith(name)
+        assert "By hand" in page
+        assert max(map(cell_len, page.splitlines())) <= width
+
+
+def test_the_page_of_adam():
+    page = printed("explain", "adam", "--steps", "3")
+    for line in (
+        "  p ← p − lr·m̂ / (√v̂ + ε)",
+        "  v  exp_avg_sq  starts at 0  average of the squared gradients (second moment)",
+        "  beta1  β₁  0.9    share of the past in the first average",
+        "  eps    ε   1e-8   keeps the division away from zero",
+        "  held     8 bytes of state per parameter",
+        "  moved    28 bytes per parameter and step in 1 pass: reads 4 arrays, writes 3",
+        "  paper  Kingma & Ba 2015, Algorithm 1; torch.optim.Adam",
+        "Beside adam_uncorrected",
+        "  + p ← p − lr·m̂ / (√v̂ + ε)",
+        "  - p ← p − lr·m / (√v + ε)",
+        "  m̂ ← 0.05 / (1 − 0.9¹) = 0.5",
+        "  m̂             0.5     0.131579      0.45203",
+    ):
+        assert line in page.splitlines()
+
+
+def test_a_narrow_list_drops_columns_and_no_rule():
+    wide, narrow = (printed("list", width=width) for width in (140, 60))
+    assert "engines" in wide
+    assert "engines" not in narrow
+    for name in NAMES:
+        assert f"  {name}" in narrow
+    assert "2015" in narrow
+
+
+def test_quiet_prints_what_a_script_wants():
+    assert printed("list", "--quiet").split() == NAMES
+    assert printed("explain", "gradient_descent", "-q") == "p ← p − lr·g\n"
+    assert printed("explain", "gradient_descent", "--source").startswith(
+        "@rule\ndef gradient_descent(p, g, *"
+    )
+    assert r"p_t &= p_{t-1} - \mathrm{lr}\,g_t" in printed("explain", "gradient_descent", "--latex")
+
+
+def test_json_has_everything():
+    listed = json.loads(printed("list", "--json"))
+    assert [entry["name"] for entry in listed] == NAMES
+    adam = json.loads(printed("explain", "adam", "--json", "--steps", "2"))
+    assert adam["year"] == 2015
+    assert adam["bytes_per_parameter"] == {"held": 8, "moved": 28}
+    assert [slot["saved_as"] for slot in adam["state"]] == ["exp_avg", "exp_avg_sq"]
+    assert {s["name"]: s["default"] for s in adam["settings"]}["eps"] == 1e-8
+    assert [step["g"] for step in adam["by_hand"]] == [0.5, -0.2]
+    assert adam["relative"]["name"] == "adam_uncorrected"
+    assert all(line.startswith("<math") for line in adam["formula"]["mathml"])
+
+
+def test_html_is_one_file_without_the_network(tmp_path):
+    file = tmp_path / "adam.html"
+    printed("explain", "adam", "--html", str(file))
+    page = file.read_text(encoding="utf-8")
+    assert page.count("<math") == 5
+    assert "http" not in page.replace("http://www.w3.org/1998/Math/MathML", "")
+    assert call("explain", "adam", "--html", str(tmp_path / "no" / "adam.html")).exit_code == 1
+
+
+@pytest.mark.parametrize("width", [20, 30, 45, 60])
+def test_a_broken_formula_loses_no_sign(width: int):
+    for name in NAMES:
+        for line in facts.lines(rules.all().get(name, facts.find(name))):
+            pieces = list(wrapped(f"  {line}", width))
+            assert " ".join(piece.strip() for piece in pieces).split() == line.split()
+
+
+# Facts
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_by_hand_are_the_steps_of_the_rule(name: str):
+    some = facts.find(name)
+    if some.kind != "rule":
+        pytest.skip("a modifier takes no step of its own")
+    try:
+        steps = by_hand(some, 4)
+    except TypeError:
+        pytest.skip("works on more than one number")
+    # numbers of NumPy: a division by zero is infinite there, as in a rule
+    settings = {name: np.float64(value) for name, value in some.settings.items()}
+    fills = {"p": np.float64(1), "g": np.float64(GRADIENTS[0]), **settings}
+    p, state = fills["p"], [np.float64(fills.get(s.init.fill, s.init.fill)) for s in some.slots]
+    for step in steps:
+        assert [step.before[s.name] for s in some.slots] == pytest.approx(state, rel=1e-9)
+        with np.errstate(all="ignore"):
+            new = some.apply(p, np.float64(step.g), *state, t=np.float64(step.t), **settings)
+        p, *state = (np.float64(x) for x in new)
+        assert step.p == pytest.approx(p, rel=1e-9)
+
+
+def test_a_chain_by_hand_passes_gradient_and_point_on():
+    linked = chain(rules.negate, rules.decay_l2, rules.adam, careful)
+    p, state = 1.0, [0.0, 0.0, 0.0]
+    for step in by_hand(linked, 4):
+        p, *state = linked.apply(p, step.g, *state, t=step.t, **linked.settings)
+        assert step.p == pytest.approx(p, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "parent"),
+    [
+        ("gradient_descent", None),
+        ("momentum_accumulation", "gradient_descent"),
+        ("momentum_dampened", "momentum_accumulation"),
+        ("adam", "adam_uncorrected"),
+        ("adamw", "adam"),
+        ("rmsprop_centered", "rmsprop"),
+        ("clip_norm", None),
+    ],
+)
+def test_the_nearest_relative(name: str, parent: str | None):
+    found = relative.nearest(facts.find(name))
+    assert (found and found.name) == parent
+
+
+@pytest.mark.parametrize(
+    ("title", "year", "idea", "paper"),
+    [
+        (
+            "Adam: corrected (Kingma & Ba 2015, Algorithm 1).",
+            2015,
+            "corrected",
+            "Kingma & Ba 2015, Algorithm 1",
+        ),
+        ("Adam with √(v̂ + ε) (as in notes).", None, "Adam with √(v̂ + ε)", "as in notes"),
+        ("Descent: a step (Cauchy 1847; again: Robbins (the one) 1951).", 1847, "a step", None),
+        ("Mine.", None, "Mine", ""),
+        ("", None, "", ""),
+    ],
+)
+def test_the_first_line_of_the_docstring_is_read(title: str, year: int | None, idea: str, paper: str | None):
+    def mine(p, g, *, lr=0.1):
+        return p - lr * g
+
+    mine.__doc__ = title
+    made = rule(mine)
+    assert (facts.year(made), facts.idea(made)) == (year, idea)
+    assert paper is None or facts.paper(made) == paper
