@@ -22,8 +22,7 @@ class Reader:
 
     def __init__(self, text: str, names: dict[str, float], functions: dict[str, Any]) -> None:
         word = "|".join(
-            re.escape(x)
-            for x in sorted({*names, *functions, "Σ", "if", "else", "mod"}, key=len, reverse=True)
+            re.escape(x) for x in sorted({*names, *functions, "Σ", "if", "else", "mod"}, key=len, reverse=True)
         )
         pattern = rf"\s+|(?:{word})(?![a-z_])|\d+\.?\d*|ₐₗₗ|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵗᵏⁿ]+|."
         self.tokens = [t for t in re.findall(pattern, text) if t.strip()]
@@ -79,9 +78,7 @@ class Reader:
         value = self.prefix()
         while sign := self.take("·", "/", "mod"):
             other = self.prefix()
-            value = (
-                value * other if sign == "·" else ops.divide(value, other) if sign == "/" else value % other
-            )
+            value = value * other if sign == "·" else ops.divide(value, other) if sign == "/" else value % other
         return value
 
     def prefix(self) -> Any:
@@ -183,8 +180,8 @@ def markup(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any
                 return "".join(f"({v}) if ({c}) else " for v, c in branches) + f"({last})"
             case "mtext":
                 return ""
-            case "mo" if x.text in "|‖":
-                return {"prefix": "abs(", "postfix": ")"}[x.attrib["form"]]
+            case "mo" if x.text in ("|", "‖"):
+                return "abs(" if x.attrib["form"] == "prefix" else ")"
             case "mo" if x.text == "{":  # nothing closes it: only parentheses tell where the cases end
                 return ""
             case "mo":

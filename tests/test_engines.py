@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from descend import after, chain, maximum, norm, rule, rules, sign, sqrt, tanh, where, zeros
 from descend.checks.traces import begin, gradients
 from descend.core import ops
@@ -35,7 +36,11 @@ def run(name, engine, dtype, threads=1, steps=20, guard=False, start=None):
     x, grads = gradients(SHAPES, steps)
     work = begin(rule, x, dict(rule.settings))
     work.dtype = dtype
-    convert = (lambda a: torch.tensor(a, dtype=getattr(torch, dtype))) if engine == "torch" else (lambda a: np.array(a, dtype))
+    convert = (
+        (lambda a: torch.tensor(a, dtype=getattr(torch, dtype)))
+        if engine == "torch"
+        else (lambda a: np.array(a, dtype))
+    )
     work.arrays = {k: [convert(a) for a in v] for k, v in work.arrays.items()}
     work.arrays["g"] = [convert(g) for g in grads[0]]
     made = load(engine)
@@ -108,7 +113,13 @@ def test_the_guard_leaves_everything_as_it_was():
 def test_nan_follows_the_vocabulary_in_every_engine():
     @rule
     def odd(p, g, a=zeros, b=zeros, c=zeros, d=zeros):
-        return p - g, maximum(g, 1.0), ops.minimum(1.0, g), sign(g), where(g > 0, 1.0, where(g != g, 7.0, 2.0))
+        return (
+            p - g,
+            maximum(g, 1.0),
+            ops.minimum(1.0, g),
+            sign(g),
+            where(g > 0, 1.0, where(g != g, 7.0, 2.0)),
+        )
 
     values = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 2.0, -2.0])
     found = {}
@@ -148,5 +159,5 @@ def test_a_modifier_of_the_step_sees_both_ends():
 
 
 def test_an_unknown_engine_is_refused_by_name():
-    with pytest.raises(ValueError, match="cuda.*numpy, torch, numba"):
+    with pytest.raises(ValueError, match=r"cuda.*numpy, torch, numba"):
         load("cuda")

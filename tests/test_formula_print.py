@@ -20,12 +20,13 @@ from descend.core.formula_markup import Latex, MathML, latex, mathml
 from descend.core.formula_print import Terminal, text
 from descend.core.formula_read import formulas
 from descend.core.formula_run import evaluate
+from descend.core.init import zeros
+from descend.core.ops import sign, sqrt
+from descend.core.rule import rule
+from descend.core.symbols import glyph
 
 FUNCTIONS = {
-    **{
-        name: getattr(ops, name)
-        for name in ("sign", "exp", "log", "tanh", "isfinite", "mean", "norm", "sqrt")
-    },
+    **{name: getattr(ops, name) for name in ("sign", "exp", "log", "tanh", "isfinite", "mean", "norm", "sqrt")},
     **{"max": ops.maximum, "min": ops.minimum, "abs": ops.absolute, "total": ops.total},
 }
 NOTATIONS = {"terminal": (Terminal(), spoken), "latex": (Latex(), tex), "mathml": (MathML(), markup)}
@@ -98,6 +99,24 @@ def test_two_names_of_a_rule_never_look_alike(name: str, notation: str):
 
 
 @pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("beta1", ("β", ("1",), "")),
+        ("m_hat", ("m", (), "hat")),
+        ("rho_inf", ("ρ", ("∞",), "")),
+        ("m_slow", ("m", ("slow",), "")),
+        ("weight_decay", ("λ", (), "")),
+        ("max_norm", ("max_norm", (), "")),
+        ("lr", ("lr", (), "")),
+        ("_", ("_", (), "")),
+    ],
+)
+def test_names_become_signs(name: str, drawn: tuple[str, tuple[str, ...], str]):
+    made = glyph(name)
+    assert (made.base, made.below, made.accent) == drawn
+
+
+@pytest.mark.parametrize(
     ("value", "plain", "tex_form"),
     [
         (1.0, "1", "1"),
@@ -116,12 +135,34 @@ def test_numbers_are_written_as_in_a_paper(value: float, plain: str, tex_form: s
     assert Latex().number(value) == tex_form
 
 
+# Two rules of the papers, in copies that stay as they are, as they must look in all three notations.
+
+
+@rule
+def adam(p, g, m=zeros, v=zeros, *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Adam (Kingma & Ba 2015, Algorithm 1)."""
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    m_hat = m / (1 - beta1**t)
+    v_hat = v / (1 - beta2**t)
+    p = p - lr * m_hat / (sqrt(v_hat) + eps)
+    return p, m, v
+
+
+@rule
+def lion(p, g, m=zeros, *, lr=1e-4, beta1=0.9, beta2=0.99, weight_decay=0.0):
+    """Lion (Chen et al. 2023, Algorithm 2)."""
+    c = beta1 * m + (1 - beta1) * g
+    p = p - lr * (sign(c) + weight_decay * p)
+    m = beta2 * m + (1 - beta2) * g
+    return p, m
+
+
 def golden() -> str:
-    """Adam and Lion in all three notations."""
     shown = []
-    for name in ("adam", "lion"):
-        formula = formulas(ZOO[name])[0]
-        shown += [f"# {name}", *text(formula), "", latex(formula), "", *mathml(formula), ""]
+    for some in (adam, lion):
+        formula = formulas(some)[0]
+        shown += [f"# {some.name}", *text(formula), "", latex(formula), "", *mathml(formula), ""]
     return "\n".join(shown)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from descend import chain, rules
 from descend.checks.traces import SHAPES, gradients, oracle
 from descend.optimizer import Optimizer
@@ -22,10 +23,20 @@ IDENTITIES = [
     ("momentum_ema", {"beta": 0.0, "lr": 0.1}, "gradient_descent", {"lr": 0.1}),
     ("nesterov_rewritten", {"momentum": 0.0, "lr": 0.1}, "gradient_descent", {"lr": 0.1}),
     # one path, three conventions, as long as lr is constant
-    ("momentum_velocity", {"lr": 0.1, "momentum": 0.8}, "momentum_accumulation", {"lr": 0.1, "momentum": 0.8}),
+    (
+        "momentum_velocity",
+        {"lr": 0.1, "momentum": 0.8},
+        "momentum_accumulation",
+        {"lr": 0.1, "momentum": 0.8},
+    ),
     ("momentum_ema", {"lr": 0.5, "beta": 0.8}, "momentum_accumulation", {"lr": 0.1, "momentum": 0.8}),
     ("momentum_dampened", {"dampening": 0.0, "momentum": 0.8}, "momentum_accumulation", {"momentum": 0.8}),
-    ("nesterov_rewritten", {"lr": 0.1, "momentum": 0.8}, "nesterov_accumulation", {"lr": 0.1, "momentum": 0.8}),
+    (
+        "nesterov_rewritten",
+        {"lr": 0.1, "momentum": 0.8},
+        "nesterov_accumulation",
+        {"lr": 0.1, "momentum": 0.8},
+    ),
     ("rmsprop_momentum", {"momentum": 0.0}, "rmsprop", {}),
     ("rmsprop_centered_momentum", {"momentum": 0.0}, "rmsprop_centered", {}),
     ("adam_uncorrected", {"beta1": 0.0, "beta2": 0.9, "lr": 0.1}, "rmsprop", {"alpha": 0.9, "lr": 0.1}),
@@ -78,7 +89,7 @@ def test_lion_with_equal_betas_steps_by_the_sign_of_its_new_momentum():
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "adagrad", "lion", "adam_uncorrected"])
 def test_the_size_of_gradients_does_not_matter(name):
-    start, grads = gradients()
+    _, grads = gradients()
     settings = {"eps": 0.0} if "eps" in rules.all()[name].settings else {}
     larger = [[1024 * g for g in step] for step in grads]
     assert same(last(rules.all()[name], settings, grads=grads), last(rules.all()[name], settings, grads=larger))

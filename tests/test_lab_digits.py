@@ -123,9 +123,7 @@ def test_training_learns_and_repeats_itself():
 
 
 def test_a_look_ahead_rule_takes_its_gradient_ahead():
-    ahead, rewritten = (
-        train.train(rule, 1e-2, 100, SHORT) for rule in ("nesterov_lookahead", "nesterov_rewritten")
-    )
+    ahead, rewritten = (train.train(rule, 1e-2, 100, SHORT) for rule in ("nesterov_lookahead", "nesterov_rewritten"))
     # Two spellings of one path, seen at two points of it: the batch losses are those of the same points.
     assert ahead.train_loss == pytest.approx(rewritten.train_loss, rel=1e-3)
     assert ahead.val_loss != rewritten.val_loss

@@ -15,9 +15,7 @@ ADAM = enter(rules.all()["adam"])
 
 def trained(best: float) -> list[tuple[float, int]]:
     """Learning rate and seed of all trainings of a lane in which `best` is the best learning rate."""
-    events = list(
-        lane(ADAM, CONFIG, lambda rule, lr, seed: run(rule, lr, seed, 0.1 + abs(math.log(lr / best))))
-    )
+    events = list(lane(ADAM, CONFIG, lambda rule, lr, seed: run(rule, lr, seed, 0.1 + abs(math.log(lr / best)))))
     assert isinstance(events[-1], RuleDone)
     return [(event.run.lr, event.run.seed) for event in events if isinstance(event, RunDone)]
 

@@ -69,9 +69,7 @@ def test_the_page_asks_nobody_for_anything():
     source = page_of(record(FINALS))
     page = Page(source)
     assert not {"script", "link", "img", "iframe", "object", "embed", "form", "base"} & set(page.tags)
-    addresses = [
-        value for _, name, value in page.attributes if name in ("src", "href", "srcset", "xlink:href")
-    ]
+    addresses = [value for _, name, value in page.attributes if name in ("src", "href", "srcset", "xlink:href")]
     assert len(addresses) == 1
     assert addresses[0].startswith("data:application/gzip;base64,")
     assert set(re.findall(r"url\(([^)]{0,5})", source)) == {"#race", "#lr-g", "#lr-a", "#lr-l", "#lr-r"}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from descend import chain, rules
 from descend.checks import mutate
 from descend.checks.references import MODIFIERS, REFERENCES
@@ -36,7 +37,9 @@ def test_modifier_equals_its_reference(name):
     start, grads = gradients(seed=3)
     for value in (0.05, 1.0, 40.0):
         x = [np.array(a) for a in start]
-        for g, ours in zip(grads, oracle(chain(modifier, rule), start, grads, {setting: value, "lr": 0.1}), strict=True):
+        for g, ours in zip(
+            grads, oracle(chain(modifier, rule), start, grads, {setting: value, "lr": 0.1}), strict=True
+        ):
             g = MODIFIERS[name](x, g, **{setting: value})
             x = [a - 0.1 * b for a, b in zip(x, g, strict=True)]
             for a, b in zip(ours["p"], x, strict=True):

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
+
 from descend import before, chain, rule, rules, shared, where, zeros
 from descend.core import ops
 from descend.core.emit import program
-from descend.core.rule import check_setting
+from descend.core.settings import check_setting
 from descend.core.trace import trace
 from descend.optimizer import Optimizer
 
@@ -78,7 +79,15 @@ def test_unknown_settings_list_the_valid_ones():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("lr", -1.0), ("lr", math.nan), ("lr", math.inf), ("beta1", 1.0), ("beta2", -0.1), ("eps", -1e-9), ("weight_decay", -1)],
+    [
+        ("lr", -1.0),
+        ("lr", math.nan),
+        ("lr", math.inf),
+        ("beta1", 1.0),
+        ("beta2", -0.1),
+        ("eps", -1e-9),
+        ("weight_decay", -1),
+    ],
 )
 def test_bad_values_are_refused_by_name(name, value):
     with pytest.raises(ValueError, match=name):

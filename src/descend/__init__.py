@@ -2,8 +2,10 @@
 
 from . import rules
 from .core.chain import chain
+from .core.init import first_gradient, full, number, ones, start, zeros
 from .core.ops import exp, isfinite, log, maximum, mean, minimum, norm, sign, sqrt, tanh, total, where
-from .core.rule import after, before, first_gradient, full, number, ones, rule, shared, start, zeros
+from .core.rule import after, before, rule
+from .core.settings import shared
 
 __version__ = "0.1.0"
 __all__ = [

@@ -77,7 +77,5 @@ def main() -> None:
         name, extra = EXTRAS.get((error.name or "").partition(".")[0], ("", ""))
         if not name:
             raise
-        click.echo(
-            f"Error: this needs {name}, which is not installed: pip install 'descend[{extra}]'", err=True
-        )
+        click.echo(f"Error: this needs {name}, which is not installed: pip install 'descend[{extra}]'", err=True)
         sys.exit(2)

@@ -1,113 +1,23 @@
 """Layer 3, the waist: rule × engine × settings × parameters meet here and nowhere else.
 
-``settle`` turns settings (numbers or schedules) into the numbers of one step, ``pick`` chooses an
-engine, ``commit`` runs a step that cannot be torn. ``Optimizer`` is the whole thing for NumPy arrays;
-the front ends for torch and JAX use the same parts.
+``Optimizer`` is the whole thing for NumPy arrays; the front ends for torch and JAX use the same parts.
 """
 
 from __future__ import annotations
 
-import _signal  # signal.signal converts to enums and back, which takes longer than a small step
-import logging
-import os
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from . import rules
 from .core.chain import chain
-from .core.rule import Rule, check_setting, shared, unknown_setting
-from .engines import ENGINES, load
-from .engines.base import Engine, Row, Work
-
-log = logging.getLogger("descend")
-_MAIN = threading.main_thread().ident
-_SIGNALS = [
-    int(getattr(_signal, name))
-    for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-    if hasattr(_signal, name)
-]
-NONFINITE = ("propagate", "skip", "raise")
-
-
-def settle(settings: Mapping[str, Any], step: int, of: str) -> dict[str, float]:
-    """The settings of one step as numbers: a schedule is called with ``step``, counted from 0.
-
-    Raises:
-        TypeError, ValueError: a value the setting does not admit, by name.
-    """
-    return {
-        name: check_setting(name, value(step) if callable(value) else value, of) for name, value in settings.items()
-    }
-
-
-_said: set[tuple[str, str]] = set()
-
-
-def pick(asked: str, rule: Rule, dtype: str, candidates: Sequence[str] = ("numba",), fallback: str = "torch") -> Engine:
-    """The engine asked for, or with ``"auto"`` the first candidate that takes the rule.
-
-    A fallback is logged once per reason, at INFO, by the logger ``descend``.
-
-    Raises:
-        ValueError: there is no such engine, or the one asked for refuses the rule or the type.
-        ImportError: the one asked for is not installed.
-    """
-    if asked != "auto":
-        engine = load(asked)
-        reason = engine.refuses(rule, dtype)
-        if reason:
-            raise ValueError(f"engine {asked!r} cannot run {rule.name}: {reason}")
-        return engine
-    for name in candidates:
-        try:
-            engine = load(name)
-            reason = engine.refuses(rule, dtype)
-        except Exception as error:
-            engine, reason = None, str(error)
-        if engine is not None and not reason:
-            return engine
-        say_once(rule.name, f"engine {fallback!r} instead of {name!r} for {rule.name}: {reason}")
-    return load(fallback)
-
-
-def say_once(about: str, message: str) -> None:
-    """Log a message once per process."""
-    if (about, message) not in _said:
-        _said.add((about, message))
-        log.info(message)
-
-
-class NonFiniteGradient(FloatingPointError):
-    """A gradient holds NaN or infinity and ``nonfinite="raise"`` was asked for. Nothing was changed."""
-
-
-def commit(run: Callable[[], bool]) -> bool:
-    """Run a step to its end: what arrives meanwhile for a Python signal handler is handled afterwards."""
-    if threading.get_ident() != _MAIN:
-        return run()  # handlers run in the main thread only
-    held: list[tuple[Any, Any]] = []
-    handlers = [(number, _signal.getsignal(number)) for number in _SIGNALS]
-    handlers = [(number, handler) for number, handler in handlers if callable(handler)]
-    try:
-        for number, handler in handlers:
-            _signal.signal(number, lambda *event, handler=handler: held.append((handler, event)))
-        return run()
-    finally:
-        for number, handler in handlers:
-            _signal.signal(number, handler)
-        for handler, event in held:
-            handler(*event)
-
-
-def threads_available() -> int:
-    """Cores this process may run on; OMP_NUM_THREADS lowers it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
-
+from .core.rule import Rule
+from .core.settings import shared, unknown_setting
+from .engines import ENGINES
+from .engines.base import Row, Work
+from .stepping import NONFINITE, NonFiniteGradient, commit, pick, settle, threads_available
 
 # The setting is called as the option is, so that a rule may have a clip_norm of its own inside.
 CLIP = rules.clip_norm.renamed(max_norm="clip_norm")
@@ -171,7 +81,11 @@ class Optimizer:
         self._run: Callable[[int], bool] | None = None
         first = settle(self.rule.settings, 0, self.rule.name)
         self.work = Work(
-            self.rule, dtype, [p.size for p in self.params], [Row(0, first)], np.zeros(len(self.params), np.int64)
+            self.rule,
+            dtype,
+            [p.size for p in self.params],
+            [Row(0, first)],
+            np.zeros(len(self.params), np.int64),
         )
         self.work.arrays["p"] = self.params
         for slot in self.rule.slots:
@@ -245,10 +159,7 @@ def gradient_point(rule: Rule, work: Work) -> list[Any]:
     """The point of each tensor at which ``rule`` wants its gradient."""
     if rule.gradient_point is None:
         return work.arrays["p"]
-    import inspect
-
     wanted = [n for n in inspect.signature(rule.gradient_point).parameters if n in rule.settings]
     slots = [work.arrays[slot.name] for slot in rule.slots]
     settings = {name: work.rows[0].settings[name] for name in wanted}
     return [rule.gradient_point(p, *state, **settings) for p, *state in zip(work.arrays["p"], *slots, strict=True)]
-

@@ -102,9 +102,7 @@ def test_unknown_options_list_the_valid_ones(name):
     for build in (
         lambda: cls(parameters(), wieght_decay=0.1),
         lambda: cls([{"params": parameters(), "wieght_decay": 0.1}]),
-        lambda: cls(parameters()).add_param_group(
-            {"params": [Parameter(torch.ones(1))], "wieght_decay": 0.1}
-        ),
+        lambda: cls(parameters()).add_param_group({"params": [Parameter(torch.ones(1))], "wieght_decay": 0.1}),
     ):
         with pytest.raises((ValueError, TypeError), match="wieght_decay") as refused:
             build()
@@ -168,9 +166,7 @@ def test_amsgrad_is_refused_by_name(name):
 UPSTREAM = [
     pytest.param(name, case, id=f"{name}-{case.optimizer_error_input.desc}")
     for name in TORCH_CLASSES
-    for case in getattr(upstream, f"optim_error_inputs_func_{name.lower()}")(
-        device="cpu", dtype=torch.float32
-    )
+    for case in getattr(upstream, f"optim_error_inputs_func_{name.lower()}")(device="cpu", dtype=torch.float32)
 ]
 
 
@@ -185,9 +181,7 @@ def test_errors_of_torchs_own_suite(name, case):
     else:
         cls, hint = getattr(ours, name), {"foreach", "fused", "differentiable"} & set(given.kwargs)
         if hint and refusal(lambda: cls(params, **given.kwargs)) is None:
-            train(
-                range(1), (cls(params, **given.kwargs), params)
-            )  # a hint torch cannot follow here may be followed
+            train(range(1), (cls(params, **given.kwargs), params))  # a hint torch cannot follow here may be followed
             assert all(torch.isfinite(p).all() for p in params)
             return
         with pytest.raises(case.error_type, match=None if hint else case.error_regex):

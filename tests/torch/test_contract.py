@@ -25,7 +25,7 @@ from twins import (
 
 import descend.torch as ours
 from descend import chain, rule, rules
-from descend.core.rule import zeros
+from descend.core.init import zeros
 
 
 @pytest.mark.parametrize("name", TORCH_CLASSES)

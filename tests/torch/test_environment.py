@@ -136,9 +136,7 @@ def test_state_made_in_inference_mode_does_not_poison_later_steps(engine):
         opt.step()
     train(range(1), (ref, q))
     train(range(1, 3), (opt, p), (ref, q))
-    assert not any(
-        v.is_inference() for s in opt.state.values() for v in s.values() if isinstance(v, torch.Tensor)
-    )
+    assert not any(v.is_inference() for s in opt.state.values() for v in s.values() if isinstance(v, torch.Tensor))
     assert_close((opt, p), (ref, q), 1e-14)
 
 

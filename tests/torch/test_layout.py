@@ -90,9 +90,7 @@ def test_gaps_between_strided_elements_keep_their_bits(name, engine):
         feed(p, t)
         opt.step()
     assert (bits(base[..., 1]), bits(flat[:3]), bits(flat[38:40]), bits(flat[53:])) == gaps
-    assert all(
-        a != b for a, b in zip((bits(base[..., 0]), bits(flat[3:38]), bits(flat[40:53])), moved, strict=True)
-    )
+    assert all(a != b for a, b in zip((bits(base[..., 0]), bits(flat[3:38]), bits(flat[40:53])), moved, strict=True))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

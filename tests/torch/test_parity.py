@@ -24,10 +24,7 @@ import descend.torch as ours
 
 
 def cross(**choices):
-    return [
-        dict(zip(choices, values, strict=True)) | {"lr": 0.01}
-        for values in itertools.product(*choices.values())
-    ]
+    return [dict(zip(choices, values, strict=True)) | {"lr": 0.01} for values in itertools.product(*choices.values())]
 
 
 DECAY = {"weight_decay": (0, 0.1), "maximize": (False, True)}
@@ -117,9 +114,7 @@ def test_one_float32_step_from_torchs_own_state(name, settings, engine):
             opt.param_groups[0]["lr"] = 1.0
         train(range(t, t + 1), mine, reference)
         widen(peaks, *reference)
-        far = {
-            k: d for k, d in distances(mine, reference, peaks).items() if not d <= TOLERANCE[torch.float32]
-        }
+        far = {k: d for k, d in distances(mine, reference, peaks).items() if not d <= TOLERANCE[torch.float32]}
         assert not far, f"step {t}: {far}"
         for p, q in zip(mine[1], reference[1], strict=True):
             p.data.copy_(q.detach())
@@ -173,9 +168,7 @@ def test_every_parameter_counts_its_own_steps(name, engine):
     ids=str,
 )
 def test_settings_changed_between_steps_count_at_once(name, changes, engine):
-    mine, reference = twin(
-        name, torch.float64, engine, lr=0.01, **(STATEFUL[name] if name == "RMSprop" else {})
-    )
+    mine, reference = twin(name, torch.float64, engine, lr=0.01, **(STATEFUL[name] if name == "RMSprop" else {}))
     done = 0
     for change in [{}, *changes]:
         for opt, _ in (mine, reference):
@@ -198,9 +191,7 @@ def test_groups_with_different_settings_are_several_optimizers(engine):
     for make, params in ((ours.SGD, parameters()), (theirs, parameters())):
         groups = [{"params": [p], **s} for p, s in zip(params, per_group, strict=True)]
         args = ("SGD", groups) if make is theirs else (groups,)
-        built.append(
-            (make(*args, lr=0.1, momentum=0.9, **({} if make is theirs else {"engine": engine})), params)
-        )
+        built.append((make(*args, lr=0.1, momentum=0.9, **({} if make is theirs else {"engine": engine})), params))
     train(range(10), *built)
     assert_close(*built, 1e-14)
 

@@ -220,9 +220,7 @@ def test_loading_copies_and_later_steps_leave_the_source_alone():
     train(range(3), (other, p))
     other.param_groups[0]["lr"] = 7.0
     for i, entry in before["state"].items():
-        assert all(
-            torch.equal(torch.as_tensor(saved["state"][i][k]), torch.as_tensor(v)) for k, v in entry.items()
-        )
+        assert all(torch.equal(torch.as_tensor(saved["state"][i][k]), torch.as_tensor(v)) for k, v in entry.items())
     assert saved["param_groups"] == before["param_groups"]
     assert mine[0].param_groups[0]["lr"] == 1e-3
 

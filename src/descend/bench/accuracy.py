@@ -25,9 +25,10 @@ GRID: dict[str, dict[str, tuple[Any, ...]]] = {
         "alpha": (0.99, 0.9), "weight_decay": (0.0, 0.1), "momentum": (0.0, 0.9), "centered": (False, True),
         "maximize": (False, True),
     },
-    "Adam": {"betas": ((0.9, 0.999), (0.5, 0.9)), "weight_decay": (0.0, 0.1), "eps": (1e-8, 1e-3), "maximize": (False, True)},
-    "AdamW": {"betas": ((0.9, 0.999), (0.5, 0.9)), "weight_decay": (0.0, 0.1), "eps": (1e-8, 1e-3), "maximize": (False, True)},
 }  # fmt: skip
+for _name in ("Adam", "AdamW"):
+    GRID[_name] = {"betas": ((0.9, 0.999), (0.5, 0.9)), "weight_decay": (0.0, 0.1), "eps": (1e-8, 1e-3)}
+    GRID[_name]["maximize"] = (False, True)
 
 
 def combinations(name: str) -> Iterator[dict[str, Any]]:

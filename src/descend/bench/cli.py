@@ -28,7 +28,9 @@ class Bar:
 
     def __str__(self) -> str:
         sign = ">=" if self.at_least else "<="
-        number, bar = (f"{x:.2e}" if self.unit == "" else f"{x:.2f} {self.unit}".rstrip() for x in (self.value, self.bar))
+        number, bar = (
+            f"{x:.2e}" if self.unit == "" else f"{x:.2f} {self.unit}".rstrip() for x in (self.value, self.bar)
+        )
         return f"{'met   ' if self.met else 'MISSED'}  {self.claim}: {number}  (bar {sign} {bar})"
 
 
@@ -126,11 +128,19 @@ def _start(report: Report, names: list[str], rounds: int) -> None:
 def _accuracy(report: Report, names: list[str], rounds: int) -> None:
     from .accuracy import table
 
-    report.say("distance from torch.optim after 300 steps, worst of all combinations of shared arguments, state included")
+    report.say(
+        "distance from torch.optim after 300 steps, worst of all combinations of shared arguments, state included"
+    )
     for found in table():
         kind = str(found.dtype).removeprefix("torch.")
         report.lines.append({"class": found.name, "dtype": kind, "cases": found.cases, "worst": found.worst})
-        report.check(f"{found.name} {kind}, {found.cases} combinations", found.worst, found.bar, at_least=False, unit="")
+        report.check(
+            f"{found.name} {kind}, {found.cases} combinations",
+            found.worst,
+            found.bar,
+            at_least=False,
+            unit="",
+        )
 
 
 _RUN = {"speed": _speed, "small": _small, "start": _start, "accuracy": _accuracy}

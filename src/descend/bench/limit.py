@@ -7,6 +7,7 @@ with the engine only the instructions that load and store an element.
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +18,18 @@ import numpy as np
 from ..engines import numba_words as words
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _kernel(arrays: int) -> Callable[..., None]:
     scope: dict[str, Any] = {"s": np.float32(1e-9)}
     for i in range(arrays + 1):
         scope[f"load{i}"] = words.loader(i, arrays + 1, "float32")
         scope[f"store{i}"] = words.storer(i, arrays + 1, "float32")
     names = [f"a{i}" for i in range(arrays + 1)]  # the last is only read
-    text = [f"def kernel({', '.join(names)}, lo, hi):", " for j in range(lo, hi):", f"  g = load{arrays}(a{arrays}, j)"]
+    text = [
+        f"def kernel({', '.join(names)}, lo, hi):",
+        " for j in range(lo, hi):",
+        f"  g = load{arrays}(a{arrays}, j)",
+    ]
     text += [f"  store{i}(a{i}, j, load{i}(a{i}, j) + s * g)" for i in range(arrays)]
     exec("\n".join(text), scope)
     return numba.njit(numba.void(*[numba.int64] * (arrays + 3)), nogil=True)(scope["kernel"])
@@ -38,8 +43,7 @@ def stream(arrays: tuple[np.ndarray, ...], g: np.ndarray, threads: int) -> Calla
 
     def call() -> None:
         parts = [
-            threading.Thread(target=kernel, args=(*addresses, lo, hi))
-            for lo, hi in zip(bounds[1:-1], bounds[2:], strict=True)
+            threading.Thread(target=kernel, args=(*addresses, lo, hi)) for lo, hi in itertools.pairwise(bounds[1:])
         ]
         for part in parts:
             part.start()

@@ -98,7 +98,13 @@ def measure(workload: str, names: list[str], rounds: int, peers: bool = True) ->
             contestants |= _forms(name, shapes)
         times = interleaved(contestants, rounds)
         seconds = median(times["descend"])
-        line = Line(workload, name, seconds / count * 1e9, spread(times["descend"]), (reads + writes) * 4 * count / seconds / 1e9)
+        line = Line(
+            workload,
+            name,
+            seconds / count * 1e9,
+            spread(times["descend"]),
+            (reads + writes) * 4 * count / seconds / 1e9,
+        )
         if one_tensor:
             line.of_limit = ratio(times, "descend", "limit")
         forms = [form for form in times if form in _FORMS]

@@ -1,6 +1,6 @@
 """Mutation: break a rule one edit at a time, and demand that its reference trace notices every edit.
 
-    python -m descend.checks.mutate [RULE ...]        prints a line per rule and the survivors
+python -m descend.checks.mutate [RULE ...]        prints a line per rule and the survivors
 """
 
 from __future__ import annotations
@@ -21,9 +21,23 @@ _SWAPPED: dict[type, type] = {
     ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Mod: ast.Mult,
 }  # fmt: skip
 _NOT_COMMUTATIVE = (ast.Sub, ast.Div, ast.Pow)
-_CALLS = {"sqrt": None, "sign": None, "absolute": None, "exp": None, "log": None, "maximum": "minimum", "minimum": "maximum"}
+_CALLS = {
+    "sqrt": None,
+    "sign": None,
+    "absolute": None,
+    "exp": None,
+    "log": None,
+    "maximum": "minimum",
+    "minimum": "maximum",
+}
 _NAMES = {"beta1": "beta2", "beta2": "beta1", "m": "v", "v": "m"}
-_COMPARED: dict[type, type] = {ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.Eq: ast.NotEq, ast.GtE: ast.Lt, ast.LtE: ast.Gt}
+_COMPARED: dict[type, type] = {
+    ast.Gt: ast.Lt,
+    ast.Lt: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.GtE: ast.Lt,
+    ast.LtE: ast.Gt,
+}
 
 
 def _edits(node: ast.AST, names: set[str], squared: bool) -> Iterator[tuple[str, ast.AST]]:
@@ -91,7 +105,10 @@ def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
         inner = changed.body[0].body  # type: ignore[attr-defined]
         if _depends(inner[line], inner[line + 1]):
             inner[line], inner[line + 1] = inner[line + 1], inner[line]
-            yield f"lines swapped: {ast.unparse(inner[line + 1])} ⇄ {ast.unparse(inner[line])}", _compiled(rule, changed)
+            yield (
+                f"lines swapped: {ast.unparse(inner[line + 1])} ⇄ {ast.unparse(inner[line])}",
+                _compiled(rule, changed),
+            )
 
 
 def _depends(one: ast.stmt, other: ast.stmt) -> bool:
@@ -109,7 +126,9 @@ def _depends(one: ast.stmt, other: ast.stmt) -> bool:
 def _expressions(statement: ast.stmt) -> Iterator[tuple[list[tuple[str, int | None]], ast.AST]]:
     """Every expression of a statement, with the path of fields that leads to it."""
 
-    def walk(node: ast.AST, path: list[tuple[str, int | None]]) -> Iterator[tuple[list[tuple[str, int | None]], ast.AST]]:
+    def walk(
+        node: ast.AST, path: list[tuple[str, int | None]]
+    ) -> Iterator[tuple[list[tuple[str, int | None]], ast.AST]]:
         for name, value in ast.iter_fields(node):
             if name in ("targets", "func", "ctx", "keywords"):
                 continue
@@ -128,8 +147,9 @@ def _squared(node: Any, path: list[tuple[str, int | None]]) -> bool:
         node = getattr(node, name) if i is None else getattr(node, name)[i]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("norm", "absolute"):
         return True
-    power = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and path[-1][0] == "left"
-    return power and isinstance(node.right, ast.Constant) and node.right.value == 2
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Pow) or path[-1][0] != "left":
+        return False
+    return isinstance(node.right, ast.Constant) and node.right.value == 2
 
 
 def _put(node: Any, path: list[tuple[str, int | None]], replacement: ast.AST) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.rule import Rule, Slot
+from ..core.init import Slot
+from ..core.rule import Rule
 from ..engines import load
 from ..engines.base import Row, Work
 
@@ -45,15 +46,22 @@ def gradients(
 
 
 def settings_of(rule: Rule) -> Iterator[dict[str, float]]:
-    """Settings of a rule: its defaults, those without decay, and two in which nothing is zero or small enough to hide."""
+    """Settings of a rule: its defaults, those without decay, and two in which nothing is zero or hides."""
     yield dict(rule.settings)
-    yield {**rule.settings, **{name: 0.0 for name in ("weight_decay", "warmup_steps") if name in rule.settings}}
+    yield {
+        **rule.settings,
+        **{name: 0.0 for name in ("weight_decay", "warmup_steps") if name in rule.settings},
+    }
     for shift in (0.37, 0.81):
         yield {name: _moved(name, float(value), shift) for name, value in rule.settings.items()}
 
 
 _LARGER = {"lr": 30.0, "eps": 1e5}
-_WITHIN = {"warmup_steps": 9.0, "t0": 7.0, "max_norm": 1.0}  # so that a trace of 30 steps gets to see both sides
+_WITHIN = {
+    "warmup_steps": 9.0,
+    "t0": 7.0,
+    "max_norm": 1.0,
+}  # so that a trace of 30 steps gets to see both sides
 
 
 def _moved(name: str, value: float, shift: float) -> float:

@@ -10,7 +10,9 @@ import functools
 from dataclasses import replace
 from typing import Any
 
-from .rule import Init, Rule, Slot, shared
+from .init import Init, Slot
+from .rule import Rule
+from .settings import shared
 
 
 def chain(*stages: Rule) -> Rule:
@@ -74,7 +76,9 @@ def _compose(stages: tuple[Rule, ...]) -> Rule:
 
     chained.__doc__ = f"Chain: {' → '.join(stage.name for stage in stages)}."
     name = "+".join(stage.name for stage in stages)
-    vectors = base.vectors and _compose(tuple(stage.vectors if stage is base else stage for stage in stages))
+    vectors = None
+    if base.vectors is not None:
+        vectors = _compose(tuple(base.vectors if stage is base else stage for stage in stages))
     made = Rule(chained, name, tuple(slots), settings, "rule", True, vectors=vectors, stages=stages)
     place = sum(len(stage.slots) for stage in stages[: stages.index(base)])
     points = {n: _of_stage(getattr(base, n), place, len(base.slots)) for n in ("gradient_point", "shipped_point")}

@@ -151,9 +151,7 @@ def div(a: Tree, b: Tree, in_front: Container[str] = ()) -> Tree:
     if isinstance(last, Op) and last.kind == "frac":
         kept, fraction = factors[:-1], Op("frac", (last.args[0], mul(last.args[1], b)))
     else:
-        first = max(
-            (i + 1 for i, x in enumerate(factors) if isinstance(x, Op) and x.kind == "frac"), default=0
-        )
+        first = max((i + 1 for i, x in enumerate(factors) if isinstance(x, Op) and x.kind == "frac"), default=0)
         while first < len(factors) - 1 and _leads(factors[first], in_front):
             first += 1
         kept, fraction = factors[:first], Op("frac", (_gather("product", factors[first:]), b))

@@ -54,17 +54,11 @@ class Latex(Terminal):
         digits = {"∞": r"\infty", "NaN": r"\mathrm{NaN}"}.get(digits, digits)
         power = "" if exponent is None else f"10^{{{exponent}}}"
         return ("-" if sign else "") + (
-            power
-            if digits == "1" and power
-            else digits + power and f"{digits} \\cdot {power}"
-            if power
-            else digits
+            power if digits == "1" and power else digits + power and f"{digits} \\cdot {power}" if power else digits
         )
 
     def word(self, name: str) -> str:
-        return LATEX.get(name) or (
-            name if len(name) == 1 or name.isdigit() else rf"\mathrm{{{_escaped(name)}}}"
-        )
+        return LATEX.get(name) or (name if len(name) == 1 or name.isdigit() else rf"\mathrm{{{_escaped(name)}}}")
 
     def name(self, x: Name) -> str:
         g = glyph(x.base)
@@ -78,9 +72,7 @@ class Latex(Terminal):
 
     def fence(self, left: str, inside: str, right: str) -> str:
         left, right = (TEX_SIGN.get(x, x) for x in (left, right))
-        return (
-            rf"\left{left}{inside}\right{right}" if any(x in inside for x in TALL) else left + inside + right
-        )
+        return rf"\left{left}{inside}\right{right}" if any(x in inside for x in TALL) else left + inside + right
 
     def sign(self, sign: str) -> str:
         return TEX_SIGN.get(sign, sign)
@@ -114,9 +106,7 @@ class Latex(Terminal):
 
     def cases(self, branches: list[tuple[str, str]], otherwise: str) -> str:
         rows = [rf"{value} & \text{{if }} {condition}" for value, condition in branches]
-        return (
-            r"\begin{cases} " + r" \\ ".join([*rows, rf"{otherwise} & \text{{otherwise}}"]) + r" \end{cases}"
-        )
+        return r"\begin{cases} " + r" \\ ".join([*rows, rf"{otherwise} & \text{{otherwise}}"]) + r" \end{cases}"
 
 
 def _escaped(name: str) -> str:

@@ -93,9 +93,7 @@ class Terminal:
                 return self.raised(self.show(base, ATOM), "ᵀ")
             case Op("not", (a,)):
                 shown = self.show(a)
-                return self.sign(SIGN["not"]) + (
-                    shown if self.level(a) == ATOM else self.fence("(", shown, ")")
-                )
+                return self.sign(SIGN["not"]) + (shown if self.level(a) == ATOM else self.fence("(", shown, ")"))
             case Op("compare" | "and" | "or" | "mod" | "matmul", (first, *rest), word):
                 level, sign = self.level(x), self.spaced(word or SIGN.get(x.kind, x.kind))
                 chained = isinstance(first, Op) and first.kind == x.kind != "compare"
@@ -109,9 +107,7 @@ class Terminal:
             case Op("call", args, word, options):
                 keywords = [(k, v) for k, v in options if k != "over"]
                 inside = self.listed([self.show(a) for a in args] + [self.keyword(k, v) for k, v in keywords])
-                over = next(
-                    (v.text.strip("'\"") for k, v in options if k == "over" and isinstance(v, Raw)), ""
-                )
+                over = next((v.text.strip("'\"") for k, v in options if k == "over" and isinstance(v, Raw)), "")
                 over = "" if over == "tensor" else over
                 if word in BARS:
                     return self.lowered(self.fence(BARS[word], inside, BARS[word]), over)
@@ -163,14 +159,10 @@ class Terminal:
     def head(self, loop: Loop) -> str:
         count = loop.iterable.text.removeprefix("range(").removesuffix(")")
         plain = loop.variables == "_" and f"range({count})" == loop.iterable.text
-        return self.leading(
-            self.raw(f"{count} times:" if plain else f"for {loop.variables} in {loop.iterable.text}:")
-        )
+        return self.leading(self.raw(f"{count} times:" if plain else f"for {loop.variables} in {loop.iterable.text}:"))
 
     def helper(self, helper: Helper) -> list[str]:
-        call = self.function(helper.name) + self.fence(
-            "(", self.listed([self.name(x) for x in helper.parameters]), ")"
-        )
+        call = self.function(helper.name) + self.fence("(", self.listed([self.name(x) for x in helper.parameters]), ")")
         inner = [self.indented(x) for line in helper.lines for x in self.line(line)]
         last = call + self.equals + self.show(helper.result)
         return [last] if not inner else [self.leading(call + self.raw(":")), *inner, self.indented(last)]

@@ -98,7 +98,8 @@ class _Reader:
 
     def assign(self, names: list[str], value: Tree) -> Line:
         again = self.looping > 0 or any(self.when.get(name) == "now" for name in names)
-        when = "now" if any(name in self.lasting for name in names) or formula.varies(value) else ""
+        changes = any(name in self.lasting for name in names) or (bool(self.lasting) and formula.varies(value))
+        when = "now" if changes else ""
         alias = isinstance(value, Name) and value.when == "old" and names[0] not in self.lasting
         for name in names:
             self._set(name, when)

@@ -20,9 +20,7 @@ def run(formula: Formula, values: Mapping[str, Any]) -> list[tuple[Line, tuple[A
     return log
 
 
-def _run(
-    lines: tuple[Line | Loop, ...], env: dict[str, Any], scope: Mapping[str, Any], log: list[Any]
-) -> None:
+def _run(lines: tuple[Line | Loop, ...], env: dict[str, Any], scope: Mapping[str, Any], log: list[Any]) -> None:
     for line in lines:
         if isinstance(line, Loop):
             for item in evaluate(line.iterable, env, scope):
@@ -78,12 +76,8 @@ def _cases(*args: Any) -> Any:
     return result
 
 
-def _plain(
-    numbers: Callable[[Any, Any], Any], arrays: Callable[[Any, Any], Any]
-) -> Callable[[Any, Any], Any]:
-    return lambda a, b: (numbers if isinstance(a, int | float) and isinstance(b, int | float) else arrays)(
-        a, b
-    )
+def _plain(numbers: Callable[[Any, Any], Any], arrays: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda a, b: (numbers if isinstance(a, int | float) and isinstance(b, int | float) else arrays)(a, b)
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {

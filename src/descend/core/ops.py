@@ -121,7 +121,8 @@ def _matrix_word(name: str) -> Callable[..., Any]:
 
 
 MATRIX_WORDS = (
-    "matrix", "shaped", "matmul", "transpose", "rows", "columns", "eigh", "qr", "diagonal", "order", "by_columns", "by_rows",
+    "matrix", "shaped", "matmul", "transpose", "rows", "columns", "eigh", "qr", "diagonal", "order",
+    "by_columns", "by_rows",
 )  # fmt: skip
 (matrix, shaped, matmul, transpose, rows, columns, eigh, qr, diagonal, order, by_columns, by_rows) = map(
     _matrix_word, MATRIX_WORDS

@@ -11,108 +11,13 @@ each slot, in the order of the signature.
 from __future__ import annotations
 
 import inspect
-import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Init:
-    """How a state slot begins, how large it is, and its name in checkpoints.
-
-    ``fill`` is a number, the name of a setting, ``"p"`` (a copy of the parameters) or ``"g"`` (a copy
-    of the first gradient). ``shape`` is ``"element"`` (like the parameters), ``"tensor"`` or ``"all"`` (one
-    number per tensor, or for all parameters), ``"row"`` or ``"column"`` (what a reduction over them
-    leaves), ``"left"`` or ``"right"`` (a square matrix that multiplies from there, ``fill`` times the
-    identity). ``zeros("exp_avg")`` is ``zeros``, saved as ``exp_avg``.
-    """
-
-    fill: float | str = 0.0
-    shape: str = "element"
-    saved_as: str | None = None
-
-    def __call__(self, saved_as: str) -> Init:
-        return replace(self, saved_as=saved_as)
-
-    @property
-    def is_number(self) -> bool:
-        return self.shape in ("tensor", "all")
-
-    def shape_for(self, p: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of the state of a parameter of shape ``p``."""
-        if self.is_number:
-            return ()
-        first, rest = (p[0], math.prod(p[1:])) if p else (1, 1)
-        shapes = {"element": p, "row": (*p[:-1], 1), "column": (*p[:-2], 1, *p[-1:])}
-        return (shapes | {"left": (first, first), "right": (rest, rest)})[self.shape]
-
-
-# Any: a type checker must not take the default of a slot for the type of its value.
-zeros: Any = Init(0.0)
-ones: Any = Init(1.0)
-start: Any = Init("p")
-first_gradient: Any = Init("g")
-number: Any = Init(0.0, shape="tensor")
-common: Any = Init(0.0, shape="all")
-
-
-def full(fill: float | str, shape: str = "element") -> Any:
-    """A slot that begins at a number, or at the value of the setting of that name."""
-    return Init(fill, shape)
-
-
-class _Shared:
-    def __repr__(self) -> str:
-        return "shared"
-
-
-shared: Any = _Shared()
-"""Default of a modifier's setting that it takes over from the rule it is chained with."""
-
-
-@dataclass(frozen=True)
-class Slot:
-    name: str
-    init: Init
-
-    @property
-    def saved_as(self) -> str:
-        """The name of this state in checkpoints: torch's where torch has it."""
-        return self.init.saved_as or self.name
-
-
-# A setting is checked by its name, because a name means the same in every rule.
-_HALF_OPEN = ("beta", "beta1", "beta2", "beta3", "rho", "decay")
-_ANY_SIGN = ("dampening", "lr_power", "alpha_offset", "gamma", "nu")
-
-
-def check_setting(name: str, value: Any, of: str = "rule") -> float:
-    """``value`` as a number if the setting ``name`` admits it.
-
-    Raises:
-        TypeError: it is no real number. ValueError: it is NaN, infinite or outside its interval.
-    """
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
-        raise TypeError(f"{of}: {name} must be a number or a schedule, got {value!r}")
-    x = float(value)
-    if math.isnan(x) or (math.isinf(x) and name not in ("step_max", "max_norm", "clip_norm")):
-        raise ValueError(f"{of}: {name} must be finite, got {x}")
-    if name.removeprefix("ema_") in _HALF_OPEN and not 0 <= x < 1:
-        raise ValueError(f"{of}: {name} must be in [0, 1), got {x}")
-    if name not in _ANY_SIGN and x < 0:
-        raise ValueError(f"{of}: {name} must not be negative, got {x}")
-    return x
-
-
-def unknown_setting(name: str, valid: Any, of: str) -> str:
-    """One sentence that names the unknown setting, the nearest valid one, and all of them."""
-    import difflib  # 10 ms to import, needed for a mistake only
-
-    near = difflib.get_close_matches(name, list(valid), 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{of} has no setting {name!r}.{hint} It has: {', '.join(valid)}."
+from .init import Init, Slot
+from .settings import check_setting, shared, unknown_setting
 
 
 @dataclass(frozen=True, eq=False)

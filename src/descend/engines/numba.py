@@ -17,7 +17,7 @@ import numba
 import numpy as np
 
 from ..core import ops
-from ..core.emit import Kernel, Program, program
+from ..core.emit import Program, program
 from ..core.rule import Rule
 from ..core.trace import Extent, NotTraceable
 from . import numba_words as words
@@ -59,12 +59,13 @@ def source(of: Program, k: int) -> str:
     return "\n".join(text)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _compiled(text: str, streams: tuple[str, ...], dtype: str) -> Callable[..., None]:
     """The machine code of a kernel; the same text is compiled once."""
     number = np.float64 if dtype == "float64" else np.float32
     scope: dict[str, Any] = {
-        "math": math, "float64": np.float64, "select": words.select, "fma": words.fma, "add_any_order": words.add_any_order,
+        "math": math, "float64": np.float64, "select": words.select, "fma": words.fma,
+        "add_any_order": words.add_any_order,
         "zero": number(0), "one": number(1), "largest": np.finfo(number).max,
     }  # fmt: skip
     scope["power"] = numba.njit(**_OPTIONS)(lambda a, b: a**b)
@@ -76,7 +77,12 @@ def _compiled(text: str, streams: tuple[str, ...], dtype: str) -> Callable[..., 
     exec(compile(text, "<descend kernel>", "exec"), scope)
     real = numba.float64 if dtype == "float64" else numba.float32
     signature = numba.void(
-        numba.int64[:, ::1], numba.int64[:, ::1], real[:, ::1], numba.float64[:, ::1], numba.int64, numba.int64
+        numba.int64[:, ::1],
+        numba.int64[:, ::1],
+        real[:, ::1],
+        numba.float64[:, ::1],
+        numba.int64,
+        numba.int64,
     )
     return numba.njit(signature, **_OPTIONS)(scope["kernel"])
 
@@ -182,7 +188,11 @@ class _Step:
     def __call__(self, threads: int) -> bool:
         for level in range(self.depth):
             self._reduce(level, threads)
-            if level == 0 and self.guard and any(r.sums[r.program.tape.guard] for r in self.ready):
+            if (
+                level == 0
+                and self.guard
+                and any(r.sums[r.program.tape.guard] for r in self.ready if r.program.tape.guard)
+            ):
                 return False
         plans = [r.scalars(len(r.calls) - 1, self.count_all) for r in self.ready]
         for r, (table, numbers) in zip(self.ready, plans, strict=True):

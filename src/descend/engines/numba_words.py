@@ -71,7 +71,12 @@ def add_any_order(typingctx: Any, a: Any, b: Any) -> Any:
     return a(a, a), codegen
 
 
-_STORED = {"float32": ir.FloatType(), "float64": ir.DoubleType(), "float16": ir.HalfType(), "bfloat16": ir.IntType(16)}
+_STORED = {
+    "float32": ir.FloatType(),
+    "float64": ir.DoubleType(),
+    "float16": ir.HalfType(),
+    "bfloat16": ir.IntType(16),
+}
 WIDTH = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 
 
@@ -123,7 +128,7 @@ def loader(stream: int, streams: int, dtype: str) -> Any:
     @intrinsic
     def load(typingctx: Any, address: Any, index: Any) -> Any:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            value = builder.load(_element(context, builder, *args, dtype))
+            value = builder.load(_element(context, builder, args[0], args[1], dtype))
             _scoped(builder, value, stream, streams)
             return _widen(builder, value, dtype)
 
@@ -140,7 +145,9 @@ def storer(stream: int, streams: int, dtype: str) -> Any:
         number = types.float64 if dtype == "float64" else types.float32
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            instruction = builder.store(_narrow(builder, args[2], dtype), _element(context, builder, *args[:2], dtype))
+            instruction = builder.store(
+                _narrow(builder, args[2], dtype), _element(context, builder, args[0], args[1], dtype)
+            )
             _scoped(builder, instruction, stream, streams)
             return context.get_dummy_value()
 

@@ -16,7 +16,6 @@ from ..core.rule import Rule
 from .base import Work
 from .many import evaluate
 
-
 _AXIS = {"row": -1, "column": -2}
 
 

@@ -7,6 +7,7 @@ which is longer than a whole step of a small model.
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections import deque
@@ -37,7 +38,7 @@ class Pool:
         self._start(threads - 1)
         pieces = min(chunks, 8 * threads)  # short pieces: a thread that is held up holds up little
         bounds = [chunks * i // pieces for i in range(pieces + 1)]
-        job = _Job(call, deque(zip(bounds[:-1], bounds[1:], strict=True)))
+        job = _Job(call, deque(itertools.pairwise(bounds)))
         for _ in range(threads - 1):
             self._jobs.put(job)
         job.work()

@@ -10,7 +10,8 @@ from ..core.formula import Number, put
 from ..core.formula_print import expression
 from ..core.formula_read import FIRST, formulas
 from ..core.formula_run import run
-from ..core.rule import Rule, shared
+from ..core.rule import Rule
+from ..core.settings import shared
 from .facts import symbol
 
 START = 1.0

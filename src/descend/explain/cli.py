@@ -31,9 +31,7 @@ def list_rules(as_json: bool, quiet: bool) -> None:
             "bytes_per_parameter",
             "engines",
         )
-        rows = [
-            {key: value for key, value in as_dict(rule).items() if key in wanted} for rule in known.values()
-        ]
+        rows = [{key: value for key, value in as_dict(rule).items() if key in wanted} for rule in known.values()]
         click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
     elif quiet:
         click.echo("\n".join(known))
@@ -50,9 +48,7 @@ def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> lis
 
 @click.command()
 @click.argument("rule", shell_complete=_complete)
-@click.option(
-    "--steps", type=click.IntRange(1, 100), default=1, show_default=True, help="Steps done by hand."
-)
+@click.option("--steps", type=click.IntRange(1, 100), default=1, show_default=True, help="Steps done by hand.")
 @click.option("--source", is_flag=True, help="Print the rule as it is written.")
 @click.option("--latex", is_flag=True, help="Print the formula in LaTeX (amsmath).")
 @click.option(
@@ -63,9 +59,7 @@ def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> lis
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the formula only.")
-def explain(
-    rule: str, steps: int, source: bool, latex: bool, html: Path | None, as_json: bool, quiet: bool
-) -> None:
+def explain(rule: str, steps: int, source: bool, latex: bool, html: Path | None, as_json: bool, quiet: bool) -> None:
     """Explain RULE: formula, state, cost, what it adds to its nearest relative, one step by hand.
 
     RULE is a name of `descend list`, or a chain of such names: clip_norm+adamw.

@@ -8,7 +8,8 @@ from typing import Any
 from .. import rules
 from ..core.formula_markup import latex, mathml
 from ..core.formula_read import formulas
-from ..core.rule import Rule, shared
+from ..core.rule import Rule
+from ..core.settings import shared
 from . import facts, relative
 from .by_hand import by_hand, shown
 
@@ -108,9 +109,7 @@ def html(rule: Rule, steps: int = 1) -> str:
         taken = known["by_hand"]
         labels = ["step", "g", *("new g" if v["name"] == "g" else v["symbol"] for v in taken[0]["values"])]
         columns = [[str(s["t"]), shown(s["g"]), *(shown(v["value"]) for v in s["values"])] for s in taken]
-        body += _table(
-            "By hand, from p = 1", [list(row) for row in zip(labels, *columns, strict=True)], "number"
-        )
+        body += _table("By hand, from p = 1", [list(row) for row in zip(labels, *columns, strict=True)], "number")
     body += ["<h2>Source</h2>", f"<pre>{escape(known['source'])}</pre>"]
     head = [
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',

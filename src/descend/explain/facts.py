@@ -13,7 +13,9 @@ from ..core.emit import program
 from ..core.formula import Formula, Name, Tree
 from ..core.formula_print import Terminal, text
 from ..core.formula_read import formulas
-from ..core.rule import Rule, Slot, shared
+from ..core.init import Slot
+from ..core.rule import Rule
+from ..core.settings import shared
 from ..core.symbols import MEANING, STATE, meaning
 from ..engines import ENGINES
 

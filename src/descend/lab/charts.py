@@ -138,9 +138,7 @@ def differences(record: Record, lines: list[Line], size: tuple[int, int]) -> str
     room = (high - low or 1.0) * 0.04
     x = Scale(low - room, high + room, 208 if wide else 16, width - (150 if wide else 16))
     y = Scale(0, len(rows), 8, height - 36)
-    plot = Plot(
-        width, height, x, y, "difference to the leader's validation loss, one row per rule", f"diff{width}"
-    )
+    plot = Plot(width, height, x, y, "difference to the leader's validation loss, one row per rule", f"diff{width}")
     for tick in x.ticks(6 if wide else 4):
         at = x(tick)
         plot.rule(f"M{at:.1f} {y.start:g}V{y.end:g}", "grid")

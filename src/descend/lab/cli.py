@@ -24,9 +24,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 @click.command()
 @click.option("--rules", metavar="A,B,C", help="Rules to race, by name.  [default: eight classics]")
-@click.option(
-    "--steps", type=click.IntRange(min=10), default=600, show_default=True, help="Steps of each training."
-)
+@click.option("--steps", type=click.IntRange(min=10), default=600, show_default=True, help="Steps of each training.")
 @click.option(
     "--seeds",
     type=click.IntRange(min=2),
@@ -123,9 +121,7 @@ def _known(rules: str | None) -> tuple[str, ...]:
         if name not in valid:
             near = difflib.get_close_matches(name, valid, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.BadParameter(
-                f"no rule {name!r}.{hint} Valid: {', '.join(valid)}", param_hint="--rules"
-            )
+            raise click.BadParameter(f"no rule {name!r}.{hint} Valid: {', '.join(valid)}", param_hint="--rules")
     return tuple(asked)
 
 

@@ -63,9 +63,7 @@ class Lines(Silent):
         found = results(self.record)
         if line := found.line(event.rule):
             c = cells(line, found)
-            said = [f"lr {c['lr']}", f"loss {c['loss']}", c["accuracy"]] + ["diverged"] * bool(
-                line.standing.diverged
-            )
+            said = [f"lr {c['lr']}", f"loss {c['loss']}", c["accuracy"]] + ["diverged"] * bool(line.standing.diverged)
             count = f"[{self.watch.rules_done}/{len(self.record.entries)}]"
             print_line(self.console, f"{count} {event.rule}: {', '.join(said)}; {self.watch.summary()}")
 
@@ -106,14 +104,9 @@ class LiveTable(Silent):
         return Group(*parts)
 
 
-def table(
-    console: Console, columns: Sequence[Column], lines: Sequence[Line], found: Results, record: Record
-) -> Table:
+def table(console: Console, columns: Sequence[Column], lines: Sequence[Line], found: Results, record: Record) -> Table:
     """One of the two tables, cut to the width of the console."""
-    rows = [
-        {**cells(line, found), "curve": curve}
-        for line, curve in zip(lines, _sparks(lines, record), strict=True)
-    ]
+    rows = [{**cells(line, found), "curve": curve} for line, curve in zip(lines, _sparks(lines, record), strict=True)]
     wide = (CURVE,) if console.width >= WIDE else ()
     kept, gap = fitting((*columns, *wide), rows, console.width)
     drawn = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")

@@ -64,9 +64,7 @@ class Record:
 
     def tuning(self, rule: str) -> list[Run]:
         """The runs on the tuning seed, by learning rate; empty until all of them are done."""
-        runs = sorted(
-            (r for r in self.runs if (r.rule, r.seed) == (rule, self.config.seed)), key=lambda r: r.lr
-        )
+        runs = sorted((r for r in self.runs if (r.rule, r.seed) == (rule, self.config.seed)), key=lambda r: r.lr)
         return runs if len(runs) == len(self.entry(rule).grid) else []
 
     def final(self, rule: str, lr: float) -> list[Run]:
@@ -170,8 +168,7 @@ def _cpu() -> str:
 
 def _run(fields: dict[str, Any]) -> Run:
     lists = {
-        key: [math.nan if x is None else x for x in fields[key]]
-        for key in ("val_loss", "val_accuracy", "train_loss")
+        key: [math.nan if x is None else x for x in fields[key]] for key in ("val_loss", "val_accuracy", "train_loss")
     }
     return Run(**{**fields, **lists})
 

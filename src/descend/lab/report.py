@@ -121,9 +121,7 @@ def _card(record: Record, found: Results, entry: Entry) -> dict[str, Any]:
         "entry": entry,
         "settings": ", ".join(f"{name}={value:g}" for name, value in entry.settings.items()) or "none",
         "tuned": tuned,
-        "difference": signed(tuned.standing.difference)
-        if tuned and tuned.standing.difference is not None
-        else None,
+        "difference": signed(tuned.standing.difference) if tuned and tuned.standing.difference is not None else None,
         "plain": loss(tuned.standing.half_plain) if tuned and tuned.standing.half_plain is not None else None,
         "trials": [_run_row(run) for run in record.tuning(entry.rule)],
         "runs": [(label, _run_row(run)) for label, run in runs],

@@ -55,12 +55,7 @@ class Scale:
             return [k * step for k in range(first, last + 1)]
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         inside = [
-            [
-                m * 10**p
-                for p in powers
-                for m in mantissas
-                if self.low * 0.999 <= m * 10**p <= self.high * 1.001
-            ]
+            [m * 10**p for p in powers for m in mantissas if self.low * 0.999 <= m * 10**p <= self.high * 1.001]
             for mantissas in ((1,), (1, 3), (1, 2, 5))
         ]
         fitting = [ticks for ticks in inside if len(ticks) <= wanted]

@@ -52,9 +52,7 @@ def cells(line: Line, found: Results) -> dict[str, str]:
     }
 
 
-def fitting(
-    columns: Sequence[Column], rows: Sequence[Mapping[str, str]], width: int
-) -> tuple[list[Column], int]:
+def fitting(columns: Sequence[Column], rows: Sequence[Mapping[str, str]], width: int) -> tuple[list[Column], int]:
     """The columns that fit into `width` characters, and the spaces between them; nothing is ever wrapped.
 
     First the spaces shrink from two to one, then columns go by their turn, the highest first.

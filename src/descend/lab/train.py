@@ -49,9 +49,7 @@ def train(rule: str, lr: float, seed: int, config: Config) -> Run:
         look()
         for step, rows in enumerate(digits.batches(seed, config.steps, config.batch, len(data.train_y)), 1):
             begin = perf_counter_ns()
-            loss, grads = digits.loss_and_grads(
-                optimizer.gradient_point(), data.train_x[rows], data.train_y[rows]
-            )
+            loss, grads = digits.loss_and_grads(optimizer.gradient_point(), data.train_x[rows], data.train_y[rows])
             before_step = perf_counter_ns()
             optimizer.step(grads)
             end = perf_counter_ns()

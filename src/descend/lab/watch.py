@@ -10,9 +10,7 @@ from .table import duration
 class Watch:
     """Counts events. `clock` gives seconds; tests bring their own."""
 
-    def __init__(
-        self, config: Config, entries: list[Entry], clock: Callable[[], float] = perf_counter
-    ) -> None:
+    def __init__(self, config: Config, entries: list[Entry], clock: Callable[[], float] = perf_counter) -> None:
         self.config = config
         self.trials = {entry.rule: len(entry.grid) for entry in entries}
         self.expected = most_runs(config, entries)

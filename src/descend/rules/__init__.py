@@ -70,7 +70,7 @@ def _members(family: object) -> dict[str, Rule]:
     return {name: value for name, value in vars(family).items() if isinstance(value, Rule)}
 
 
-def all() -> dict[str, Rule]:  # noqa: A001 - reads rules.all()
+def all() -> dict[str, Rule]:
     """Every update rule of the catalogue by name, in the order of the families."""
     return {n: r for family in FAMILIES.values() for n, r in _members(family).items() if r.kind == "rule"}
 
@@ -91,4 +91,3 @@ def __getattr__(name: str) -> Rule:
     known = {**all(), **modifiers()}
     near = difflib.get_close_matches(name, known, 1)
     raise AttributeError(f"no rule {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
-

@@ -4,8 +4,9 @@
 √v̂ is written √v / √(1 - β₂ᵗ): v̂ itself overflows float32 at gradients whose v does not.
 """
 
+from ..core.init import full, zeros
 from ..core.ops import absolute, maximum, sqrt, where
-from ..core.rule import full, rule, zeros
+from ..core.rule import rule
 
 
 @rule
@@ -47,7 +48,17 @@ def adam_eps_inside(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e
 
 @rule
 def adamw(
-    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2
+    p,
+    g,
+    m=zeros("exp_avg"),
+    v=zeros("exp_avg_sq"),
+    *,
+    t,
+    lr=1e-3,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=1e-2,
 ):
     """AdamW: Adam, with the decay of weights apart from the gradient (Loshchilov & Hutter 2019, Algorithm 2).
 
@@ -114,7 +125,7 @@ def nadam(
     p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), mu_product=full(1.0, shape="tensor"), *,
     t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=4e-3,
 ):  # fmt: skip
-    """NAdam: Adam with Nesterov's look-ahead and a momentum that warms up (Dozat 2016, Algorithm 8; torch.optim.NAdam)."""
+    """NAdam: Adam with Nesterov's look-ahead and momentum that warms up (Dozat 2016, Algorithm 8; torch)."""
     mu = _nadam_momentum(beta1, t, momentum_decay)
     mu_next = _nadam_momentum(beta1, t + 1, momentum_decay)
     mu_product = mu_product * mu
@@ -151,7 +162,7 @@ def _rectified(m_hat, v, beta2, t, eps):
 
 @rule
 def radam(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
-    """RAdam: a warm-up that follows from the variance of the adaptive rate (Liu et al. 2020, Algorithm 2; torch.optim.RAdam).
+    """RAdam: a warm-up that follows from the variance of the rate (Liu et al. 2020, Algorithm 2; torch).
 
     Dialect: torch's. ε is added to the uncorrected root, and rectification begins above ρ = 5, not 4.
     """
@@ -163,7 +174,17 @@ def radam(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=
 
 @rule
 def radamw(
-    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2
+    p,
+    g,
+    m=zeros("exp_avg"),
+    v=zeros("exp_avg_sq"),
+    *,
+    t,
+    lr=1e-3,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=1e-2,
 ):
     """RAdam with decoupled decay (Liu et al. 2020; torch.optim.RAdam with decoupled_weight_decay=True)."""
     m = beta1 * m + (1 - beta1) * g

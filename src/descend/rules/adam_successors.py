@@ -1,7 +1,8 @@
 """What came after Adam: each changes one thing about its two moments."""
 
+from ..core.init import first_gradient, full, zeros
 from ..core.ops import absolute, maximum, minimum, norm, sign, sqrt, where
-from ..core.rule import first_gradient, full, rule, zeros
+from ..core.rule import rule
 
 
 @rule
@@ -97,7 +98,17 @@ def ademamix(
 
 @rule
 def grams(
-    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0
+    p,
+    g,
+    m=zeros("exp_avg"),
+    v=zeros("exp_avg_sq"),
+    *,
+    t,
+    lr=1e-3,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-8,
+    weight_decay=0.0,
 ):
     """Grams: the size of Adam's step, the sign of the gradient (Cao et al. 2024, Algorithm 1)."""
     m = beta1 * m + (1 - beta1) * g
@@ -127,7 +138,16 @@ def mars(
 
 @rule
 def sophia(
-    p, g, m=zeros("exp_avg"), h=zeros("hessian"), *, lr=1e-4, beta1=0.96, rho=0.04, eps=1e-15, weight_decay=0.1
+    p,
+    g,
+    m=zeros("exp_avg"),
+    h=zeros("hessian"),
+    *,
+    lr=1e-4,
+    beta1=0.96,
+    rho=0.04,
+    eps=1e-15,
+    weight_decay=0.1,
 ):
     """Sophia: momentum over curvature, clipped at one (Liu et al. 2023, Algorithm 3).
 

@@ -4,8 +4,9 @@ Each rule says where its ε stands: outside the root (√v + ε) or inside (√(
 orders of magnitude once v is small, so they are different rules.
 """
 
+from ..core.init import full, zeros
 from ..core.ops import sqrt
-from ..core.rule import full, rule, zeros
+from ..core.rule import rule
 
 
 @rule

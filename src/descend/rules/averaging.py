@@ -3,8 +3,9 @@
 Each rule says what to ship in ``shipped_point``; ``with opt.shipped():`` puts it in place for an evaluation.
 """
 
+from ..core.init import full, number, start, zeros
 from ..core.ops import maximum, minimum, sqrt, where
-from ..core.rule import full, number, rule, start, zeros
+from ..core.rule import rule
 
 
 def _averaged(p, ax, eta, mu):
@@ -37,7 +38,17 @@ def _schedule_free(p, z, *state, momentum):
 
 @rule(shipped_point=_schedule_free)
 def schedule_free_sgd(
-    p, g, z=start("z"), lr_max=number, weight_sum=number, *, t, lr=1.0, momentum=0.9, weight_decay=0.0, warmup_steps=0.0
+    p,
+    g,
+    z=start("z"),
+    lr_max=number,
+    weight_sum=number,
+    *,
+    t,
+    lr=1.0,
+    momentum=0.9,
+    weight_decay=0.0,
+    warmup_steps=0.0,
 ):
     """Schedule-Free SGD: averaging in place of a learning-rate schedule (Defazio et al. 2024, eq. 3-5).
 

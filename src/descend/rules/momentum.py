@@ -5,8 +5,9 @@ Sorted from the simplest on; each rule differs from one before it by the line th
 (mini-batch). That choice is the training loop's; the rule is the same.
 """
 
+from ..core.init import zeros
 from ..core.ops import where
-from ..core.rule import rule, zeros
+from ..core.rule import rule
 
 
 @rule

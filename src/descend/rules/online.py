@@ -1,14 +1,15 @@
 """Online learning: rules that answer every past gradient at once, made for sparse features."""
 
+from ..core.init import zeros
 from ..core.ops import absolute, sign, sqrt, where
-from ..core.rule import rule, zeros
+from ..core.rule import rule
 
 
 @rule
 def ftrl(p, g, z=zeros, n=zeros, *, lr=0.1, smoothing=1.0, l1=0.0, l2=0.0):
     """FTRL-Proximal: p minimises all past linear losses plus L1 and L2 (McMahan et al. 2013, Algorithm 1).
 
-    Dialect: the paper's α is lr, its β is smoothing; z starts at zero, so a start other than p = 0 is forgotten at once.
+    Dialect: the paper's α is lr, its β is smoothing; z starts at zero, so any start but p = 0 is forgotten.
     """
     sigma = (sqrt(n + g * g) - sqrt(n)) / lr
     z = z + g - sigma * p

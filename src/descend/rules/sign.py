@@ -1,7 +1,8 @@
 """Sign rules: only the direction of each coordinate counts, never its size."""
 
+from ..core.init import full, zeros
 from ..core.ops import maximum, minimum, sign, where
-from ..core.rule import full, rule, zeros
+from ..core.rule import rule
 
 
 @rule

@@ -1,13 +1,12 @@
 """Trust ratios: the length of a tensor's step in proportion to the length of the tensor."""
 
+from ..core.init import number, zeros
 from ..core.ops import norm, sqrt, total, where
-from ..core.rule import number, rule, zeros
+from ..core.rule import rule
 
 
 @rule
-def lars(
-    p, g, v=zeros("momentum_buffer"), *, lr=1.0, momentum=0.9, weight_decay=1e-4, trust_coefficient=1e-3
-):
+def lars(p, g, v=zeros("momentum_buffer"), *, lr=1.0, momentum=0.9, weight_decay=1e-4, trust_coefficient=1e-3):
     """LARS: one rate per layer, from the norms of weights and gradient (You, Gitman & Ginsburg 2017, Algorithm 1).
 
     Dialect: lr stands outside the velocity, where a schedule acts at once; the paper has it inside. The
@@ -22,7 +21,17 @@ def lars(
 
 @rule
 def lamb(
-    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-6, weight_decay=0.01
+    p,
+    g,
+    m=zeros("exp_avg"),
+    v=zeros("exp_avg_sq"),
+    *,
+    t,
+    lr=1e-3,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-6,
+    weight_decay=0.01,
 ):
     """LAMB: LARS's trust ratio around Adam's direction (You et al. 2020, Algorithm 2).
 
@@ -38,7 +47,17 @@ def lamb(
 
 @rule
 def novograd(
-    p, g, m=zeros("exp_avg"), v=number("exp_avg_sq"), *, t, lr=1e-3, beta1=0.95, beta2=0.98, eps=1e-8, weight_decay=0.0
+    p,
+    g,
+    m=zeros("exp_avg"),
+    v=number("exp_avg_sq"),
+    *,
+    t,
+    lr=1e-3,
+    beta1=0.95,
+    beta2=0.98,
+    eps=1e-8,
+    weight_decay=0.0,
 ):
     """NovoGrad: one second moment per tensor, and momentum of normalised gradients (Ginsburg et al. 2019, Algorithm 1).
 

@@ -4,8 +4,9 @@
 parameters, from sums over all of them.
 """
 
+from ..core.init import common, full, start, zeros
 from ..core.ops import absolute, maximum, norm, sqrt, total, where
-from ..core.rule import common, full, rule, start, zeros
+from ..core.rule import rule
 
 
 @rule
@@ -50,8 +51,8 @@ def dadapt_adam(
 
 @rule
 def prodigy(
-    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), s=zeros("s"), p0=start("p0"), d=full("d0", shape="all"), r=common, *,
-    lr=1.0, beta1=0.9, beta2=0.999, eps=1e-8, d0=1e-6,
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), s=zeros("s"), p0=start("p0"),
+    d=full("d0", shape="all"), r=common, *, lr=1.0, beta1=0.9, beta2=0.999, eps=1e-8, d0=1e-6,
 ):  # fmt: skip
     """Prodigy: D-Adaptation that measures from the start point (Mishchenko & Defazio 2023, Algorithm 4).
 
@@ -70,10 +71,8 @@ def prodigy(
 
 
 @rule
-def dog(
-    p, g, p0=start("p0"), far=common, squares=full("eps", shape="all"), *, t, lr=1.0, reps_rel=1e-6, eps=1e-8
-):
-    """DoG: distance over gradients; the rate is how far we got over all gradients so far (Ivgi et al. 2023, eq. DoG)."""
+def dog(p, g, p0=start("p0"), far=common, squares=full("eps", shape="all"), *, t, lr=1.0, reps_rel=1e-6, eps=1e-8):
+    """DoG: the rate is the distance gone over all gradients so far (Ivgi et al. 2023, eq. DoG)."""
     begin = where(t == 1, reps_rel * (1 + norm(p0, over="all")), far)
     far = maximum(begin, norm(p - p0, over="all"))
     squares = squares + total(g * g, over="all")

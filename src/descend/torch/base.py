@@ -12,17 +12,20 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
-from torch.optim import optimizer as _torch
+import torch.optim.optimizer as _torch
 
-from ..core.rule import unknown_setting
+from ..core.settings import unknown_setting
 from ..engines import ENGINES
-from ..optimizer import NONFINITE, NonFiniteGradient, commit
+from ..stepping import NONFINITE, NonFiniteGradient, commit
 from . import checkpoint
 from .plan import Plan
 from .spec import OWN, Spec
 from .state import State
 
 _OPTIONS = {"engine": "auto", "nonfinite": "propagate"}
+
+
+_profiling = torch._C._autograd._profiler_enabled  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class RuleOptimizer(torch.optim.Optimizer):
@@ -71,7 +74,10 @@ class RuleOptimizer(torch.optim.Optimizer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "spec" in cls.__dict__:
-            kinds, names = inspect.Parameter, {"params": inspect.Parameter.empty, **cls.spec.arguments, **_OPTIONS}
+            kinds, names = (
+                inspect.Parameter,
+                {"params": inspect.Parameter.empty, **cls.spec.arguments, **_OPTIONS},
+            )
             cls.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
                 kinds(n, kinds.POSITIONAL_OR_KEYWORD if i <= cls.spec.positional else kinds.KEYWORD_ONLY, default=d)
                 for i, (n, d) in enumerate(names.items())
@@ -83,7 +89,9 @@ class RuleOptimizer(torch.optim.Optimizer):
         """As torch's; besides, the group's own settings are checked and unknown keys refused."""
         if isinstance(param_group, dict):
             if "params" not in param_group:
-                raise ValueError(f"a parameter group needs 'params'; this one has {', '.join(param_group) or 'nothing'}")
+                raise ValueError(
+                    f"a parameter group needs 'params'; this one has {', '.join(param_group) or 'nothing'}"
+                )
             where = f" (parameter group {len(self.param_groups)})" if self.param_groups else ""
             filled = {**self.defaults, **param_group}
             self.spec.check(filled, where)
@@ -114,7 +122,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             or self._optimizer_step_post_hooks
             or _torch._global_optimizer_pre_hooks
             or _torch._global_optimizer_post_hooks
-            or torch._C._autograd._profiler_enabled()
+            or _profiling()
         ):
             return _step_with_hooks(self) if closure is None else _step_with_hooks(self, closure)
         return self._step(closure)
@@ -127,7 +135,9 @@ class RuleOptimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         if not self._lock.acquire(blocking=False):
-            raise RuntimeError(f"{self.spec.name}.step() is running in another thread; one optimizer steps once at a time")
+            raise RuntimeError(
+                f"{self.spec.name}.step() is running in another thread; one optimizer steps once at a time"
+            )
         try:
             self._update()
         finally:
@@ -137,7 +147,10 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _update(self) -> None:
         plan = self._plan
         if plan is None or not plan.refresh():
-            with torch.inference_mode(False), torch.no_grad():  # state made in inference mode is lost to training
+            with (
+                torch.inference_mode(False),
+                torch.no_grad(),
+            ):  # state made in inference mode is lost to training
                 plan = self._plan = Plan(self)
         if not plan.works:
             return
@@ -205,7 +218,10 @@ class RuleOptimizer(torch.optim.Optimizer):
 
     def __repr__(self) -> str:
         head = f"{self.spec.name} (engine {self.engine})"
-        keys = [*self.spec.arguments, *sorted(set().union(*self.param_groups) - set(self.spec.arguments) - {"params"})]
+        keys = [
+            *self.spec.arguments,
+            *sorted(set().union(*self.param_groups) - set(self.spec.arguments) - {"params"}),
+        ]
         lines = [head]
         for i, group in enumerate(self.param_groups):
             shown = ", ".join(f"{k}={group[k]!r}" for k in keys if k in group and not _is_default_hint(k, group[k]))

@@ -41,14 +41,21 @@ class Batch:
     """
 
     def __init__(
-        self, engine: Engine, rule: Rule, leaves: list[Leaf], index: list[int], numbers: list[dict[str, float]]
+        self,
+        engine: Engine,
+        rule: Rule,
+        leaves: list[Leaf],
+        index: list[int],
+        numbers: list[dict[str, float]],
     ) -> None:
         self.leaves, self.index, self.numbers = leaves, index, numbers
         self.on_memory = engine.on_memory
         self.as_numpy = engine.name == "numpy"
         dtype = checks.dtype_name(leaves[0].p)
         self.work = Work(rule, dtype, [leaf.p.numel() for leaf in leaves], [], np.zeros(0, np.int64))
-        self.steps = torch.zeros(len(leaves), dtype=torch.float64, device="cpu")  # the states' "step" entries are views of it
+        self.steps = torch.zeros(
+            len(leaves), dtype=torch.float64, device="cpu"
+        )  # the states' "step" entries are views of it
         self.counted = self.steps.numpy()
         self.copies: list[tuple[int, torch.Tensor]] = []  # gradients of another layout: which, and their dense copy
         self.strided: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters with gaps: dense copy, parameter

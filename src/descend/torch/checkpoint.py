@@ -68,7 +68,11 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[s
         made.append(group)
         for k, (key, p) in enumerate(zip(keys, now["params"], strict=True)):
             claimed.add(key)
-            name = f"{now['param_names'][k]!r} (parameter {k} of group {i})" if "param_names" in now else f"parameter {k} of group {i}"
+            name = (
+                f"{now['param_names'][k]!r} (parameter {k} of group {i})"
+                if "param_names" in now
+                else f"parameter {k} of group {i}"
+            )
             found = given.get(key, {})
             if not isinstance(found, dict):
                 raise ValueError(f"loaded state dict, {name}: expected a dict of its state, got {type(found).__name__}")
@@ -96,7 +100,9 @@ def _matched(group: dict[str, Any], now: dict[str, Any], i: int) -> list[Any]:
     return [place[name] for name in new]
 
 
-def _entries(optimizer: RuleOptimizer, rule: Any, entries: dict[str, Any], p: torch.Tensor, what: str) -> dict[str, Any]:
+def _entries(
+    optimizer: RuleOptimizer, rule: Any, entries: dict[str, Any], p: torch.Tensor, what: str
+) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for slot in rule.slots:
         where = f"loaded state dict, {what}, {slot.saved_as!r}"

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..core.rule import Rule, Slot
-from ..optimizer import say_once
+from ..core.init import Slot
+from ..core.rule import Rule
+from ..stepping import say_once
 
 if TYPE_CHECKING:
     from .plan import Leaf
 
-_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
+_NAMES = {
+    torch.float32: "float32",
+    torch.float64: "float64",
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+}
 WORKING = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 
@@ -79,7 +86,7 @@ def overlaps(leaves: list[Leaf]) -> None:
         for i, leaf in enumerate(leaves)
         if leaf.p.numel() and leaf.p.device.type != "meta" and is_dense(leaf.p)
     )
-    for (_, end, i), (begin, _, k) in zip(spans, spans[1:], strict=False):
+    for (_, end, i), (begin, _, k) in itertools.pairwise(spans):
         if begin < end:
             raise ValueError(f"{leaves[i].name} and {leaves[k].name} share memory; step each element once")
 
@@ -145,7 +152,12 @@ def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, f
         if slot.init.shape in ("left", "right"):
             return fill * torch.eye(shape[0], dtype=dtype, device=like.device)
         return torch.full(shape, fill, dtype=dtype, device=like.device)
-    if not isinstance(there, torch.Tensor) or there.shape != shape or there.device != like.device or there.dtype != dtype:
+    if (
+        not isinstance(there, torch.Tensor)
+        or there.shape != shape
+        or there.device != like.device
+        or there.dtype != dtype
+    ):
         got = f"{_shape(there)} on {there.device}" if isinstance(there, torch.Tensor) else repr(there)
         expected = f"{dtype} {tuple(shape)} on {like.device}".removeprefix("torch.")
         raise ValueError(f"state {slot.saved_as!r} of {leaf.name}: expected {expected}, got {got}")
@@ -167,7 +179,9 @@ def saved_array(value: Any, slot: Slot, p: torch.Tensor, what: str) -> torch.Ten
         raise ValueError(f"{what}: expected shape {shape}, got {tuple(value.shape)}")
     fits = value.is_complex() == p.is_complex() and (value.is_floating_point() or value.is_complex())
     if not fits or value.layout is not torch.strided or value.device.type == "meta":
-        raise ValueError(f"{what}: expected numbers like the parameter's, got {_shape(value)} {value.layout}, {value.device}")
+        raise ValueError(
+            f"{what}: expected numbers like the parameter's, got {_shape(value)} {value.layout}, {value.device}"
+        )
     dtype = WORKING.get(p.dtype, p.dtype)
     with torch.inference_mode(False), torch.no_grad():
         if slot.init.shape != "element":

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .. import rules
-from ..core.rule import Rule, shared, unknown_setting
+from ..core.rule import Rule
+from ..core.settings import shared, unknown_setting
 from .base import RuleOptimizer
 from .spec import HINTS, OWN, Spec
 

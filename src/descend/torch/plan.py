@@ -11,7 +11,7 @@ import torch
 from ..core.rule import Rule
 from ..engines import load
 from ..engines.base import Engine
-from ..optimizer import pick
+from ..stepping import pick
 from . import checks
 from .batch import POINTER, Batch, Leaf
 

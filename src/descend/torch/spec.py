@@ -12,7 +12,8 @@ import torch
 
 from .. import rules
 from ..core.chain import chain
-from ..core.rule import Rule, check_setting, unknown_setting
+from ..core.rule import Rule
+from ..core.settings import check_setting, unknown_setting
 from ..optimizer import CLIP
 
 # Keys that schedulers, trainers and torch itself put into parameter groups.
@@ -27,7 +28,7 @@ OWN: dict[str, Any] = {"clip_norm": None}
 _TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value: {}"}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _composed(rule: Rule, clip: bool, maximize: bool, l2: bool) -> Rule:
     stages = [CLIP] if clip else []
     stages += [rules.negate] if maximize else []
@@ -129,9 +130,6 @@ class Spec:
     def numbers(self, group: Mapping[str, Any], rule: Rule, step: int) -> dict[str, float]:
         """The settings of ``rule`` in this group at this step, schedules evaluated and tensors read."""
         found: dict[str, Any] = {}
-        for name in set(self.arguments) - set(self.settings):
-            if group[name] not in (True, False, None):
-                raise TypeError(f"{self.name}{where}: {name} must be True or False, got {group[name]!r}")
         for name in self.settings:
             value = group[name]
             if name == "betas":

@@ -21,9 +21,7 @@ def adam(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: floa
 
 
 @per_tensor
-def adam_uncorrected(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float
-) -> Trace:
+def adam_uncorrected(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
     """Kingma & Ba 2015, Algorithm 1 without its two bias corrections."""
     m = v = np.zeros_like(x)
     for g in gradients:
@@ -34,9 +32,7 @@ def adam_uncorrected(
 
 
 @per_tensor
-def adam_eps_inside(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float
-) -> Trace:
+def adam_eps_inside(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
     """Kingma & Ba 2015, Algorithm 1 with eps under the root."""
     m = v = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):

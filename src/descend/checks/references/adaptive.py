@@ -57,9 +57,7 @@ def rmsprop_centered(x: Array, gradients: Gradients, *, lr: float, alpha: float,
 
 
 @per_tensor
-def rmsprop_momentum(
-    x: Array, gradients: Gradients, *, lr: float, alpha: float, eps: float, momentum: float
-) -> Trace:
+def rmsprop_momentum(x: Array, gradients: Gradients, *, lr: float, alpha: float, eps: float, momentum: float) -> Trace:
     """torch.optim.RMSprop(momentum=...): momentum on the scaled gradient, lr outside."""
     v = b = np.zeros_like(x)
     for g in gradients:

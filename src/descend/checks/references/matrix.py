@@ -8,9 +8,7 @@ from .registry import Array, Gradients, Trace, per_tensor
 
 
 @per_tensor
-def muon(
-    x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_decay: float, eps: float
-) -> Trace:
+def muon(x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_decay: float, eps: float) -> Trace:
     """Jordan et al. 2024, Muon with Nesterov momentum and five Newton-Schulz steps, in float64.
 
     torch.optim.Muon and the author's code: the momentum is a moving average, decay before the step.

@@ -24,9 +24,7 @@ def momentum_accumulation(x: Array, gradients: Gradients, *, lr: float, momentum
 
 
 @per_tensor
-def momentum_dampened(
-    x: Array, gradients: Gradients, *, lr: float, momentum: float, dampening: float
-) -> Trace:
+def momentum_dampened(x: Array, gradients: Gradients, *, lr: float, momentum: float, dampening: float) -> Trace:
     """torch.optim.SGD with dampening; torch: the first gradient enters undampened."""
     v = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):

@@ -6,9 +6,7 @@ from .registry import Array, Gradients, Trace, per_tensor
 
 
 @per_tensor
-def lion(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, weight_decay: float
-) -> Trace:
+def lion(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, weight_decay: float) -> Trace:
     """Chen et al. 2023, Algorithm 2."""
     m = np.zeros_like(x)
     for g in gradients:

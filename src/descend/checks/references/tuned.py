@@ -110,10 +110,7 @@ def prodigy(
         product = sum(float(np.sum(g_i * (o_i - x_i))) for g_i, o_i, x_i in zip(g, x0, x, strict=True))
         r = beta3 * r + (1 - beta3) * lr * d**2 * product
         s = [np.asarray(beta3 * s_i + (1 - beta3) * lr * d**2 * g_i) for s_i, g_i in zip(s, g, strict=True)]
-        x = [
-            np.asarray(x_i - lr * d * m_i / (np.sqrt(v_i) + d * eps))
-            for x_i, m_i, v_i in zip(x, m, v, strict=True)
-        ]
+        x = [np.asarray(x_i - lr * d * m_i / (np.sqrt(v_i) + d * eps)) for x_i, m_i, v_i in zip(x, m, v, strict=True)]
         s_1 = sum(float(np.sum(np.abs(s_i))) for s_i in s)
         if s_1 > 0:
             d = max(d, r / s_1)

@@ -1,0 +1,47 @@
+"""Settings: what a number may be, judged by its name, and how a refusal reads."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+class _Shared:
+    def __repr__(self) -> str:
+        return "shared"
+
+
+shared: Any = _Shared()
+"""Default of a modifier's setting that it takes over from the rule it is chained with."""
+
+
+# A setting is checked by its name, because a name means the same in every rule.
+_HALF_OPEN = ("beta", "beta1", "beta2", "beta3", "rho", "decay")
+_ANY_SIGN = ("dampening", "lr_power", "alpha_offset", "gamma", "nu")
+
+
+def check_setting(name: str, value: Any, of: str = "rule") -> float:
+    """``value`` as a number if the setting ``name`` admits it.
+
+    Raises:
+        TypeError: it is no real number. ValueError: it is NaN, infinite or outside its interval.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        raise TypeError(f"{of}: {name} must be a number or a schedule, got {value!r}")
+    x = float(value)
+    if math.isnan(x) or (math.isinf(x) and name not in ("step_max", "max_norm", "clip_norm")):
+        raise ValueError(f"{of}: {name} must be finite, got {x}")
+    if name.removeprefix("ema_") in _HALF_OPEN and not 0 <= x < 1:
+        raise ValueError(f"{of}: {name} must be in [0, 1), got {x}")
+    if name not in _ANY_SIGN and x < 0:
+        raise ValueError(f"{of}: {name} must not be negative, got {x}")
+    return x
+
+
+def unknown_setting(name: str, valid: Any, of: str) -> str:
+    """One sentence that names the unknown setting, the nearest valid one, and all of them."""
+    import difflib  # 10 ms to import, needed for a mistake only
+
+    near = difflib.get_close_matches(name, list(valid), 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{of} has no setting {name!r}.{hint} It has: {', '.join(valid)}."

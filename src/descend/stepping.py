@@ -1,0 +1,105 @@
+"""Layer 3: the parts of a step that every front end shares.
+
+``settle`` turns settings (numbers or schedules) into the numbers of one step, ``pick`` chooses an
+engine, ``commit`` runs a step that cannot be torn.
+"""
+
+from __future__ import annotations
+
+import _signal  # pyright: ignore[reportMissingImports] - signal.signal converts to enums and back, which takes longer than a small step
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .core.rule import Rule
+from .core.settings import check_setting
+from .engines import load
+from .engines.base import Engine
+
+log = logging.getLogger("descend")
+_MAIN = threading.main_thread().ident
+_SIGNALS = [
+    int(getattr(_signal, name))
+    for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+    if hasattr(_signal, name)
+]
+NONFINITE = ("propagate", "skip", "raise")
+
+
+def settle(settings: Mapping[str, Any], step: int, of: str) -> dict[str, float]:
+    """The settings of one step as numbers: a schedule is called with ``step``, counted from 0.
+
+    Raises:
+        TypeError, ValueError: a value the setting does not admit, by name.
+    """
+    return {
+        name: check_setting(name, value(step) if callable(value) else value, of) for name, value in settings.items()
+    }
+
+
+_said: set[tuple[str, str]] = set()
+
+
+def pick(asked: str, rule: Rule, dtype: str, candidates: Sequence[str] = ("numba",), fallback: str = "torch") -> Engine:
+    """The engine asked for, or with ``"auto"`` the first candidate that takes the rule.
+
+    A fallback is logged once per reason, at INFO, by the logger ``descend``.
+
+    Raises:
+        ValueError: there is no such engine, or the one asked for refuses the rule or the type.
+        ImportError: the one asked for is not installed.
+    """
+    if asked != "auto":
+        engine = load(asked)
+        reason = engine.refuses(rule, dtype)
+        if reason:
+            raise ValueError(f"engine {asked!r} cannot run {rule.name}: {reason}")
+        return engine
+    for name in candidates:
+        try:
+            engine = load(name)
+            reason = engine.refuses(rule, dtype)
+        except Exception as error:
+            engine, reason = None, str(error)
+        if engine is not None and not reason:
+            return engine
+        say_once(rule.name, f"engine {fallback!r} instead of {name!r} for {rule.name}: {reason}")
+    return load(fallback)
+
+
+def say_once(about: str, message: str) -> None:
+    """Log a message once per process."""
+    if (about, message) not in _said:
+        _said.add((about, message))
+        log.info(message)
+
+
+class NonFiniteGradient(FloatingPointError):
+    """A gradient holds NaN or infinity and ``nonfinite="raise"`` was asked for. Nothing was changed."""
+
+
+def commit(run: Callable[[], bool]) -> bool:
+    """Run a step to its end: what arrives meanwhile for a Python signal handler is handled afterwards."""
+    if threading.get_ident() != _MAIN:
+        return run()  # handlers run in the main thread only
+    held: list[tuple[Any, Any]] = []
+    handlers = [(number, _signal.getsignal(number)) for number in _SIGNALS]
+    handlers = [(number, handler) for number, handler in handlers if callable(handler)]
+    try:
+        for number, handler in handlers:
+            _signal.signal(number, lambda *event, handler=handler: held.append((handler, event)))
+        return run()
+    finally:
+        for number, handler in handlers:
+            _signal.signal(number, handler)
+        for handler, event in held:
+            handler(*event)
+
+
+def threads_available() -> int:
+    """Cores this process may run on; OMP_NUM_THREADS lowers it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
