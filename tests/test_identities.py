@@ -9,7 +9,7 @@ from descend.optimizer import Optimizer
 
 
 def last(rule, settings=None, seed=0, steps=30, grads=None):
-    start, made = gradients(seed=seed, steps=steps)
+    start, made = gradients(seed=seed, steps=steps, holes=False)
     return list(oracle(rule, start, grads or made, {**rule.settings, **(settings or {})}))[-1]["p"]
 
 
@@ -89,7 +89,7 @@ def test_lion_with_equal_betas_steps_by_the_sign_of_its_new_momentum():
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop", "adagrad", "lion", "adam_uncorrected"])
 def test_the_size_of_gradients_does_not_matter(name):
-    _, grads = gradients()
+    _, grads = gradients(holes=False)
     settings = {"eps": 0.0} if "eps" in rules.all()[name].settings else {}
     larger = [[1024 * g for g in step] for step in grads]
     assert same(last(rules.all()[name], settings, grads=grads), last(rules.all()[name], settings, grads=larger))
@@ -104,16 +104,19 @@ def test_elements_do_not_know_their_neighbours(name):
     start, grads = gradients(shapes=[(12,)])
     there = list(oracle(rule, [start[0][order]], [[g[0][order]] for g in grads], dict(rule.settings)))[-1]["p"][0]
     here = list(oracle(rule, start, grads, dict(rule.settings)))[-1]["p"][0]
-    assert np.array_equal(there, here[order])
+    assert np.allclose(there, here[order], rtol=1e-12, atol=0)  # norms are summed in another order
 
 
 @pytest.mark.parametrize("name", rules.all())
 def test_zero_gradients_are_harmless(name):
+    """Nothing moves but what decay moves; FTRL alone forgets any start but zero, as its paper has it."""
     rule = rules.all()[name]
     start, _ = gradients()
+    if name == "ftrl":
+        start = [np.zeros_like(x) for x in start]
     zero = [[np.zeros(s) for s in SHAPES]] * 5
-    settings = {**rule.settings, **({"weight_decay": 0.0} if "weight_decay" in rule.settings else {})}
-    assert same(last(rule, settings, grads=zero), start, tolerance=0)
+    settings = {**rule.settings, **{k: 0.0 for k in ("weight_decay", "lambd") if k in rule.settings}}
+    assert same(list(oracle(rule, start, zero, settings))[-1]["p"], start, tolerance=1e-14)
 
 
 def test_a_chain_of_one_rule_is_the_rule():

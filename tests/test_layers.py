@@ -14,6 +14,7 @@ LAYER = {
     "rules": 1,
     "schedules": 1,
     "engines": 2,
+    "stepping": 2.5,
     "optimizer": 3,
     "state": 3,
     "torch": 4,

@@ -73,9 +73,10 @@ def main() -> None:
     """The console script. A package that is not installed is one sentence, not a traceback."""
     try:
         descend(prog_name="descend")
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         name, extra = EXTRAS.get((error.name or "").partition(".")[0], ("", ""))
-        if not name:
-            raise
-        click.echo(f"Error: this needs {name}, which is not installed: pip install 'descend[{extra}]'", err=True)
+        if not name and "pip install" not in str(error):
+            raise  # a mistake of ours
+        sentence = f"this needs {name}, which is not installed: pip install 'descend[{extra}]'" if name else error
+        click.echo(f"Error: {sentence}", err=True)
         sys.exit(2)

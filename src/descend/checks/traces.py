@@ -22,11 +22,11 @@ STEPS = 30
 
 
 def gradients(
-    shapes: Sequence[tuple[int, ...]] = SHAPES, steps: int = STEPS, seed: int = 0
+    shapes: Sequence[tuple[int, ...]] = SHAPES, steps: int = STEPS, seed: int = 0, holes: bool = True
 ) -> tuple[Tensors, list[Tensors]]:
     """Start values of order 1, and for each step a gradient per tensor; float64.
 
-    One element in eight is zero at a step, and the first of each tensor at every step. The second tensor
+    With ``holes``, one element in eight is zero at a step, and the first of each tensor at every step. The second tensor
     has no gradient at all in the first two steps, and the last starts at zero.
     """
     rng = np.random.default_rng(seed)
@@ -35,13 +35,14 @@ def gradients(
     for _ in range(steps):
         size = 10 ** rng.uniform(-4, 2)
         made.append([np.asarray(rng.normal(size=s) * size * 10 ** rng.uniform(-1, 1, size=s)) for s in shapes])
-        for g in made[-1]:
+        for g in made[-1] if holes else []:
             g[rng.random(g.shape) < 1 / 8] = 0.0
             if g.ndim:
                 g[(slice(0, 1),) * g.ndim] = 0.0
-    for step in made[:2]:
+    for step in made[:2] if holes else []:
         step[min(1, len(shapes) - 1)][...] = 0.0
-    start[-1][...] = 0.0
+    if holes:
+        start[-1][...] = 0.0
     return start, made
 
 

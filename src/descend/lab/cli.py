@@ -97,9 +97,10 @@ def _refuse_pointless_options(ctx: click.Context, source: Path | None) -> None:
 
 
 def _refuse_missing_packages() -> None:
-    missing = [name for name in ("sklearn", "jinja2") if importlib.util.find_spec(name) is None]
+    packages = {"sklearn": "scikit-learn", "jinja2": "jinja2"}
+    missing = [package for name, package in packages.items() if importlib.util.find_spec(name) is None]
     if missing:
-        raise click.ClickException(f"{' and '.join(missing)} not found: pip install 'descend[lab]'")
+        raise click.UsageError(f"a race needs {' and '.join(missing)}: pip install 'descend[lab]'")
 
 
 def _known(rules: str | None) -> tuple[str, ...]:

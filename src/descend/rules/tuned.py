@@ -14,7 +14,7 @@ def dadapt_sgd(
     p, g, z=start("z"), s=zeros("s"), d=full("d0", shape="all"), g0=common, numerator=common, *,
     lr=1.0, momentum=0.9, d0=1e-6,
 ):  # fmt: skip
-    """D-Adaptation for SGD (Defazio & Mishchenko 2023, Algorithm 4).
+    """D-Adaptation for SGD: a lower bound on the distance takes the place of lr (Defazio & Mishchenko 2023, Algorithm 4).
 
     Dialect: momentum by averaging iterates; the first gradient that is not zero sets the scale.
     """
@@ -34,7 +34,7 @@ def dadapt_adam(
     p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), s=zeros("s"), d=full("d0", shape="all"), r=common, *,
     lr=1.0, beta1=0.9, beta2=0.999, eps=1e-8, d0=1e-6,
 ):  # fmt: skip
-    """D-Adaptation for Adam (Defazio & Mishchenko 2023, Algorithm 5).
+    """D-Adaptation for Adam: the same bound under Adam's metric (Defazio & Mishchenko 2023, Algorithm 5).
 
     Dialect: the inner product is weighted by the new denominator; the authors' package takes the one before.
     """
