@@ -38,7 +38,8 @@ def _kernel(arrays: int) -> Callable[..., None]:
 def stream(arrays: tuple[np.ndarray, ...], g: np.ndarray, threads: int) -> Callable[[], None]:
     """A function that adds a little of ``g`` to every array (float32) in place, with so many threads."""
     kernel = _kernel(len(arrays))
-    addresses = [a.ctypes.data for a in (*arrays, g)]
+    kept = (*arrays, g)
+    addresses = [a.ctypes.data for a in kept]
     bounds = [len(g) * i // threads for i in range(threads + 1)]
 
     def call() -> None:
@@ -48,6 +49,7 @@ def stream(arrays: tuple[np.ndarray, ...], g: np.ndarray, threads: int) -> Calla
         for part in parts:
             part.start()
         kernel(*addresses, bounds[0], bounds[1])
+        assert len(kept) == len(addresses)  # the closure owns the arrays behind the addresses
         for part in parts:
             part.join()
 

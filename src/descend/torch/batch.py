@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,15 +56,14 @@ class Batch:
             len(leaves), dtype=torch.float64, device="cpu"
         )  # the states' "step" entries are views of it
         self.counted = self.steps.numpy()
-        self.copies: list[tuple[int, torch.Tensor]] = []  # gradients of another layout: which, and their dense copy
         self.strided: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters with gaps: dense copy, parameter
         self.fresh: list[Leaf] = []  # whose state is published after the commit
         self.dense: list[torch.Tensor] = [self._dense(leaf) for leaf in leaves]
         self.states = self._states()
-        self._gradients([leaf.grad for leaf in leaves])
+        self.scratch = self._scratch()
         self.work.arrays |= {"p": self._given(self.dense)} | {n: self._given(a) for n, a in self.states.items()}
         if self.on_memory:
-            columns = [self.dense, self._sources, *self.states.values()]
+            columns = [self.dense, [leaf.grad for leaf in leaves], *self.states.values()]
             self.work.addresses = np.array([list(map(POINTER, column)) for column in columns], np.int64)
             self.work.addresses = self.work.addresses.reshape(len(columns), len(leaves))
         self.params = [leaf.p for leaf in leaves]
@@ -113,27 +111,25 @@ class Batch:
         self.work.numbers = {name: tensor.numpy() for name, tensor in numbers.items()}
         return arrays
 
-    def _gradients(self, grads: list[torch.Tensor]) -> None:
-        """Take the gradients; one laid out otherwise than its parameter is copied at each commit."""
-        self.copies = []
-        self._sources = []
-        for k, (g, p) in enumerate(zip(map(checks.plain, grads), self.dense, strict=True)):
-            if self.on_memory and not checks.same_layout(g, p):
-                self.copies.append((k, g))
-                g = torch.empty_like(p)
-            self._sources.append(g)
-        self.work.arrays["g"] = self._given(self._sources)
+    def _scratch(self) -> dict[int, torch.Tensor]:
+        """Dense copies for gradients that are laid out otherwise than their parameter; filled at each commit."""
+        if not self.on_memory:
+            return {}
+        pairs = zip((leaf.grad for leaf in self.leaves), self.dense, strict=True)
+        return {
+            k: torch.empty_like(p)
+            for k, (g, p) in enumerate(pairs)
+            if g.is_neg() or g.is_conj() or not checks.same_layout(g, p)
+        }
 
     def take(self, grads: list[torch.Tensor], pointers: list[int]) -> None:
-        """Gradients that took the place of others; ``pointers`` are theirs if all lie as before."""
-        mine = operator.itemgetter(*self.index)(grads) if len(self.index) > 1 else (grads[self.index[0]],)
-        if self.on_memory and not self.copies and self.work.addresses is not None:
-            same = len(pointers) == len(self.index)
-            self.work.addresses[1] = pointers if same else [pointers[i] for i in self.index]
+        """Work on these gradients of the whole plan, and on their addresses."""
+        if self.work.addresses is None:
             return
-        self._gradients(list(mine))
-        if self.work.addresses is not None:
-            self.work.addresses[1] = list(map(POINTER, self._sources))
+        mine = pointers if len(pointers) == len(self.index) else [pointers[i] for i in self.index]
+        self.work.addresses[1] = mine
+        for k, dense in self.scratch.items():
+            self.work.addresses[1, k] = dense.data_ptr()
 
     def _state_pointers(self) -> list[list[int]]:
         return [list(map(POINTER, arrays)) for arrays in self.states.values()]
@@ -155,19 +151,23 @@ class Batch:
         """Whether every state's step is what its row says; False where somebody wrote to one."""
         return bool((self.counted == np.array([row.t - 1 for row in self.work.rows])[self.work.row_of]).all())
 
-    def read(self) -> None:
-        """Copy what the kernels cannot reach in place."""
-        if self.copies or self.strided:
-            with torch.no_grad():
-                for k, g in self.copies:
-                    self._sources[k].copy_(g)
-                for dense, p in self.strided:
-                    dense.copy_(p)
+    def read(self, grads: list[torch.Tensor]) -> None:
+        """Copy what the kernels cannot reach in place; hand arrays to an engine that works on arrays."""
+        if self.on_memory and not (self.scratch or self.strided):
+            return
+        with torch.no_grad():
+            for k, dense in self.scratch.items():
+                dense.copy_(grads[self.index[k]])
+            for dense, p in self.strided:
+                dense.copy_(p)
+        if not self.on_memory:
+            self.work.arrays["g"] = self._given([checks.plain(grads[i]) for i in self.index])
 
     def written(self) -> None:
         """After the kernels: copy back, count the step."""
-        for dense, p in self.strided:
-            p.copy_(dense)
+        with torch.no_grad():
+            for dense, p in self.strided:
+                p.copy_(dense)
         self.counted += 1
         for row in self.work.rows:
             row.t += 1

@@ -18,6 +18,7 @@ from .batch import POINTER, Batch, Leaf
 if TYPE_CHECKING:
     from .base import RuleOptimizer
 
+_IS_CONTIGUOUS = torch.Tensor.is_contiguous
 _GRAD = operator.attrgetter("grad")
 
 
@@ -33,15 +34,21 @@ class Plan:
         leaves = list(self._leaves())
         checks.overlaps(leaves)
         self.having = [leaf.p for leaf in leaves]
-        self.grads = [leaf.grad for leaf in leaves]
+        grads = [leaf.grad for leaf in leaves]
+        self.strides = [g.stride() for g in grads]
+        self.contiguous = all(g.is_contiguous() for g in grads)
         have = set(map(id, self.having))
         self.without = [p for members in self.members for p in members if id(p) not in have]
         self.engine = self.choose_engine(optimizer, self.rules)
         self.batches = self._batches(leaves)
         self.works = [batch.work for batch in self.batches]
+        self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
         self.run = self.engine.prepare(self.works, self.guard)
-        self.pointers = list(map(POINTER, self.grads)) if self.engine.on_memory else []
+        self.pointers = list(map(POINTER, grads)) if self.engine.on_memory else []
+        for batch in self.batches:
+            batch.take(grads, self.pointers)
         for leaf in leaves:
+            del leaf.grad  # a plan that held gradients would keep their memory through the next forward pass
             if leaf.state and leaf.p in optimizer._state:  # the same numbers, where the kernels will write
                 optimizer._state[leaf.p] = {k: v for k, v in leaf.state.items() if k in optimizer._state[leaf.p]}
         optimizer._state.changed = False
@@ -112,9 +119,12 @@ class Plan:
     def _batches(self, leaves: list[Leaf]) -> list[Batch]:
         sorted_out: dict[Any, list[int]] = {}
         for i, leaf in enumerate(leaves):
-            sorted_out.setdefault((self.rules[leaf.group], leaf.p.dtype, leaf.p.device), []).append(i)
+            rule = self.rules[leaf.group]
+            vector = rule.vectors is not None and leaf.p.dim() < 2
+            sorted_out.setdefault((rule, vector, leaf.p.dtype, leaf.p.device), []).append(i)
         batches = []
-        for (rule, _, _), index in sorted_out.items():
+        for (rule, *_), index in sorted_out.items():
+            rule = rule.of(tuple(leaves[index[0]].p.shape))
             batches.append(Batch(self.engine, rule, [leaves[i] for i in index], index, self.numbers))
             batches[-1].set_rows()
         return batches
@@ -151,32 +161,50 @@ class Plan:
         return True
 
     def _refresh_gradients(self) -> bool:
-        """Take gradients that took the place of others; False if one is missing or does not fit as those did."""
+        """Take the gradients of this step; False if one is missing or does not fit as the planned ones did."""
         grads = list(map(_GRAD, self.having))
-        replaced = not all(map(operator.is_, grads, self.grads))
-        if replaced:
-            for g, old, p in zip(grads, self.grads, self.having, strict=True):
-                if g is not old and not _alike(g, old, p):
-                    return False
-            self.grads = grads
-        pointers = list(map(POINTER, grads)) if self.engine.on_memory else self.pointers
-        if replaced or pointers != self.pointers:
-            self.pointers = pointers
-            for batch in self.batches:
-                batch.take(grads, pointers)
+        if not self.engine.on_memory:
+            return all(map(self._fits, grads, self.having, self.strides))
+        try:
+            pointers = list(map(POINTER, grads))
+        except (TypeError, RuntimeError):  # None, or a tensor without memory of its own
+            return False
+        if pointers == self.pointers:
+            if self.contiguous:
+                return all(map(_IS_CONTIGUOUS, grads))
+            return all(g.stride() == stride for g, stride in zip(grads, self.strides, strict=True))
+        if not all(map(self._fits, grads, self.having, self.strides)):
+            return False
+        self.pointers = pointers
+        for batch in self.batches:
+            batch.take(grads, pointers)
         return True
+
+    @staticmethod
+    def _fits(g: Any, p: torch.Tensor, stride: tuple[int, ...]) -> bool:
+        return (
+            g is not None
+            and g.dtype is p.dtype
+            and g.shape == p.shape
+            and g.layout is torch.strided
+            and g.stride() == stride
+            and g.device == p.device
+            and not (g.is_neg() or g.is_conj())
+        )
 
     # ---------------------------------------------------------------- the commit
 
     def commit(self) -> bool:
         """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
+        grads = list(map(_GRAD, self.having)) if self.copying else []
         for batch in self.batches:
-            batch.read()
+            batch.read(grads)
         if not self.run(torch.get_num_threads()):
             return False
         state = self.optimizer._state
         for batch in self.batches:
             batch.written()
+            batch.work.arrays.pop("g", None)
             for leaf in batch.fresh:
                 state[leaf.p] = leaf.state
             batch.fresh = []
@@ -195,15 +223,3 @@ def _volatile(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return isinstance(value, list) or any(map(_volatile, value))
     return isinstance(value, torch.Tensor) or callable(value)
-
-
-def _alike(g: Any, old: torch.Tensor, p: torch.Tensor) -> bool:
-    return (
-        g is not None
-        and g.dtype is old.dtype
-        and g.shape == p.shape
-        and g.layout is torch.strided
-        and g.stride() == old.stride()
-        and g.device == old.device
-        and not (g.is_neg() or g.is_conj())
-    )

@@ -82,6 +82,30 @@ def amsgrad(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: f
 
 
 @per_tensor
+def amsgradw(
+    x: Array,
+    gradients: Gradients,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+) -> Trace:
+    """Reddi, Kale & Kumar 2018, Algorithm 2 with decoupled decay; torch.optim.AdamW(amsgrad=True)."""
+    m = v = v_max = np.zeros_like(x)
+    for t, g in enumerate(gradients, 1):
+        x = x - lr * weight_decay * x
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        v_max = np.maximum(v_max, v)
+        m_hat = m / (1 - beta1**t)
+        v_hat = v_max / (1 - beta2**t)
+        x = x - lr * m_hat / (np.sqrt(v_hat) + eps)
+        yield x, {"m": m, "v": v, "v_max": v_max}
+
+
+@per_tensor
 def adamax(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
     """Kingma & Ba 2015, Algorithm 2; torch: eps is added to |g| inside the maximum."""
     m = u = np.zeros_like(x)
@@ -155,6 +179,38 @@ def radam(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: flo
     m = v = np.zeros_like(x)
     rho_inf = 2 / (1 - beta2) - 1
     for t, g in enumerate(gradients, 1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        m_hat = m / (1 - beta1**t)
+        rho_t = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
+        if rho_t > 5:
+            l_t = math.sqrt(1 - beta2**t) / (np.sqrt(v) + eps)
+            r_t = math.sqrt((rho_t - 4) * (rho_t - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho_t))
+            x = x - lr * m_hat * r_t * l_t
+        else:
+            x = x - lr * m_hat
+        yield x, {"m": m, "v": v}
+
+
+@per_tensor
+def radamw(
+    x: Array,
+    gradients: Gradients,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+) -> Trace:
+    """Liu et al. 2020, Algorithm 2 with decoupled decay; torch.optim.RAdam(decoupled_weight_decay=True).
+
+    torch: rectified from rho_t > 5 on (the paper: > 4), eps is added to sqrt(v) before its correction.
+    """
+    m = v = np.zeros_like(x)
+    rho_inf = 2 / (1 - beta2) - 1
+    for t, g in enumerate(gradients, 1):
+        x = x - lr * weight_decay * x
         m = beta1 * m + (1 - beta1) * g
         v = beta2 * v + (1 - beta2) * g**2
         m_hat = m / (1 - beta1**t)

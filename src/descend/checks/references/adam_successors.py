@@ -191,3 +191,29 @@ def mars(
         x = x - lr * (m_hat / (np.sqrt(v_hat) + eps) + weight_decay * x)
         g_previous = g
         yield x, {"m": m, "v": v, "g_prev": g_previous}
+
+
+@per_tensor
+def sophia(
+    x: Array,
+    gradients: Gradients,
+    *,
+    lr: float,
+    beta1: float,
+    rho: float,
+    eps: float,
+    weight_decay: float,
+    h0: float = 0.0,
+) -> Trace:
+    """Liu et al. 2023, Algorithm 3 between two looks at the Hessian: its estimate h stays at h0.
+
+    rho is the paper's gamma (the authors' code calls it rho). Decay comes first.
+    """
+    m = np.zeros_like(x)
+    h = np.full_like(x, h0)
+    for g in gradients:
+        m = beta1 * m + (1 - beta1) * g
+        x = x - lr * weight_decay * x
+        ratio = m / np.maximum(rho * h, eps)
+        x = x - lr * np.minimum(np.maximum(ratio, -1.0), 1.0)
+        yield x, {"m": m, "h": h}

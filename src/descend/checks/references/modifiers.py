@@ -30,3 +30,46 @@ def clip_value(x: Sequence[Array], g: Sequence[Array], *, max_value: float) -> l
 def decay_l2(x: Sequence[Array], g: Sequence[Array], *, weight_decay: float) -> list[Array]:
     """The gradient of weight_decay/2 * |x|^2 added to g."""
     return [np.asarray(g_i + weight_decay * x_i) for x_i, g_i in zip(x, g, strict=True)]
+
+
+@modifier
+def clip_tensor(x: Sequence[Array], g: Sequence[Array], *, max_norm: float) -> list[Array]:
+    """Pascanu, Mikolov & Bengio 2013 for each tensor by itself; as in torch 1e-6 is added to the norm."""
+    clipped = []
+    for g_i in g:
+        norm = math.sqrt(float(np.sum(g_i**2)))
+        clipped.append(np.asarray(min(1.0, max_norm / (norm + 1e-6)) * g_i))
+    return clipped
+
+
+@modifier
+def adaptive_clip(x: Sequence[Array], g: Sequence[Array], *, clipping: float, eps: float) -> list[Array]:
+    """Brock et al. 2021, equation 3 (AGC): each unit's gradient against clipping times its weights.
+
+    A unit is a slice along the first dimension, or the whole tensor where that has fewer than two. The
+    authors' code keeps a gradient norm below 1e-6 out of the division.
+    """
+    clipped = []
+    for x_i, g_i in zip(x, g, strict=True):
+        new = np.array(g_i)
+        units = list(np.ndindex(g_i.shape[:1])) if g_i.ndim > 1 else [()]
+        for unit in units:
+            x_norm = max(math.sqrt(float(np.sum(x_i[unit] ** 2))), eps)
+            g_norm = math.sqrt(float(np.sum(g_i[unit] ** 2)))
+            if g_norm > clipping * x_norm:
+                new[unit] = clipping * x_norm / max(g_norm, 1e-6) * g_i[unit]
+        clipped.append(new)
+    return clipped
+
+
+@modifier
+def centralize(x: Sequence[Array], g: Sequence[Array]) -> list[Array]:
+    """Yong et al. 2020, equation 1: each unit's mean leaves its gradient, in tensors of two dimensions up."""
+    centred = []
+    for g_i in g:
+        new = np.array(g_i)
+        if g_i.ndim > 1 and g_i.size > 0:
+            for unit in range(g_i.shape[0]):
+                new[unit] = g_i[unit] - np.sum(g_i[unit]) / g_i[unit].size
+        centred.append(new)
+    return centred

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,11 @@ Gradients = Iterable[Array]
 Trace = Iterator[tuple[Array, dict[str, Any]]]
 ListTrace = Iterator[tuple[list[Array], dict[str, list[Array]]]]
 Reference = Callable[..., ListTrace]
+StepModifier = TypeVar("StepModifier", bound=Callable[..., Any])
 
 REFERENCES: dict[str, Reference] = {}
 MODIFIERS: dict[str, Callable[..., list[Array]]] = {}
+AFTER: dict[str, Callable[..., Any]] = {}
 
 
 def whole(reference: Reference) -> Reference:
@@ -50,4 +52,13 @@ def per_tensor(textbook: Callable[..., Trace]) -> Reference:
 def modifier(function: Callable[..., list[Array]]) -> Callable[..., list[Array]]:
     """Register a change of the gradients: (x list, g list, settings) -> new g list."""
     MODIFIERS[function.__name__] = function
+    return function
+
+
+def after(function: StepModifier) -> StepModifier:
+    """Register a change of a rule's step: (p list, q list, g list, settings) -> new q list.
+
+    One that keeps a state takes its list as the fourth argument and returns (new q list, new state list).
+    """
+    AFTER[function.__name__] = function
     return function
