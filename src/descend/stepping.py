@@ -20,6 +20,7 @@ from .engines.base import Engine
 
 log = logging.getLogger("descend")
 _MAIN = threading.main_thread().ident
+_getsignal = _signal.getsignal
 _SIGNALS = [
     int(getattr(_signal, name))
     for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2")
@@ -85,8 +86,7 @@ def commit(run: Callable[[], bool]) -> bool:
     if threading.get_ident() != _MAIN:
         return run()  # handlers run in the main thread only
     held: list[tuple[Any, Any]] = []
-    handlers = [(number, _signal.getsignal(number)) for number in _SIGNALS]
-    handlers = [(number, handler) for number, handler in handlers if callable(handler)]
+    handlers = [(number, handler) for number in _SIGNALS if callable(handler := _getsignal(number))]
     try:
         for number, handler in handlers:
             _signal.signal(number, lambda *event, handler=handler: held.append((handler, event)))

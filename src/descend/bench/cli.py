@@ -110,10 +110,14 @@ def _speed(report: Report, names: list[str], rounds: int) -> None:
 def _small(report: Report, names: list[str], rounds: int) -> None:
     from .speed import measure
 
-    for workload, bar in (("1000x1000", 6.0), ("mlp", 2.0)):
+    for workload, bar in (("1000x1000", 6.0), ("mlp", 2.0), ("mlp-784", None)):
         for line in measure(workload, ["adamw"], rounds):
             report.lines.append(line.record())
-            report.check(f"adamw, {workload}: against torch fused", line.fused or 0.0, bar)
+            what = f"adamw, {workload}: against torch fused"
+            if bar is None:
+                report.say(f"{what}: {line.fused:.2f} x (no bar)")
+            else:
+                report.check(what, line.fused or 0.0, bar)
 
 
 def _start(report: Report, names: list[str], rounds: int) -> None:

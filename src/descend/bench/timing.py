@@ -13,7 +13,8 @@ def interleaved(contestants: Mapping[str, Callable[[], object]], rounds: int = 9
     """Seconds per call: each round every contestant runs for about ``block`` seconds, one after the other.
 
     A block, not a single call, because a step is never alone in practice: the second of two calls finds its
-    data where the first left it, whether that is the cache or memory.
+    data where the first left it, whether that is the cache or memory. Before each block stand a pause, in which
+    the last contestant's OpenMP threads stop spinning on the cores of the next, and a call that is not timed.
 
     Returns: name -> mean time of one call in each round.
     """
@@ -26,6 +27,8 @@ def interleaved(contestants: Mapping[str, Callable[[], object]], rounds: int = 9
     times: Times = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, call in contestants.items():
+            time.sleep(0.01)
+            call()
             repeat = range(counts[name])
             begin = time.perf_counter()
             for _ in repeat:

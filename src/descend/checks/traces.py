@@ -26,8 +26,8 @@ def gradients(
 ) -> tuple[Tensors, list[Tensors]]:
     """Start values of order 1, and for each step a gradient per tensor; float64.
 
-    With ``holes``, one element in eight is zero at a step, and the first of each tensor at every step. The second tensor
-    has no gradient at all in the first two steps, and the last starts at zero.
+    With ``holes``, one element in eight is zero at a step, and the first of each tensor at every
+    step. The second tensor has no gradient at all in the first two steps, and the last starts at zero.
     """
     rng = np.random.default_rng(seed)
     start = [np.asarray(rng.normal(size=shape)) for shape in shapes]

@@ -14,7 +14,7 @@ def dadapt_sgd(
     p, g, z=start("z"), s=zeros("s"), d=full("d0", shape="all"), g0=common, numerator=common, *,
     lr=1.0, momentum=0.9, d0=1e-6,
 ):  # fmt: skip
-    """D-Adaptation for SGD: a lower bound on the distance takes the place of lr (Defazio & Mishchenko 2023, Algorithm 4).
+    """D-Adaptation for SGD: a bound on the distance takes the place of lr (Defazio & Mishchenko 2023, Algorithm 4).
 
     Dialect: momentum by averaging iterates; the first gradient that is not zero sets the scale.
     """

@@ -165,9 +165,10 @@ class Batch:
 
     def written(self) -> None:
         """After the kernels: copy back, count the step."""
-        with torch.no_grad():
-            for dense, p in self.strided:
-                p.copy_(dense)
+        if self.strided:
+            with torch.no_grad():
+                for dense, p in self.strided:
+                    p.copy_(dense)
         self.counted += 1
         for row in self.work.rows:
             row.t += 1
