@@ -77,12 +77,20 @@ def _compose(stages: tuple[Rule, ...]) -> Rule:
     chained.__doc__ = f"Chain: {' → '.join(stage.name for stage in stages)}."
     name = "+".join(stage.name for stage in stages)
     vectors = None
-    if base.vectors is not None:
-        vectors = _compose(tuple(base.vectors if stage is base else stage for stage in stages))
+    if any(stage.vectors for stage in stages):
+        vectors = _compose(tuple(stage.vectors or stage for stage in stages))
     made = Rule(chained, name, tuple(slots), settings, "rule", True, vectors=vectors, stages=stages)
-    place = sum(len(stage.slots) for stage in stages[: stages.index(base)])
-    points = {n: _of_stage(getattr(base, n), place, len(base.slots)) for n in ("gradient_point", "shipped_point")}
+    points = {name: _point(name, stages) for name in ("gradient_point", "shipped_point")}
     return replace(made, **points)
+
+
+def _point(name: str, stages: tuple[Rule, ...]) -> Any:
+    """The last stage's point of that name, as a function of the chain's whole state."""
+    for i, stage in reversed(list(enumerate(stages))):
+        if getattr(stage, name) is not None:
+            first = sum(len(earlier.slots) for earlier in stages[:i])
+            return _of_stage(getattr(stage, name), first, len(stage.slots))
+    return None
 
 
 def _of_stage(point: Any, first: int, count: int) -> Any:

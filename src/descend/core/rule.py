@@ -171,11 +171,11 @@ def rule(fn: Callable[..., Any] | None = None, **points: Any) -> Any:
     return _parse(fn, "rule")
 
 
-def before(fn: Callable[..., Any]) -> Rule:
+def before(fn: Callable[..., Any] | None = None, **points: Any) -> Any:
     """A modifier of the gradient: ``(p, g, *state, *, ...) -> (g, *state)``; used with ``chain``."""
-    return _parse(fn, "before")
+    return _parse(fn, "before") if fn is not None else lambda fn: replace(_parse(fn, "before"), **points)
 
 
-def after(fn: Callable[..., Any]) -> Rule:
+def after(fn: Callable[..., Any] | None = None, **points: Any) -> Any:
     """A modifier of the step from ``p`` to ``q``: ``(p, q, g, *state, *, ...) -> (q, *state)``."""
-    return _parse(fn, "after")
+    return _parse(fn, "after") if fn is not None else lambda fn: replace(_parse(fn, "after"), **points)

@@ -17,7 +17,7 @@ shared: Any = _Shared()
 
 # A setting is checked by its name, because a name means the same in every rule.
 _HALF_OPEN = ("beta", "beta1", "beta2", "beta3", "rho", "decay")
-_ANY_SIGN = ("dampening", "lr_power", "alpha_offset", "gamma", "nu")
+_ANY_SIGN = ("dampening", "beta2_decay", "gamma", "nu")
 
 
 def check_setting(name: str, value: Any, of: str = "rule") -> float:

@@ -5,6 +5,8 @@ from . import adam as _adam
 from . import adam_successors as _adam_successors
 from . import adaptive as _adaptive
 from . import averaging as _averaging
+from . import factored as _factored
+from . import matrix as _matrix
 from . import modifiers as _modifiers
 from . import momentum as _momentum
 from . import online as _online
@@ -24,7 +26,17 @@ from .adam import (
     radam,
     radamw,
 )
-from .adam_successors import adabelief, adan, ademamix, adopt, grams, laprop, mars, sophia, yogi
+from .adam_successors import (
+    adabelief,
+    adan,
+    ademamix,
+    adopt,
+    grams,
+    laprop,
+    mars,
+    sophia,
+    yogi,
+)
 from .adaptive import (
     adadelta,
     adagrad,
@@ -34,8 +46,41 @@ from .adaptive import (
     rmsprop_centered_momentum,
     rmsprop_momentum,
 )
-from .averaging import asgd, schedule_free_adamw, schedule_free_radam, schedule_free_sgd
-from .modifiers import clip_norm, clip_value, decay_l2, negate
+from .averaging import (
+    asgd,
+    schedule_free_adamw,
+    schedule_free_radam,
+    schedule_free_sgd,
+)
+from .factored import (
+    adafactor,
+    adafactor_vector,
+    came,
+    came_vector,
+)
+from .matrix import (
+    muon,
+    muon_polar_express,
+    normuon,
+    shampoo,
+    soap,
+)
+from .modifiers import (
+    adaptive_clip,
+    adaptive_clip_vector,
+    cautious,
+    cautious_weight_decay,
+    centralize,
+    clip_norm,
+    clip_tensor,
+    clip_value,
+    decay_l2,
+    ema,
+    keep,
+    lookahead,
+    negate,
+    swa,
+)
 from .momentum import (
     gradient_descent,
     momentum_accumulation,
@@ -47,10 +92,29 @@ from .momentum import (
     nesterov_rewritten,
     quasi_hyperbolic,
 )
-from .online import ftrl
-from .sign import lion, rprop, rprop_simple, sign_sgd, signum, tiger
-from .trust import lamb, lars, novograd
-from .tuned import dadapt_adam, dadapt_sgd, dog, dowg, prodigy
+from .online import (
+    ftrl,
+)
+from .sign import (
+    lion,
+    rprop,
+    rprop_simple,
+    sign_sgd,
+    signum,
+    tiger,
+)
+from .trust import (
+    lamb,
+    lars,
+    novograd,
+)
+from .tuned import (
+    dadapt_adam,
+    dadapt_sgd,
+    dog,
+    dowg,
+    prodigy,
+)
 
 FAMILIES = {
     "momentum": _momentum,
@@ -59,6 +123,8 @@ FAMILIES = {
     "adam": _adam,
     "adam_successors": _adam_successors,
     "trust": _trust,
+    "factored": _factored,
+    "matrix": _matrix,
     "online": _online,
     "averaging": _averaging,
     "tuned": _tuned,

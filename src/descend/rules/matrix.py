@@ -1,0 +1,160 @@
+"""Matrix rules: a weight is a matrix, and the step is shaped by its rows and columns as a whole.
+
+Convolutions are flattened to (first dimension) x (all others). Vectors are stepped by AdamW, as published:
+they have no rows and columns to speak of.
+"""
+
+from ..core.init import Init, zeros
+from ..core.ops import (
+    by_columns,
+    by_rows,
+    columns,
+    diagonal,
+    eigh,
+    matmul,
+    matrix,
+    maximum,
+    mean,
+    norm,
+    order,
+    qr,
+    rows,
+    shaped,
+    sqrt,
+    transpose,
+    when,
+    where,
+)
+from ..core.rule import rule
+from .adam import adamw
+
+left, right = Init(0.0, "left"), Init(0.0, "right")
+per_row = Init(0.0, "row")
+
+JORDAN = ((3.4445, -4.7750, 2.0315),) * 5
+# Amsel et al. 2025, Algorithm 1 for singular values down to 1e-3, with its safety factor of 1.01 for rounding.
+POLAR_EXPRESS = tuple(
+    (a / 1.01, b / 1.01**3, c / 1.01**5)
+    for a, b, c in (
+        (8.28721201814563, -23.595886519098837, 17.300387312530933),
+        (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+        (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+        (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+        (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+    )
+)
+
+
+def orthogonalized(x, coefficients=JORDAN):
+    """The nearest orthogonal matrix, roughly: Newton–Schulz steps of an odd polynomial on the singular values.
+
+    ``x`` must have none above 1: divide by the norm first.
+    """
+    flat = rows(x) > columns(x)
+    x = when(flat, lambda: transpose(x), lambda: x)
+    for a, b, c in coefficients:
+        square = matmul(x, transpose(x))
+        x = a * x + matmul(b * square + c * matmul(square, square), x)
+    return when(flat, lambda: transpose(x), lambda: x)
+
+
+@rule(vectors=adamw)
+def muon(p, g, m=zeros("momentum_buffer"), *, lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
+    """Muon: momentum, with all its singular values set to one (Jordan et al. 2024; torch.optim.Muon).
+
+    Dialect: torch's and the author's code: momentum by averaging, Nesterov, five Newton–Schulz steps, scaled by
+    √max(1, rows / columns). They iterate in bfloat16, this in the working type.
+    """
+    m = momentum * m + (1 - momentum) * g
+    ahead = matrix(momentum * m + (1 - momentum) * g)
+    step = orthogonalized(ahead / maximum(norm(ahead), eps))
+    p = (1 - lr * weight_decay) * p - lr * sqrt(maximum(1.0, rows(step) / columns(step))) * shaped(step, p)
+    return p, m
+
+
+@rule(vectors=adamw)
+def muon_polar_express(p, g, m=zeros("momentum_buffer"), *, lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
+    """Muon with Polar Express: coefficients that are optimal step by step (Amsel et al. 2025, Algorithm 1)."""
+    m = momentum * m + (1 - momentum) * g
+    ahead = matrix(momentum * m + (1 - momentum) * g)
+    step = orthogonalized(ahead / (1.01 * norm(ahead) + eps), POLAR_EXPRESS)
+    p = (1 - lr * weight_decay) * p - lr * sqrt(maximum(1.0, rows(step) / columns(step))) * shaped(step, p)
+    return p, m
+
+
+@rule(vectors=adamw)
+def normuon(
+    p,
+    g,
+    m=zeros("exp_avg"),
+    v=per_row("exp_avg_sq_row"),
+    *,
+    lr=1e-3,
+    beta1=0.95,
+    beta2=0.95,
+    eps=1e-8,
+    weight_decay=0.0,
+):
+    """NorMuon: Muon whose rows (neurons) are brought to one size over time (Li et al. 2025, Algorithm 1).
+
+    Dialect: the paper's. For matrices only; the authors' code adds Nesterov and restores the norm.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    z = orthogonalized(m / (norm(m) + 1e-7))
+    v = beta2 * v + (1 - beta2) * mean(z * z, over="row")
+    z = z / (sqrt(v) + eps)
+    size = norm(z)
+    p = (1 - lr * weight_decay) * p - where(size > 0, 0.2 * lr * sqrt(rows(z) * columns(z)) / size, 0.0) * z
+    return p, m, v
+
+
+def inverse_fourth_root(a, eps):
+    values, vectors = eigh(a)
+    return matmul(vectors * maximum(values, eps) ** -0.25, transpose(vectors))
+
+
+@rule(vectors=adamw)
+def shampoo(p, g, l=Init("eps", "left")("left"), r=Init("eps", "right")("right"), *, lr=1e-2, eps=1e-4):  # noqa: E741
+    """Shampoo: Adagrad for matrices, a preconditioner from each side (Gupta, Koren & Singer 2018, Algorithm 1).
+
+    Dialect: the paper's, both roots at every step; eigenvalues are kept from falling below the ε they began at.
+    """
+    g = matrix(g)
+    l = l + matmul(g, transpose(g))  # noqa: E741
+    r = r + matmul(transpose(g), g)
+    step = matmul(matmul(inverse_fourth_root(l, eps), g), inverse_fourth_root(r, eps))
+    p = p - lr * shaped(step, p)
+    return p, l, r
+
+
+def _eigenbasis(a):
+    _, vectors = eigh(a)
+    return by_columns(vectors, order(diagonal(matmul(matmul(transpose(vectors), a), vectors))))
+
+
+@rule(vectors=adamw)
+def soap(
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), l=left("left"), r=right("right"), ql=left("left_basis"),  # noqa: E741
+    qr_=right("right_basis"), *,
+    t, lr=3e-3, beta1=0.95, beta2=0.95, shampoo_beta=0.95, eps=1e-8, weight_decay=0.01, precondition_frequency=10.0,
+):  # fmt: skip
+    """SOAP: Adam in Shampoo's eigenbasis (Vyas et al. 2024, Algorithms 3 and 4).
+
+    Dialect: the authors' code where the paper is silent: the first gradient only fills the preconditioners.
+    """
+    g = matrix(g)
+    begun, due = t > 1, (t > 1) & ((t - 1) % precondition_frequency == 0)
+    rotated = matmul(matmul(transpose(ql), g), qr_)
+    m = where(begun, beta1 * m + (1 - beta1) * shaped(g, p), m)
+    v = where(begun, beta2 * v + (1 - beta2) * shaped(rotated * rotated, p), v)
+    step = matmul(matmul(transpose(ql), matrix(m)), qr_) / (sqrt(matrix(v)) + eps)
+    rate = lr * sqrt(1 - beta2 ** (t - 1)) / where(begun, 1 - beta1 ** (t - 1), 1.0)
+    p = where(begun, (1 - lr * weight_decay) * (p - rate * shaped(matmul(matmul(ql, step), transpose(qr_)), p)), p)
+    l = shampoo_beta * l + (1 - shampoo_beta) * matmul(g, transpose(g))  # noqa: E741
+    r = shampoo_beta * r + (1 - shampoo_beta) * matmul(transpose(g), g)
+    sl, sr = matmul(l, ql), matmul(r, qr_)
+    ol, or_ = order(diagonal(matmul(transpose(ql), sl))), order(diagonal(matmul(transpose(qr_), sr)))
+    v = when(due, lambda: shaped(by_columns(by_rows(matrix(v), ol), or_), p), lambda: v)
+    new_l = when(due, lambda: qr(by_columns(sl, ol)), lambda: when(begun, lambda: ql, lambda: _eigenbasis(l)))
+    new_r = when(due, lambda: qr(by_columns(sr, or_)), lambda: when(begun, lambda: qr_, lambda: _eigenbasis(r)))
+    return p, m, v, l, r, new_l, new_r
