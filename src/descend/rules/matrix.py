@@ -127,15 +127,25 @@ def shampoo(p, g, l=Init("eps", "left")("left"), r=Init("eps", "right")("right")
     return p, l, r
 
 
-def _eigenbasis(a):
-    _, vectors = eigh(a)
-    return by_columns(vectors, order(diagonal(matmul(matmul(transpose(vectors), a), vectors))))
+def _into(x, left_basis, right_basis):
+    return matmul(matmul(transpose(left_basis), x), right_basis)
+
+
+def _places(a, basis):
+    """Where the columns of a basis belong, by the size of their eigenvalue estimates."""
+    return order(diagonal(_into(a, basis, basis)))
+
+
+def _next_basis(a, basis, places, due, begun):
+    """One power iteration with QR when it is due; the eigenvectors themselves at the first step."""
+    turned = when(due, lambda: qr(by_columns(matmul(a, basis), places)), lambda: basis)
+    return when(begun, lambda: turned, lambda: by_columns(eigh(a)[1], order(eigh(a)[0])))
 
 
 @rule(vectors=adamw)
 def soap(
-    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), l=left("left"), r=right("right"), ql=left("left_basis"),  # noqa: E741
-    qr_=right("right_basis"), *,
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), a=left("left"), b=right("right"), qa=left("left_basis"),
+    qb=right("right_basis"), *,
     t, lr=3e-3, beta1=0.95, beta2=0.95, shampoo_beta=0.95, eps=1e-8, weight_decay=0.01, precondition_frequency=10.0,
 ):  # fmt: skip
     """SOAP: Adam in Shampoo's eigenbasis (Vyas et al. 2024, Algorithms 3 and 4).
@@ -144,17 +154,15 @@ def soap(
     """
     g = matrix(g)
     begun, due = t > 1, (t > 1) & ((t - 1) % precondition_frequency == 0)
-    rotated = matmul(matmul(transpose(ql), g), qr_)
     m = where(begun, beta1 * m + (1 - beta1) * shaped(g, p), m)
-    v = where(begun, beta2 * v + (1 - beta2) * shaped(rotated * rotated, p), v)
-    step = matmul(matmul(transpose(ql), matrix(m)), qr_) / (sqrt(matrix(v)) + eps)
+    v = where(begun, beta2 * v + (1 - beta2) * shaped(_into(g, qa, qb) ** 2, p), v)
+    step = _into(_into(matrix(m), qa, qb) / (sqrt(matrix(v)) + eps), transpose(qa), transpose(qb))
     rate = lr * sqrt(1 - beta2 ** (t - 1)) / where(begun, 1 - beta1 ** (t - 1), 1.0)
-    p = where(begun, (1 - lr * weight_decay) * (p - rate * shaped(matmul(matmul(ql, step), transpose(qr_)), p)), p)
-    l = shampoo_beta * l + (1 - shampoo_beta) * matmul(g, transpose(g))  # noqa: E741
-    r = shampoo_beta * r + (1 - shampoo_beta) * matmul(transpose(g), g)
-    sl, sr = matmul(l, ql), matmul(r, qr_)
-    ol, or_ = order(diagonal(matmul(transpose(ql), sl))), order(diagonal(matmul(transpose(qr_), sr)))
-    v = when(due, lambda: shaped(by_columns(by_rows(matrix(v), ol), or_), p), lambda: v)
-    new_l = when(due, lambda: qr(by_columns(sl, ol)), lambda: when(begun, lambda: ql, lambda: _eigenbasis(l)))
-    new_r = when(due, lambda: qr(by_columns(sr, or_)), lambda: when(begun, lambda: qr_, lambda: _eigenbasis(r)))
-    return p, m, v, l, r, new_l, new_r
+    p = where(begun, (1 - lr * weight_decay) * (p - rate * shaped(step, p)), p)
+    a = shampoo_beta * a + (1 - shampoo_beta) * matmul(g, transpose(g))
+    b = shampoo_beta * b + (1 - shampoo_beta) * matmul(transpose(g), g)
+    places_a, places_b = _places(a, qa), _places(b, qb)
+    v = when(due, lambda: shaped(by_columns(by_rows(matrix(v), places_a), places_b), p), lambda: v)
+    qa = _next_basis(a, qa, places_a, due, begun)
+    qb = _next_basis(b, qb, places_b, due, begun)
+    return p, m, v, a, b, qa, qb

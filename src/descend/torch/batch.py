@@ -145,7 +145,8 @@ class Batch:
         rows: dict[tuple[int, float], int] = {}
         keys = [(leaf.group, float(t)) for leaf, t in zip(self.leaves, self.counted, strict=True)]
         self.work.row_of = np.array([rows.setdefault(key, len(rows)) for key in keys], np.int64)
-        self.work.rows = [Row(int(t) + 1, self.numbers[group]) for group, t in rows]
+        wanted = self.work.rule.settings
+        self.work.rows = [Row(int(t) + 1, {n: self.numbers[group][n] for n in wanted}) for group, t in rows]
 
     def counted_alike(self) -> bool:
         """Whether every state's step is what its row says; False where somebody wrote to one."""

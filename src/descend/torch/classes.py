@@ -100,7 +100,7 @@ def optimizer(rule: Rule, name: str | None = None) -> type[RuleOptimizer]:
     """
     if not isinstance(rule, Rule) or rule.kind != "rule":
         raise TypeError(f"optimizer() takes a rule or a chain; {rule!r} is neither (use @rule, or chain(...))")
-    settings = dict(rule.settings)
+    settings = {**(rule.vectors.settings if rule.vectors else {}), **rule.settings}
     for key, value in settings.items():
         if value is shared:
             raise TypeError(unknown_setting(key, rule.settings, rule.name))

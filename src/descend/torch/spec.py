@@ -139,7 +139,8 @@ class Spec:
         if found.get("clip_norm") is None:
             found["clip_norm"] = math.inf  # another group clips, and this one's gradients count in the norm
         values = {}
-        for name, default in rule.settings.items():
+        of_vectors = rule.vectors.settings if rule.vectors else {}
+        for name, default in {**of_vectors, **rule.settings}.items():
             value = found.get(name, default)
             values[name] = check_setting(name, value(step) if callable(value) else value, self.name)
         return values

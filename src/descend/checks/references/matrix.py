@@ -37,6 +37,41 @@ def muon(x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_d
 
 
 @per_tensor
+def muon_polar_express(
+    x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_decay: float, eps: float
+) -> Trace:
+    """Amsel et al. 2025, Implementation 1 (degree 5, l = 1e-3, five steps) in the place of Muon's Newton-Schulz.
+
+    The paper's code divides by 1.01 norm + 1e-7 (here eps) and stretches every polynomial by 1.01. Momentum,
+    scale and decay as in muon above. The paper iterates in bfloat16; here everything is float64.
+    """
+    if x.ndim != 2:
+        raise ValueError(f"muon_polar_express takes matrices, got shape {x.shape}")
+    polynomials = [
+        (8.28721201814563, -23.595886519098837, 17.300387312530933),
+        (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+        (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+        (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+        (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+    ]
+    rows, cols = x.shape
+    M = np.zeros_like(x)
+    for G in gradients:
+        M = momentum * M + (1 - momentum) * G
+        N = momentum * M + (1 - momentum) * G
+        X = N.T if rows > cols else N
+        X = X / (1.01 * math.sqrt(np.sum(X**2)) + eps)
+        for a, b, c in polynomials:
+            A = X @ X.T
+            X = a / 1.01 * X + b / 1.01**3 * A @ X + c / 1.01**5 * A @ A @ X
+        X = X.T if rows > cols else X
+        scale = math.sqrt(max(1, rows / cols)) if cols > 0 else 1.0
+        x = x - lr * weight_decay * x
+        x = x - lr * scale * X
+        yield x, {"momentum_buffer": M}
+
+
+@per_tensor
 def normuon(
     x: Array,
     gradients: Gradients,
