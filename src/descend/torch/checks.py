@@ -133,6 +133,15 @@ def plain(g: torch.Tensor) -> torch.Tensor:
     return g.resolve_neg().resolve_conj() if g.is_neg() or g.is_conj() else g
 
 
+def _filled(like: torch.Tensor, fill: float, dtype: torch.dtype) -> torch.Tensor:
+    """``torch.full_like`` without torch's threads, which hang in a forked child."""
+    if like.device.type != "cpu" or dtype not in _NAMES:
+        return torch.full_like(like, fill, dtype=dtype)
+    made = torch.empty_like(like, dtype=dtype)
+    made.numpy().fill(fill)
+    return made
+
+
 def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, float]) -> torch.Tensor:
     """The state of a slot: what is there, if it fits, else freshly allocated.
 
@@ -148,7 +157,7 @@ def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, f
             return torch.empty_like(like, dtype=dtype).copy_(origin.detach())
         fill = numbers[slot.init.fill] if isinstance(slot.init.fill, str) else slot.init.fill
         if slot.init.shape == "element":
-            return torch.full_like(like, fill, dtype=dtype)
+            return _filled(like, float(fill), dtype)
         if slot.init.shape in ("left", "right"):
             return fill * torch.eye(shape[0], dtype=dtype, device=like.device)
         return torch.full(shape, fill, dtype=dtype, device=like.device)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
 from .. import rules
 from ..core.rule import Rule
 from ..core.settings import shared, unknown_setting
@@ -37,8 +39,18 @@ def _rmsprop(group: Mapping[str, Any]) -> Rule:
 
 def _adam(group: Mapping[str, Any]) -> Rule:
     if group["amsgrad"]:
-        raise ValueError("amsgrad=True is not available yet; use torch.optim for it")
+        return rules.amsgradw if group["decoupled_weight_decay"] else rules.amsgrad
     return rules.adamw if group["decoupled_weight_decay"] else rules.adam
+
+
+def _machine_epsilon(group: Mapping[str, Any]) -> dict[str, float]:
+    """torch.optim.Adafactor's first ε is the type's own unless one is given."""
+    first, second = group["eps"]
+    dtypes = {p.dtype for p in group["params"] if p.is_floating_point()}
+    return {
+        "eps1": torch.finfo(dtypes.pop() if dtypes else torch.float32).eps if first is None else first,
+        "eps2": second,
+    }
 
 
 def make(spec: Spec) -> type[RuleOptimizer]:
@@ -86,6 +98,52 @@ Lion = make(Spec(
     "Lion", _doc("lion", " torch has no Lion; arguments follow lion-pytorch."),
     {"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0, "maximize": False, **HINTS, **OWN},
     lambda group: rules.lion, positional=3,
+))  # fmt: skip
+
+
+_HINTS3 = {"capturable": False, "foreach": None, "maximize": False, "differentiable": False}
+Adadelta = make(Spec(
+    "Adadelta", _doc("adadelta"),
+    {"lr": 1.0, "rho": 0.9, "eps": 1e-6, "weight_decay": 0.0, "foreach": None, "capturable": False,
+     "maximize": False, "differentiable": False, **OWN},
+    lambda group: rules.adadelta, positional=5,
+))  # fmt: skip
+Adamax = make(Spec(
+    "Adamax", _doc("adamax"),
+    {"lr": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "foreach": None, "maximize": False,
+     "differentiable": False, "capturable": False, **OWN},
+    lambda group: rules.adamax, positional=5,
+))  # fmt: skip
+NAdam = make(Spec(
+    "NAdam", _doc("nadam, or nadamw with decoupled decay"),
+    {"lr": 2e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "momentum_decay": 4e-3,
+     "decoupled_weight_decay": False, "foreach": None, "maximize": False, "capturable": False,
+     "differentiable": False, **OWN},
+    lambda group: rules.nadamw if group["decoupled_weight_decay"] else rules.nadam, positional=6,
+))  # fmt: skip
+RAdam = make(Spec(
+    "RAdam", _doc("radam, or radamw with decoupled decay"),
+    {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "decoupled_weight_decay": False,
+     "foreach": None, "maximize": False, "capturable": False, "differentiable": False, **OWN},
+    lambda group: rules.radamw if group["decoupled_weight_decay"] else rules.radam, positional=5,
+))  # fmt: skip
+Rprop = make(Spec(
+    "Rprop", _doc("rprop"),
+    {"lr": 1e-2, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0), **_HINTS3, **OWN},
+    lambda group: rules.rprop, positional=3,
+    tuples={"etas": ("eta_minus", "eta_plus"), "step_sizes": ("step_min", "step_max")},
+))  # fmt: skip
+ASGD = make(Spec(
+    "ASGD", _doc("asgd"),
+    {"lr": 1e-2, "lambd": 1e-4, "alpha": 0.75, "t0": 1e6, "weight_decay": 0.0, "foreach": None,
+     "maximize": False, "differentiable": False, "capturable": False, **OWN},
+    lambda group: rules.asgd, positional=9,
+))  # fmt: skip
+Adafactor = make(Spec(
+    "Adafactor", _doc("adafactor"),
+    {"lr": 1e-2, "beta2_decay": -0.8, "eps": (None, 1e-3), "d": 1.0, "weight_decay": 0.0, "foreach": None,
+     "maximize": False, **OWN},
+    lambda group: rules.adafactor, positional=5, tuples={"eps": ("eps1", "eps2")}, derive=_machine_epsilon,
 ))  # fmt: skip
 
 

@@ -23,6 +23,7 @@ FOREIGN = frozenset({
 })  # fmt: skip
 HINTS: dict[str, Any] = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
 OWN: dict[str, Any] = {"clip_norm": None}
+BETAS = {"betas": ("beta1", "beta2", "beta3")}
 
 # How torch words the refusal of a setting; users and torch's own tests look for these sentences.
 _TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value: {}"}
@@ -44,6 +45,8 @@ class Spec:
         arguments: name -> default, in torch's order; a group has these keys.
         choose: the rule (or chain) that a group's arguments ask for.
         positional: how many of the arguments may be given by position.
+        tuples: argument -> the settings that its entries are, such as betas -> (beta1, beta2).
+        derive: settings that follow from a group in another way.
         missing_step: the step to assume for a checkpoint that has state but no step (torch's SGD).
     """
 
@@ -52,6 +55,8 @@ class Spec:
     arguments: dict[str, Any]
     choose: Callable[[Mapping[str, Any]], Rule]
     positional: int = 0
+    tuples: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: BETAS)
+    derive: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
     missing_step: int | None = None
     settings: tuple[str, ...] = field(init=False)
 
@@ -88,8 +93,8 @@ class Spec:
                 raise TypeError(f"{self.name}{where}: {name} must be True or False, got {group[name]!r}")
         for name in self.settings:
             value = group[name]
-            if name == "betas":
-                self._check_betas(value, where)
+            if name in self.tuples:
+                self._check_tuple(name, value, where)
             elif not callable(value) and not (value is None and name in OWN):
                 self._check_number(name, value, where)
         if group.get("nesterov") and (group["momentum"] == 0 or group["dampening"] != 0):
@@ -99,16 +104,26 @@ class Spec:
         if group.get("fused") and group.get("foreach"):
             raise RuntimeError("`fused` and `foreach` cannot be `True` together." + where)
 
-    def _check_betas(self, betas: Any, where: str) -> None:
-        count = len(self.arguments["betas"])
-        if not isinstance(betas, tuple | list) or len(betas) != count:
-            raise TypeError(f"{self.name}{where}: betas must be {count} numbers or schedules, got {betas!r}")
-        tensors = [isinstance(b, torch.Tensor) for b in betas]
+    def _check_tuple(self, name: str, values: Any, where: str) -> None:
+        count = len(self.arguments[name])
+        if not isinstance(values, tuple | list) or len(values) != count:
+            raise TypeError(f"{self.name}{where}: {name} must be {count} numbers or schedules, got {values!r}")
+        tensors = [isinstance(x, torch.Tensor) for x in values]
         if any(tensors) and not all(tensors):
-            raise ValueError("betas must be either both floats or both Tensors" + where)
-        for i, beta in enumerate(betas):
-            if not callable(beta) and not 0 <= self._number("betas", beta, where) < 1:
-                raise ValueError(f"Invalid beta parameter at index {i}: {beta}{where}")
+            raise ValueError(f"{name} must be either both floats or both Tensors" + where)
+        for i, x in enumerate(values):
+            if callable(x) or (x is None and self.arguments[name][i] is None):
+                continue
+            number = self._number(name, x, where)
+            if not (0 <= number < 1 if name == "betas" else 0 <= number < math.inf):
+                words = (
+                    f"Invalid beta parameter at index {i}: {x}"
+                    if name == "betas"
+                    else f"Invalid {name} value: {values}"
+                )
+                raise ValueError(words + where)
+        if name == "etas" and not (values[0] < 1 < values[1]):
+            raise ValueError(f"Invalid eta values: {values[0]}, {values[1]}{where}")
 
     def _check_number(self, name: str, value: Any, where: str) -> None:
         x = self._number(name, value, where)
@@ -132,10 +147,12 @@ class Spec:
         found: dict[str, Any] = {}
         for name in self.settings:
             value = group[name]
-            if name == "betas":
-                found |= {f"beta{i}": beta for i, beta in enumerate(value, 1)}
+            if name in self.tuples:
+                found |= dict(zip(self.tuples[name], value, strict=False))
             else:
                 found[name] = value
+        if self.derive is not None:
+            found |= self.derive(group)
         if found.get("clip_norm") is None:
             found["clip_norm"] = math.inf  # another group clips, and this one's gradients count in the norm
         values = {}
