@@ -19,16 +19,18 @@ from .classes import (
     Adamax,
     AdamW,
     Lion,
+    Muon,
     NAdam,
     RAdam,
     RMSprop,
     Rprop,
     optimizer,
 )
+from .muon import muon_groups
 
 __all__ = [
-    "ASGD", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "NAdam", "RAdam", "RMSprop",
-    "Rprop", "RuleOptimizer", "optimizer",
+    "ASGD", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Muon", "NAdam", "RAdam",
+    "RMSprop", "Rprop", "RuleOptimizer", "muon_groups", "optimizer",
 ]  # fmt: skip
 
 

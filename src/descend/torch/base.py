@@ -19,6 +19,7 @@ from ..engines import ENGINES
 from ..stepping import NONFINITE, NonFiniteGradient, commit
 from . import checkpoint
 from .plan import Plan
+from .points import Points
 from .spec import OWN, Spec
 from .state import State
 
@@ -28,7 +29,7 @@ _OPTIONS = {"engine": "auto", "nonfinite": "propagate"}
 _profiling = torch._C._autograd._profiler_enabled  # pyright: ignore[reportAttributeAccessIssue]
 
 
-class RuleOptimizer(torch.optim.Optimizer):
+class RuleOptimizer(Points, torch.optim.Optimizer):
     """Base of the classes made from rules; use a class of ``descend.torch`` or ``optimizer(rule)``.
 
     Args (besides torch's):
@@ -70,6 +71,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         self._lock = threading.Lock()
         self.skipped = 0
         self.steps = 0
+        self._elsewhere = self._warned = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -145,6 +147,8 @@ class RuleOptimizer(torch.optim.Optimizer):
         return loss
 
     def _update(self) -> None:
+        if self._elsewhere:
+            raise RuntimeError("step() inside shipped() or gradient_point(): leave the block first")
         plan = self._plan
         if plan is None or not plan.refresh():
             with (

@@ -43,6 +43,14 @@ def _adam(group: Mapping[str, Any]) -> Rule:
     return rules.adamw if group["decoupled_weight_decay"] else rules.adam
 
 
+def _muon(group: Mapping[str, Any]) -> Rule:
+    if not group["nesterov"]:
+        raise ValueError("Muon: nesterov=False is not supported")
+    if group["adamw"]:
+        return rules.adamw
+    return rules.muon_polar_express if group["polar_express"] else rules.muon
+
+
 def _machine_epsilon(group: Mapping[str, Any]) -> dict[str, float]:
     """torch.optim.Adafactor's first ε is the type's own unless one is given."""
     first, second = group["eps"]
@@ -144,6 +152,14 @@ Adafactor = make(Spec(
     {"lr": 1e-2, "beta2_decay": -0.8, "eps": (None, 1e-3), "d": 1.0, "weight_decay": 0.0, "foreach": None,
      "maximize": False, **OWN},
     lambda group: rules.adafactor, positional=5, tuples={"eps": ("eps1", "eps2")}, derive=_machine_epsilon,
+))  # fmt: skip
+
+
+Muon = make(Spec(
+    "Muon", _doc("muon", " Groups with adamw=True are stepped by AdamW: see muon_groups."),
+    {"lr": 1e-3, "weight_decay": 0.1, "momentum": 0.95, "nesterov": True, "eps": 1e-7, "betas": (0.9, 0.999),
+     "adamw": False, "polar_express": False, "maximize": False, **OWN},
+    _muon, positional=5,
 ))  # fmt: skip
 
 

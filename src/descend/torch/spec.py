@@ -22,6 +22,7 @@ FOREIGN = frozenset({
     "swa_lr", "lr_scale", "warmup_steps", "layer_name", "initial_weight_decay",
 })  # fmt: skip
 HINTS: dict[str, Any] = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
+_FLAGS = ("maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay", "adamw", "polar_express")
 OWN: dict[str, Any] = {"clip_norm": None}
 BETAS = {"betas": ("beta1", "beta2", "beta3")}
 
@@ -61,7 +62,7 @@ class Spec:
     settings: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        flags = {*HINTS, "maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay"}
+        flags = {*HINTS, *_FLAGS}
         object.__setattr__(self, "settings", tuple(n for n in self.arguments if n not in flags))
 
     @property
@@ -97,7 +98,7 @@ class Spec:
                 self._check_tuple(name, value, where)
             elif not callable(value) and not (value is None and name in OWN):
                 self._check_number(name, value, where)
-        if group.get("nesterov") and (group["momentum"] == 0 or group["dampening"] != 0):
+        if group.get("nesterov") and (group["momentum"] == 0 or group.get("dampening", 0) != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening" + where)
         if group.get("differentiable"):
             raise ValueError(f"{self.name}{where}: differentiable=True is not supported: a step is no autograd graph")
