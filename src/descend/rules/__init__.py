@@ -16,6 +16,7 @@ from . import tuned as _tuned
 from .adam import (
     adam,
     adam_eps_inside,
+    adam_epsilon_hat,
     adam_uncorrected,
     adamax,
     adamw,

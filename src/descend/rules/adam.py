@@ -33,6 +33,18 @@ def adam(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0
 
 
 @rule
+def adam_epsilon_hat(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
+    """Adam with ε̂: ε beside the uncorrected root (Kingma & Ba 2015, end of section 2; TensorFlow, Keras).
+
+    Dialect: also torch.optim.SparseAdam's. In the first steps this ε weighs up to 1/√(1 - β₂) times adam's.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g * g
+    p = p - lr * sqrt(1 - beta2**t) / (1 - beta1**t) * m / (sqrt(v) + eps)
+    return p, m, v
+
+
+@rule
 def adam_eps_inside(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     """Adam, ε inside: divides by √(v̂ + ε) (Kingma & Ba 2015, as in some lecture notes; optax's eps_root).
 

@@ -24,13 +24,30 @@ from .classes import (
     RAdam,
     RMSprop,
     Rprop,
+    SparseAdam,
     optimizer,
 )
 from .muon import muon_groups
 
 __all__ = [
-    "ASGD", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Muon", "NAdam", "RAdam",
-    "RMSprop", "Rprop", "RuleOptimizer", "muon_groups", "optimizer",
+    "ASGD",
+    "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Muon",
+    "NAdam",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "RuleOptimizer",
+    "SparseAdam",
+    "muon_groups",
+    "optimizer",
 ]  # fmt: skip
 
 

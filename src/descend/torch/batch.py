@@ -24,6 +24,7 @@ class Leaf:
     grad: torch.Tensor
     name: str
     state: dict[str, Any] = field(default_factory=dict)
+    rows: torch.Tensor | None = None  # of a sparse gradient, whose values are then ``grad``
 
 
 class Batch:
@@ -51,14 +52,18 @@ class Batch:
         self.on_memory = engine.on_memory
         self.as_numpy = engine.name == "numpy"
         dtype = checks.dtype_name(leaves[0].p)
-        self.work = Work(rule, dtype, [leaf.p.numel() for leaf in leaves], [], np.zeros(0, np.int64))
+        self.work = Work(rule, dtype, [leaf.grad.numel() for leaf in leaves], [], np.zeros(0, np.int64))
         self.steps = torch.zeros(
             len(leaves), dtype=torch.float64, device="cpu"
         )  # the states' "step" entries are views of it
         self.counted = self.steps.numpy()
         self.strided: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters with gaps: dense copy, parameter
+        self.scattered: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []  # whole, which rows, those rows
         self.fresh: list[Leaf] = []  # whose state is published after the commit
         self.dense: list[torch.Tensor] = [self._dense(leaf) for leaf in leaves]
+        for leaf, dense in zip(leaves, self.dense, strict=True):
+            if leaf.rows is not None:
+                self.scattered.append((leaf.p.detach(), leaf.rows, dense))
         self.states = self._states()
         self.scratch = self._scratch()
         self.work.arrays |= {"p": self._given(self.dense)} | {n: self._given(a) for n, a in self.states.items()}
@@ -75,10 +80,18 @@ class Batch:
 
     def _dense(self, leaf: Leaf) -> torch.Tensor:
         p = leaf.p.detach()
+        if leaf.rows is not None:
+            return p.index_select(0, leaf.rows)
         if not self.on_memory or checks.is_dense(p):
             return p
         self.strided.append((torch.empty(p.shape, dtype=p.dtype, device=p.device), p))
         return self.strided[-1][0]
+
+    def _rows(self, whole: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Some rows of a state tensor, copied out for the step and back after it."""
+        taken = whole.index_select(0, rows)
+        self.scattered.append((whole, rows, taken))
+        return taken
 
     def _states(self) -> dict[str, list[torch.Tensor]]:
         """The state of every leaf, completed, by slot; per-tensor slots go to ``work.numbers``."""
@@ -95,8 +108,10 @@ class Batch:
             for slot in rule.slots:
                 settings = self.numbers[leaf.group]
                 if not slot.init.is_number:
-                    made = checks.state_array(leaf, slot, self.dense[k], settings)
-                    arrays[slot.name].append(made)
+                    made = checks.state_array(
+                        leaf, slot, self.dense[k] if leaf.rows is None else leaf.p.detach(), settings
+                    )
+                    arrays[slot.name].append(made if leaf.rows is None else self._rows(made, leaf.rows))
                 else:
                     start = settings.get(str(slot.init.fill), slot.init.fill)
                     numbers[slot.name][k] = float(leaf.state.get(slot.saved_as, start))
@@ -166,10 +181,12 @@ class Batch:
 
     def written(self) -> None:
         """After the kernels: copy back, count the step."""
-        if self.strided:
+        if self.strided or self.scattered:
             with torch.no_grad():
                 for dense, p in self.strided:
                     p.copy_(dense)
+                for whole, rows, taken in self.scattered:
+                    whole.index_copy_(0, rows, taken)
         self.counted += 1
         for row in self.work.rows:
             row.t += 1

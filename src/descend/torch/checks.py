@@ -31,7 +31,7 @@ def _shape(t: torch.Tensor) -> str:
     return f"{dtype_name(t)} {tuple(t.shape)}"
 
 
-def gradient(leaf: Leaf, takes_complex: bool) -> None:
+def gradient(leaf: Leaf, takes_complex: bool, takes_sparse: bool = False) -> None:
     """Refuse a gradient that the rule cannot take.
 
     Raises:
@@ -39,6 +39,12 @@ def gradient(leaf: Leaf, takes_complex: bool) -> None:
             parameter overlaps itself, or is complex where that is not taken.
     """
     p, g = leaf.p, leaf.grad
+    if g.layout is torch.sparse_coo and takes_sparse and g.sparse_dim() == 1:
+        if g.shape != p.shape or g.dtype != p.dtype:
+            raise ValueError(f"the gradient of {leaf.name}: expected {_shape(p)}, got {_shape(g)}")
+        g = g.coalesce()
+        leaf.rows, leaf.grad = g.indices()[0], g.values()
+        return
     if g.layout is not torch.strided:
         raise RuntimeError(f"the gradient of {leaf.name} is sparse, which this rule does not support")
     if g.shape != p.shape or g.dtype != p.dtype:

@@ -78,13 +78,13 @@ SGD = make(Spec(
     "SGD", _doc("gradient_descent, momentum_accumulation, momentum_dampened or nesterov_accumulation"),
     {"lr": 1e-3, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0, "nesterov": False,
      "maximize": False, "foreach": None, "differentiable": False, "fused": None, **OWN},
-    _sgd, positional=5, missing_step=1,
+    _sgd, positional=5, sparse=lambda rule: rule is rules.gradient_descent, missing_step=1,
 ))  # fmt: skip
 Adagrad = make(Spec(
     "Adagrad", _doc("adagrad"),
     {"lr": 1e-2, "lr_decay": 0.0, "weight_decay": 0.0, "initial_accumulator_value": 0.0, "eps": 1e-10,
      "foreach": None, "maximize": False, "differentiable": False, "fused": None, **OWN},
-    lambda group: rules.adagrad, positional=6,
+    lambda group: rules.adagrad, positional=6, sparse=lambda rule: rule is rules.adagrad,
 ))  # fmt: skip
 RMSprop = make(Spec(
     "RMSprop", _doc("rmsprop, with momentum and centred forms"),
@@ -155,6 +155,11 @@ Adafactor = make(Spec(
 ))  # fmt: skip
 
 
+SparseAdam = make(Spec(
+    "SparseAdam", _doc("adam_epsilon_hat", " Lazy: only the rows of a sparse gradient move, and their state."),
+    {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "maximize": False, **OWN},
+    lambda group: rules.adam_epsilon_hat, positional=4, sparse=lambda rule: rule is rules.adam_epsilon_hat,
+))  # fmt: skip
 Muon = make(Spec(
     "Muon", _doc("muon", " Groups with adamw=True are stepped by AdamW: see muon_groups."),
     {"lr": 1e-3, "weight_decay": 0.1, "momentum": 0.95, "nesterov": True, "eps": 1e-7, "betas": (0.9, 0.999),

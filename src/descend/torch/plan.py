@@ -42,9 +42,11 @@ class Plan:
         self.engine = self.choose_engine(optimizer, self.rules)
         self.batches = self._batches(leaves)
         self.works = [batch.work for batch in self.batches]
+        self.sparse = any(leaf.rows is not None for leaf in leaves)
         self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
         self.run = self.engine.prepare(self.works, self.guard)
         self.pointers = list(map(POINTER, grads)) if self.engine.on_memory else []
+        self.grads = grads if self.sparse else []  # a plan for rows serves one step: the next has others
         for batch in self.batches:
             batch.take(grads, self.pointers)
         for leaf in leaves:
@@ -86,7 +88,7 @@ class Plan:
                     continue
                 name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
                 leaf = Leaf(i, p, p.grad, name, dict(self.optimizer._state.get(p, {})))
-                checks.gradient(leaf, self.optimizer.spec.takes_complex)
+                checks.gradient(leaf, self.optimizer.spec.takes_complex, self.optimizer.spec.sparse(self.rules[i]))
                 yield leaf
 
     @staticmethod
@@ -134,7 +136,7 @@ class Plan:
     def refresh(self) -> bool:
         """Bring the plan up to date for another step; False if it must be made anew."""
         optimizer = self.optimizer
-        if optimizer._state.changed or len(self.members) != len(optimizer.param_groups):
+        if self.sparse or optimizer._state.changed or len(self.members) != len(optimizer.param_groups):
             return False
         for members, group in zip(self.members, optimizer.param_groups, strict=True):
             now = group["params"]
@@ -196,7 +198,7 @@ class Plan:
 
     def commit(self) -> bool:
         """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
-        grads = list(map(_GRAD, self.having)) if self.copying else []
+        grads = self.grads if self.sparse else list(map(_GRAD, self.having)) if self.copying else []
         for batch in self.batches:
             batch.read(grads)
         if not self.run(torch.get_num_threads()):

@@ -48,6 +48,7 @@ class Spec:
         positional: how many of the arguments may be given by position.
         tuples: argument -> the settings that its entries are, such as betas -> (beta1, beta2).
         derive: settings that follow from a group in another way.
+        sparse: whether the rule of a group may be applied to the rows of a sparse gradient alone.
         missing_step: the step to assume for a checkpoint that has state but no step (torch's SGD).
     """
 
@@ -57,6 +58,7 @@ class Spec:
     choose: Callable[[Mapping[str, Any]], Rule]
     positional: int = 0
     tuples: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: BETAS)
+    sparse: Callable[[Rule], bool] = lambda rule: False
     derive: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
     missing_step: int | None = None
     settings: tuple[str, ...] = field(init=False)
