@@ -1,6 +1,7 @@
 """What a rule keeps when the problem is turned, stretched or scaled: symmetries, each of every rule.
 
-A table says which rules have a symmetry, and the test demands it of these and its absence of all others.
+A table says which rules have a symmetry, and the test demands it of these and its absence of all others; so
+a new rule that belongs to a table fails here until it stands there.
 Relative to how far the path goes, "has" means 1e-9 and "has not" 1e-3.
 """
 

@@ -1,6 +1,7 @@
 """How far one step may go, what a modifier may do to it, and which point an averaging rule ships."""
 
 import inspect
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def size(arrays):
 def test_lamb_moves_by_lr_times_the_norm_of_the_weights():
     start, grads = gradients(holes=False)
     path = points(rules.lamb, start, grads, lr=0.01, weight_decay=0.1)
-    for before, after in zip(path, path[1:], strict=False):
+    for before, after in pairwise(path):
         for p, q in zip(before, after, strict=True):
             assert np.linalg.norm(q - p) == pytest.approx(0.01 * np.linalg.norm(p), rel=1e-12)
 
@@ -44,7 +45,7 @@ def test_lars_moves_in_proportion_to_the_norm_of_the_weights(scale):
     settings = {"lr": 0.5, "trust_coefficient": 0.02, "momentum": 0.0}
     for decay in (0.0, 0.3):
         path = points(rules.lars, start, grads, weight_decay=decay, **settings)
-        for before, after in zip(path, path[1:], strict=False):
+        for before, after in pairwise(path):
             for p, q in zip(before, after, strict=True):
                 length, full = np.linalg.norm(q - p), 0.01 * np.linalg.norm(p)
                 assert length <= full * (1 + 1e-9)
@@ -54,13 +55,13 @@ def test_lars_moves_in_proportion_to_the_norm_of_the_weights(scale):
 def test_adam_never_moves_further_than_its_bound():
     """Kingma & Ba 2015, section 2.1: lr (1 - β1) / √(1 - β2) at most, and after a long silence almost that."""
     silence = [[np.zeros(1)]] * 3000
-    path = points(rules.adam, [np.zeros(1)], [*silence, [np.ones(1)]], lr=0.01, eps=0.0 + 1e-300)
+    path = points(rules.adam, [np.zeros(1)], [*silence, [np.ones(1)]], lr=0.01, eps=1e-300)
     bound = 0.01 * (1 - 0.9) / np.sqrt(1 - 0.999)
     assert bound > 0.03
     assert 0.95 * bound < abs(path[-1][0][0]) <= bound
     start, grads = gradients(steps=200)
     path = points(rules.adam, start, grads, lr=0.01)
-    for before, after in zip(path, path[1:], strict=False):
+    for before, after in pairwise(path):
         assert all(np.abs(q - p).max(initial=0) <= bound for p, q in zip(before, after, strict=True))
 
 
@@ -68,7 +69,7 @@ def test_adafactor_moves_by_a_share_of_the_weights():
     """Root mean square of the step: at most max(eps2, that of the weights) min(lr, 1 / √t), for d = 1."""
     start, grads = gradients(shapes=((4, 3), (3, 5), (2, 3, 4)), holes=False)
     path, reached = points(rules.adafactor, start, grads, lr=0.3), 0.0
-    for t, (before, after) in enumerate(zip(path, path[1:], strict=False), 1):
+    for t, (before, after) in enumerate(pairwise(path), 1):
         for p, q in zip(before, after, strict=True):
             bound = max(1e-3, np.sqrt(np.mean(p**2))) * min(0.3, 1 / np.sqrt(t))
             share = np.sqrt(np.mean((q - p) ** 2)) / bound
@@ -77,7 +78,6 @@ def test_adafactor_moves_by_a_share_of_the_weights():
     assert reached > 1 - 1e-9
 
 
-# clip_norm is judged by its norm over all tensors, the others by those of each.
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_clip_norm_never_increases_any_norm_and_keeps_what_is_small(scale):
     """Through gradient descent with lr = 1 from zero, whose point is minus the clipped gradient."""
@@ -95,14 +95,27 @@ def test_clip_norm_never_increases_any_norm_and_keeps_what_is_small(scale):
             assert size(new) == pytest.approx(0.7, abs=2e-6)
 
 
-@pytest.mark.parametrize("name", ["clip_value", "clip_tensor", "adaptive_clip"])
+def rows(x):
+    return np.linalg.norm(x, axis=1)
+
+
+# What is limited, and to what, at the default settings.
+LIMITS = {
+    "clip_value": lambda new, p: np.abs(new).max() <= 1 + 1e-12,
+    "clip_tensor": lambda new, p: np.linalg.norm(new) <= 1,
+    "adaptive_clip": lambda new, p: np.all(rows(new) <= 0.01 * np.maximum(rows(p), 1e-3) + 1e-12),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
 def test_no_clipping_enlarges_or_turns_an_entry(name):
     start, made = gradients(shapes=((4, 3), (3, 3)), holes=False)
     clipped = chain(rules.modifiers()[name], rules.gradient_descent)
     changed = kept = False
     for g in made:
-        for a, p, b in zip(g, start, points(clipped, start, [g], lr=1.0)[-1], strict=True):
-            new = p - b
+        for a, p, q in zip(g, start, points(clipped, start, [g], lr=1.0)[-1], strict=True):
+            new = p - q
+            assert LIMITS[name](new, p)
             assert np.all(np.abs(new) <= np.abs(a) + 1e-12)
             assert np.all(new * a >= 0)
             changed |= bool(np.any(np.abs(new - a) > 1e-9))
@@ -118,7 +131,7 @@ def test_cautious_never_moves_against_the_gradient(name):
     against = {}
     for rule in (ALL[name], chain(ALL[name], rules.cautious)):
         path = points(rule, start, grads, lr=0.01)
-        steps = [[q - p for p, q in zip(a, b, strict=True)] for a, b in zip(path, path[1:], strict=False)]
+        steps = [[q - p for p, q in zip(a, b, strict=True)] for a, b in pairwise(path)]
         pairs = [(s, g) for step, grad in zip(steps, grads, strict=True) for s, g in zip(step, grad, strict=True)]
         against[rule.name] = sum(int(np.sum(s * g > 0)) for s, g in pairs)
         assert any(np.abs(s).max(initial=0) > 0 for s, _ in pairs)
@@ -134,7 +147,8 @@ def test_lookahead_of_one_step_all_the_way_is_the_rule(name):
     start, grads = gradients()
     plain = points(ALL[name], start, grads, lr=0.01)
     ahead = chain(ALL[name], rules.lookahead)
-    assert all(map(same, points(ahead, start, grads, lr=0.01, k=1.0, alpha=1.0), plain, strict=True))
+    all_the_way = points(ahead, start, grads, lr=0.01, k=1.0, alpha=1.0)
+    assert all(same(a, b) for a, b in zip(all_the_way, plain, strict=True))
     assert not same(points(ahead, start, grads, lr=0.01, k=1.0, alpha=0.9)[-1], plain[-1])
 
 

@@ -45,6 +45,18 @@ def adam_eps_inside(x: Array, gradients: Gradients, *, lr: float, beta1: float, 
 
 
 @per_tensor
+def adam_epsilon_hat(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+    """Kingma & Ba 2015, end of section 2 (eps is its epsilon hat); torch.optim.SparseAdam, TensorFlow, Keras."""
+    m = v = np.zeros_like(x)
+    for t, g in enumerate(gradients, 1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g**2
+        alpha_t = lr * math.sqrt(1 - beta2**t) / (1 - beta1**t)
+        x = x - alpha_t * m / (np.sqrt(v) + eps)
+        yield x, {"m": m, "v": v}
+
+
+@per_tensor
 def adamw(
     x: Array,
     gradients: Gradients,
