@@ -14,12 +14,15 @@ from .export import html as page
 
 
 @click.command("list")
+@click.option("--compare", is_flag=True, help="Say which other libraries have each rule, and under what name.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the names only, one a line.")
-def list_rules(as_json: bool, quiet: bool) -> None:
+def list_rules(compare: bool, as_json: bool, quiet: bool) -> None:
     """List every rule and modifier: year, idea, state, bytes, engines."""
     known = facts.catalogue()
-    if as_json:
+    if compare:
+        _compare(as_json, quiet)
+    elif as_json:
         wanted = (
             "name",
             "kind",
@@ -40,6 +43,19 @@ def list_rules(as_json: bool, quiet: bool) -> None:
         from .terminal import console
 
         print_list(console(LIST_WIDTH))
+
+
+def _compare(as_json: bool, quiet: bool) -> None:
+    from . import compare
+
+    if as_json:
+        click.echo(json.dumps(compare.as_rows(), ensure_ascii=False, indent=1))
+    elif quiet:
+        click.echo("\n".join(" ".join([name, *compare.words(name)]) for name in compare.names()))
+    else:
+        from .terminal import console
+
+        compare.print_compare(console(compare.WIDTH))
 
 
 def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[str]:

@@ -94,7 +94,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
                 raise ValueError(
                     f"a parameter group needs 'params'; this one has {', '.join(param_group) or 'nothing'}"
                 )
-            where = f" (parameter group {len(self.param_groups)})" if self.param_groups else ""
+            where = f" (parameter group {len(self.param_groups)})"
             filled = {**self.defaults, **param_group}
             self.spec.check(filled, where)
             self.spec.choose(filled)
