@@ -131,3 +131,13 @@ def test_decay_l2_before_adam_is_not_adamw():
     a = last(chain(rules.decay_l2, rules.adam), {"weight_decay": 0.1})
     b = last(rules.adamw, {"weight_decay": 0.1})
     assert not same(a, b, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("name", ["muon", "muon_polar_express", "shampoo", "soap"])
+def test_a_convolution_is_stepped_as_its_flattened_matrix(name):
+    rule = rules.all()[name]
+    start, grads = gradients(shapes=[(6, 2, 3)], steps=12, holes=False)
+    flat = list(oracle(rule, [start[0].reshape(6, 6)], [[g[0].reshape(6, 6)] for g in grads], dict(rule.settings)))
+    whole = list(oracle(rule, start, grads, dict(rule.settings)))
+    for a, b in zip(whole, flat, strict=True):
+        assert np.allclose(a["p"][0].reshape(6, 6), b["p"][0], rtol=1e-10, atol=1e-12)

@@ -63,18 +63,18 @@ def came_vector(
 
 @rule(vectors=came_vector)
 def came(
-    p, g, m=zeros("exp_avg"), r=rows("exp_avg_sq_row"), c=columns("exp_avg_sq_col"), rr=rows("exp_avg_res_row"),
-    rc=columns("exp_avg_res_col"), *,
+    p, g, m=zeros("exp_avg"), row=rows("exp_avg_sq_row"), col=columns("exp_avg_sq_col"),
+    res_row=rows("exp_avg_res_row"), res_col=columns("exp_avg_res_col"), *,
     lr=2e-4, beta1=0.9, beta2=0.999, beta3=0.9999, eps1=1e-30, eps2=1e-16, clip_threshold=1.0, weight_decay=0.0,
 ):  # fmt: skip
     """CAME: Adafactor with momentum, slowed where momentum and update disagree (Luo et al. 2023, Algorithm 2)."""
-    r = beta2 * r + (1 - beta2) * mean(g * g + eps1, over="row")
-    c = beta2 * c + (1 - beta2) * mean(g * g + eps1, over="column")
-    u = g / sqrt(r * c / mean(r, over="column"))
+    row = beta2 * row + (1 - beta2) * mean(g * g + eps1, over="row")
+    col = beta2 * col + (1 - beta2) * mean(g * g + eps1, over="column")
+    u = g / sqrt(row * col / mean(row, over="column"))
     u = u / maximum(1.0, _root_mean_square(u) / clip_threshold)
     m = beta1 * m + (1 - beta1) * u
     doubt = (u - m) ** 2 + eps2
-    rr = beta3 * rr + (1 - beta3) * mean(doubt, over="row")
-    rc = beta3 * rc + (1 - beta3) * mean(doubt, over="column")
-    p = (1 - lr * weight_decay) * p - lr * m / sqrt(rr * rc / mean(rr, over="column"))
-    return p, m, r, c, rr, rc
+    res_row = beta3 * res_row + (1 - beta3) * mean(doubt, over="row")
+    res_col = beta3 * res_col + (1 - beta3) * mean(doubt, over="column")
+    p = (1 - lr * weight_decay) * p - lr * m / sqrt(res_row * res_col / mean(res_row, over="column"))
+    return p, m, row, col, res_row, res_col

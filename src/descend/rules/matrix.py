@@ -138,8 +138,11 @@ def _places(a, basis):
 
 def _next_basis(a, basis, places, due, begun):
     """One power iteration with QR when it is due; the eigenvectors themselves at the first step."""
-    turned = when(due, lambda: qr(by_columns(matmul(a, basis), places)), lambda: basis)
-    return when(begun, lambda: turned, lambda: by_columns(eigh(a)[1], order(eigh(a)[0])))
+
+    def later():
+        return when(due, lambda: qr(by_columns(matmul(a, basis), places)), lambda: basis)
+
+    return when(begun, later, lambda: by_columns(eigh(a)[1], order(eigh(a)[0])))
 
 
 @rule(vectors=adamw)
@@ -153,11 +156,12 @@ def soap(
     Dialect: the authors' code where the paper is silent: the first gradient only fills the preconditioners.
     """
     g = matrix(g)
-    begun, due = t > 1, (t > 1) & ((t - 1) % precondition_frequency == 0)
-    m = where(begun, beta1 * m + (1 - beta1) * shaped(g, p), m)
-    v = where(begun, beta2 * v + (1 - beta2) * shaped(_into(g, qa, qb) ** 2, p), v)
+    begun, due = t > 1, (t - 1) % precondition_frequency == 0
+    share = where(begun, 1.0, 0.0)
+    m = beta1 * m + share * (1 - beta1) * shaped(g, p)
+    v = beta2 * v + share * (1 - beta2) * shaped(_into(g, qa, qb) ** 2, p)
     step = _into(_into(matrix(m), qa, qb) / (sqrt(matrix(v)) + eps), transpose(qa), transpose(qb))
-    rate = lr * sqrt(1 - beta2 ** (t - 1)) / where(begun, 1 - beta1 ** (t - 1), 1.0)
+    rate = lr * sqrt(1 - beta2 ** (t - 1)) / (1 - beta1 ** maximum(t - 1, 1.0))
     p = where(begun, (1 - lr * weight_decay) * (p - rate * shaped(step, p)), p)
     a = shampoo_beta * a + (1 - shampoo_beta) * matmul(g, transpose(g))
     b = shampoo_beta * b + (1 - shampoo_beta) * matmul(transpose(g), g)
