@@ -191,8 +191,9 @@ class _Reader:
             name = BUILTIN[name]
         elif inspect.isfunction(meant) and isinstance(function, ast.Name):
             bound = inspect.signature(meant).bind(*args, **options)
+            bound.apply_defaults()
             self._help(name, meant)
-            return Op("call", tuple(bound.arguments.values()), name)
+            return Op("call", tuple(self.default(x, meant) for x in bound.arguments.values()), name)
         elif meant is None:
             return Raw(ast.unparse(node))
         if name in ("where", "when") and len(args) == 3:

@@ -159,7 +159,7 @@ def soap(
     begun, due = t > 1, (t - 1) % precondition_frequency == 0
     share = where(begun, 1.0, 0.0)
     m = beta1 * m + share * (1 - beta1) * shaped(g, p)
-    v = beta2 * v + share * (1 - beta2) * shaped(_into(g, qa, qb) ** 2, p)
+    v = beta2 * v + (1 - beta2) * shaped(_into(g, qa, qb) ** 2, p)  # the bases are zero at the first step
     step = _into(_into(matrix(m), qa, qb) / (sqrt(matrix(v)) + eps), transpose(qa), transpose(qb))
     rate = lr * sqrt(1 - beta2 ** (t - 1)) / (1 - beta1 ** maximum(t - 1, 1.0))
     p = where(begun, (1 - lr * weight_decay) * (p - rate * shaped(step, p)), p)
