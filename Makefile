@@ -11,6 +11,7 @@ help:
 	@echo "make test      everything: formatter, linter, types, all tests"
 	@echo "make bench     step time of every rule and engine, beside torch"
 	@echo "make mutation  break every rule in every small way; each must turn a check red"
+	@echo "make docs      the pages and pictures of every rule, from the rules themselves; half a minute"
 	@echo "make clean     remove .venv and the caches"
 
 race: .venv/.race
@@ -39,6 +40,9 @@ test: .venv/.test
 mutation: .venv/.test
 	@$(BIN)/python -m descend.checks.mutate $(ARGS)
 
+docs: .venv/.race
+	@$(BIN)/python -m descend.explain.docs $(ARGS)
+
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
 
@@ -58,8 +62,8 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.race
-	@echo "==> installing the test tools into .venv (once; about half a minute)"
-	@$(PIP) --no-build-isolation -e '.[torch,lab,dev]'
+	@echo "==> installing the test tools into .venv, and the libraries compared with (once; about a minute)"
+	@$(PIP) --no-build-isolation -e '.[torch,lab,dev,peers]'
 	@touch $@
 
-.PHONY: help race bench check test mutation clean
+.PHONY: help race bench check test mutation docs clean

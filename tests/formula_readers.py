@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 from descend.core import ops
 from descend.core.symbols import SUPERSCRIPT
 
+TRANSPOSED = 0.25  # what a turned matrix of one number is more than itself, so that a lost ᵀ is noticed
+REDUCTION = r"_\{\\mathrm\{(all|row|column)\}\}"
 PLAIN = {chr(v): chr(k) for k, v in SUPERSCRIPT.items()}
 
 
@@ -24,7 +26,7 @@ class Reader:
         word = "|".join(
             re.escape(x) for x in sorted({*names, *functions, "Σ", "if", "else", "mod"}, key=len, reverse=True)
         )
-        pattern = rf"\s+|(?:{word})(?![a-z_])|\d+\.?\d*|ₐₗₗ|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵗᵏⁿ]+|."
+        pattern = rf"\s+|(?:{word})(?![a-z_])|Σ(?=_)|\d+\.?\d*|ₐₗₗ|_row|_column|[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵗᵏⁿ]+|."
         self.tokens = [t for t in re.findall(pattern, text) if t.strip()]
         self.names, self.functions = names, functions
 
@@ -76,9 +78,9 @@ class Reader:
 
     def product(self) -> Any:
         value = self.prefix()
-        while sign := self.take("·", "/", "mod"):
+        while sign := self.take("·", "/", "mod", "@"):
             other = self.prefix()
-            value = value * other if sign == "·" else ops.divide(value, other) if sign == "/" else value % other
+            value = value * other if sign in "·@" else ops.divide(value, other) if sign == "/" else value % other
         return value
 
     def prefix(self) -> Any:
@@ -86,11 +88,13 @@ class Reader:
 
     def power(self) -> Any:
         base = self.atom()
+        if self.take("ᵀ"):
+            return base + TRANSPOSED
         if self.take("^"):
-            return ops.power(base, self.atom())
+            return power(base, self.atom())
         if self.peek() and self.peek()[0] in PLAIN:
             exponent = "".join(PLAIN[c] for c in self.take())
-            return ops.power(base, self.names[exponent] if exponent in self.names else float(exponent))
+            return power(base, self.names[exponent] if exponent in self.names else float(exponent))
         return base
 
     def atom(self) -> Any:
@@ -99,24 +103,30 @@ class Reader:
             value = self.either()
             self.need({"(": ")", "[": "]"}[token])
             return value
-        if token in "|‖":
+        if token == "|":
             value = self.sum()
             self.need(token)
-            self.take("ₐₗₗ")
             return abs(value)
+        if token == "‖":
+            value = self.sum()
+            self.need(token)
+            return self.functions["norm" + self.over()](value)
         if token == "{":
             return self.cases()
         if token in self.names:
             return self.names[token]
         if token in self.functions or token == "Σ":
-            self.take("ₐₗₗ")
+            token = token.replace("Σ", "total") + self.over()
             self.need("(")
             args = [self.either()]
             while self.take(","):
                 args.append(self.either())
             self.need(")")
-            return self.functions["total" if token == "Σ" else token](*args)
+            return self.functions[token](*args)
         return float(token)
+
+    def over(self) -> str:
+        return self.take("ₐₗₗ", "_row", "_column").replace("ₐₗₗ", "_all")
 
     def cases(self) -> Any:
         branches = []
@@ -128,6 +138,11 @@ class Reader:
         last = self.either()
         self.need("}")
         return next((value for condition, value in branches if condition), last)
+
+
+def power(base: Any, exponent: Any) -> Any:
+    numbers = isinstance(base, float) and isinstance(exponent, float)
+    return ops.power(base, exponent) if numbers else base**exponent
 
 
 def spoken(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any:
@@ -142,7 +157,7 @@ SIGNS = {
 }  # fmt: skip
 TEX = {
     r"\left": "", r"\right": "", r"\,": "*", r"\cdot": "*", r"\sum": "total", r"\max": "max", r"\min": "min",
-    r"\exp": "exp", r"\log": "log", r"\tanh": "tanh", r"\bmod": "%", r"_{\mathrm{all}}": "", r"\le": "<=",
+    r"\exp": "exp", r"\log": "log", r"\tanh": "tanh", r"\bmod": "%", r"\le": "<=",
     r"\ge": ">=", r"\ne ": "!= ", r"\wedge": " and ", r"\vee": " or ", r"\neg": " not ", "[": "(", "]": ")",
     " = ": " == ",
 }  # fmt: skip
@@ -171,17 +186,19 @@ def markup(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any
                 return f"divide({inner[0]}, {inner[1]})"
             case "msqrt":
                 return f"sqrt({''.join(inner)})"
+            case "msup" if inner[1] == "⊤":
+                return f"({inner[0]} + {TRANSPOSED})"
             case "msup":
                 return f"{inner[0]}**({inner[1]})"
-            case "msub":  # over which parameters: one number is one parameter
-                return inner[0]
+            case "msub":  # over what a word is taken
+                return re.sub(r"^\w+", lambda m: f"{m[0]}_{inner[1]}", inner[0])
             case "mtable":
                 *branches, (last, _) = [[code(cell) for cell in row] for row in x]
                 return "".join(f"({v}) if ({c}) else " for v, c in branches) + f"({last})"
             case "mtext":
                 return ""
             case "mo" if x.text in ("|", "‖"):
-                return "abs(" if x.attrib["form"] == "prefix" else ")"
+                return {"|": "abs(", "‖": "norm("}[x.text] if x.attrib["form"] == "prefix" else ")"
             case "mo" if x.text == "{":  # nothing closes it: only parentheses tell where the cases end
                 return ""
             case "mo":
@@ -195,6 +212,7 @@ def tex(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any:
     for i, name in sorted(enumerate(names), key=lambda pair: -len(pair[1])):
         text = re.sub(rf"(?<![a-z\\]){re.escape(name)}(?![a-z_])", f"«{i}»", text)
     text = re.sub(r"\\operatorname\{(\w+)\}", lambda m: m[1], text.replace(r"\_", "_"))
+    text = re.sub(REDUCTION, r"_\1", text)
     for sign, said in TEX.items():
         text = text.replace(sign, said)
     group = r"\{([^{}]*)\}"
@@ -203,8 +221,10 @@ def tex(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any:
         before = text
         text = re.sub(rf"\\frac{group}{group}", r"divide(\1, \2)", text)
         text = re.sub(rf"\\sqrt{group}", r"sqrt(\1)", text)
+        text = re.sub(r"(«\d+»|\([^()]*\))\^\\top", rf"(\1 + {TRANSPOSED})", text)
         text = re.sub(rf"\^{group}|\^(\w|«\d+»)", lambda m: f"**({m[1] or m[2]})", text)
-        text = re.sub(r"(\\\||\|)([^|\\]*?)\1", r"abs(\2)", text)
+        text = re.sub(r"\\\|([^|\\]*?)\\\|(_\w+)?", lambda m: f"norm{m[2] or ''}({m[1]})", text)
+        text = re.sub(r"(?<!\\)\|([^|\\]*?)\|", r"abs(\1)", text)
         text = re.sub(r"\\begin\{cases\}((?:(?!\\begin).)*?)\\end\{cases\}", branches, text)
     return python(re.sub(r"«(\d+)»", r"x\1", text), list(names.values()), functions)
 

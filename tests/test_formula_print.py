@@ -5,13 +5,13 @@ notation (what binds tighter, what a bar or a brace groups) and nothing of the t
 """
 
 import random
-from collections.abc import Iterator
-from math import isclose, isnan
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from formula_readers import markup, spoken, tex
+from formula_readers import TRANSPOSED, markup, spoken, tex
 from test_formula import ZOO, names_in
 
 from descend.core import ops
@@ -19,17 +19,31 @@ from descend.core.formula import Formula, Helper, Line, Loop, Name, Op, Tree, pa
 from descend.core.formula_markup import Latex, MathML, latex, mathml
 from descend.core.formula_print import Terminal, text
 from descend.core.formula_read import formulas
-from descend.core.formula_run import evaluate
+from descend.core.formula_run import OPERATIONS, evaluate
 from descend.core.init import zeros
 from descend.core.ops import sign, sqrt
 from descend.core.rule import rule
 from descend.core.symbols import glyph
+from descend.engines import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
 
 FUNCTIONS = {
-    **{name: getattr(ops, name) for name in ("sign", "exp", "log", "tanh", "isfinite", "mean", "norm", "sqrt")},
-    **{"max": ops.maximum, "min": ops.minimum, "abs": ops.absolute, "total": ops.total},
+    **{name: getattr(ops, name) for name in ("sign", "exp", "log", "tanh", "isfinite", "sqrt", *ops.MATRIX_WORDS)},
+    **{"max": ops.maximum, "min": ops.minimum, "abs": ops.absolute},
 }
 NOTATIONS = {"terminal": (Terminal(), spoken), "latex": (Latex(), tex), "mathml": (MathML(), markup)}
+OVER = {"tensor": 1.0, "all": 2.0, "row": 3.0, "column": 5.0}  # in a matrix of one number, to tell them apart
+
+
+def reduction(word: str) -> Any:
+    return lambda x, over="tensor": getattr(ops, word)(x) * OVER[over]
+
+
+def over(word: str, where: str) -> Any:
+    return lambda x: getattr(ops, word)(x) * OVER[where]
+
+
+REDUCTIONS = {word: reduction(word) for word in ("mean", "norm", "total")}
+FUNCTIONS |= {word if o == "tensor" else f"{word}_{o}": over(word, o) for word in REDUCTIONS for o in OVER}
 
 
 def lines_of(lines: tuple[Line | Loop, ...]) -> Iterator[Line]:
@@ -38,12 +52,11 @@ def lines_of(lines: tuple[Line | Loop, ...]) -> Iterator[Line]:
 
 
 def readable(formula: Formula) -> list[Tree]:
-    """The right-hand sides that are numbers, and made of words the readers know."""
-    known = {*FUNCTIONS, "maximum", "minimum", "absolute", "norm", *(h.name for h in formula.helpers)}
+    """The right-hand sides that are one value, and made of words the readers know."""
+    known = {*FUNCTIONS, "maximum", "minimum", "absolute", *(h.name for h in formula.helpers)}
 
     def plain(x: Tree) -> bool:
-        matrices = isinstance(x, Op) and x.kind in ("matmul", "transpose")
-        if matrices or (isinstance(x, Op) and x.kind == "call" and x.word not in known):
+        if isinstance(x, Op) and x.kind == "call" and x.word not in known - {"eigh"}:
             return False
         return all(plain(a) for a in getattr(x, "args", ()))
 
@@ -55,34 +68,42 @@ def readable(formula: Formula) -> list[Tree]:
 CASES = [(name, i) for name, some in ZOO.items() for i in range(len(readable(formulas(some)[0])))]
 
 
-def values_for(x: Tree, seed: int) -> dict[Name, float]:
-    """A number for every name: settings are positive, t is whole, values of a step have both signs."""
+def values_for(x: Tree, seed: int, scope: Mapping[str, Any]) -> dict[Name, Any]:
+    """A value for every name: positive settings, a whole t, a matrix of one number of any sign for the others."""
     draw = random.Random(seed)
 
-    def value(name: Name) -> float:
+    def value(name: Name) -> Any:
+        if isinstance(scope.get(name.name), tuple):  # a table of numbers
+            return scope[name.name]
         size = float(draw.randint(1, 4)) if name.name == "t" else draw.uniform(0.1, 2)
-        return -size if name.when and draw.random() < 0.5 else size
+        if name.name.startswith("places"):
+            return np.array([0])
+        sign = -1 if name.when and draw.random() < 0.5 else 1
+        return np.full((1, 1), sign * size) if name.when else size
 
     return {name: value(name) for name in sorted(names_in(x), key=str)}
 
 
 @pytest.mark.parametrize("notation", NOTATIONS)
 @pytest.mark.parametrize(("name", "index"), CASES)
-def test_what_is_printed_reads_back(name: str, index: int, notation: str):
+def test_what_is_printed_reads_back(name: str, index: int, notation: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(OPERATIONS, "transpose", lambda x: x + TRANSPOSED)  # a matrix of one number shows no turn
     formula = formulas(ZOO[name])[0]
     tree = readable(formula)[index]
     writer, reader = NOTATIONS[notation]
-    functions = {**FUNCTIONS, **{h.name.lstrip("_"): helper(h) for h in formula.helpers}}
+    scope = {**formula.scope, **REDUCTIONS}
+    functions = {**FUNCTIONS, **{h.name.lstrip("_"): helper(h) for h in formula.helpers if h.parameters}}
     for seed in range(5):
-        values = values_for(tree, seed)
-        want = evaluate(tree, {n.name: v for n, v in values.items()}, formula.scope)
+        values = values_for(tree, seed, formula.scope)
         names = {writer.name(n): v for n, v in values.items()}
-        got = reader(writer.show(tree), names, functions)
-        assert isclose(got, want, rel_tol=1e-9) or (isnan(got) and isnan(want)), writer.show(tree)
+        with np.errstate(all="ignore"):
+            want = evaluate(tree, {n.name: v for n, v in values.items()}, scope)
+            got = reader(writer.show(tree), names, functions)
+        np.testing.assert_allclose(got, want, rtol=1e-9, err_msg=writer.show(tree))
 
 
 def helper(h: Helper) -> Any:
-    """A helper as a function of numbers."""
+    """A helper as a function of values."""
     call, names = Op("call", h.parameters, h.name), [p.name for p in h.parameters]
     return lambda *args: evaluate(call, dict(zip(names, args, strict=True)), {h.name: h})
 

@@ -74,7 +74,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Helper:
-    """A function that rules call and that is no word of the vocabulary."""
+    """A function that rules call and that is no word of the vocabulary; without parameters, a table of numbers."""
 
     name: str
     parameters: tuple[Name, ...]
@@ -91,6 +91,11 @@ class Formula:
     lines: tuple[Line | Loop, ...]
     helpers: tuple[Helper, ...] = ()
     scope: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+def numbers(value: Any) -> Tree:
+    """A number, or numbers in tuples, as a tree."""
+    return Op("tuple", tuple(numbers(x) for x in value)) if isinstance(value, tuple) else Number(float(value))
 
 
 # How trees are put together: flat sums and products, signs in front, one fraction per division.

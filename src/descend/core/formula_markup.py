@@ -17,7 +17,7 @@ INDEX = {"old": "t−1", "now": "t", "": ""}
 COMMAND = {"max": r"\max", "min": r"\min", "exp": r"\exp", "log": r"\log", "tanh": r"\tanh", "Σ": r"\sum"}
 TEX_SIGN = {
     "−": "-", "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "∧": r"\wedge", "\u2228": r"\vee", "¬": r"\neg ",
-    "mod": r"\bmod", "@": r"\,", "‖": r"\|", "{": r"\{", "}": r"\}",
+    "mod": r"\bmod", "×": r"\times", "@": r"\,", "‖": r"\|", "{": r"\{", "}": r"\}",
 }  # fmt: skip
 TALL = (r"\frac", r"\begin", r"\sqrt", r"\left")
 

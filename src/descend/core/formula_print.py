@@ -162,10 +162,18 @@ class Terminal:
         return self.leading(self.raw(f"{count} times:" if plain else f"for {loop.variables} in {loop.iterable.text}:"))
 
     def helper(self, helper: Helper) -> list[str]:
+        if not helper.parameters:
+            return self.table(self.name(Name(helper.name, helper.name)), parts("tuple", helper.result))
         call = self.function(helper.name) + self.fence("(", self.listed([self.name(x) for x in helper.parameters]), ")")
         inner = [self.indented(x) for line in helper.lines for x in self.line(line)]
         last = call + self.equals + self.show(helper.result)
         return [last] if not inner else [self.leading(call + self.raw(":")), *inner, self.indented(last)]
+
+    def table(self, name: str, rows: tuple[Tree, ...]) -> list[str]:
+        """Rows of numbers: each on a line of its own, or one if they are alike."""
+        if len(set(rows)) == 1:
+            return [name + self.equals + self.number(len(rows)) + self.spaced("×") + self.show(rows[0])]
+        return [self.leading(name + self.raw(":")), *(self.indented(self.show(row)) for row in rows)]
 
     # The notation
 

@@ -45,7 +45,8 @@ def _formula(rule: Rule) -> Formula:
     if rule.shipped_point is not None:
         point = _point(rule, rule.shipped_point, dict.fromkeys(reader.lasting, "now"))
         lines.append(Line((Name("shipped", "shipped", "now"),), point, given=True))
-    return Formula(rule.name, tuple(lines), tuple(reader.helpers.values()), reader.scope)
+    helpers = sorted(reader.helpers.values(), key=lambda helper: not helper.parameters)  # constants last
+    return Formula(rule.name, tuple(lines), tuple(helpers), reader.scope)
 
 
 def _point(rule: Rule, fn: Callable[..., Any], when: dict[str, str]) -> Tree:
@@ -68,6 +69,7 @@ class _Reader:
         self.aliases: dict[str, Name] = {}
         self.local: set[str] = set()
         self.helpers: dict[str, Helper] = {}
+        self.later: dict[str, ast.expr] = {}
         self.looping = 0
 
     # Statements
@@ -89,7 +91,10 @@ class _Reader:
                 self.looping += 1
                 lines = tuple(self.statements(body))
                 self.looping -= 1
-                return [Loop(ast.unparse(target), Raw(ast.unparse(iterable)), lines)]
+                return [Loop(ast.unparse(target).strip("()"), Raw(ast.unparse(iterable)), lines)]
+            case ast.FunctionDef(name=name, body=[ast.Return(value=ast.expr() as value)]) if not node.args.args:
+                self.later[name] = value  # what `when` takes is read where it takes it
+                return []
             case ast.Pass() | ast.Expr(value=ast.Constant()):
                 return []
         for name in stored(node):
@@ -97,7 +102,8 @@ class _Reader:
         return [Line((), Raw(ast.unparse(node)))]
 
     def assign(self, names: list[str], value: Tree) -> Line:
-        again = self.looping > 0 or any(self.when.get(name) == "now" for name in names)
+        inside = self.lasting == set()  # a helper: its names have no index, its parameters have values
+        again = self.looping > 0 or any(self.when.get(x) == "now" or (inside and x in self.local) for x in names)
         changes = any(name in self.lasting for name in names) or (bool(self.lasting) and formula.varies(value))
         when = "now" if changes else ""
         alias = isinstance(value, Name) and value.when == "old" and names[0] not in self.lasting
@@ -161,8 +167,9 @@ class _Reader:
         value = None if known else self.scope.get(name)
         items: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
         if items and all(isinstance(x, int | float) for x in items):
-            numbers = tuple(Number(float(x)) for x in items)
-            return Op("tuple", numbers) if isinstance(value, tuple) else numbers[0]
+            return formula.numbers(value)
+        if items and all(isinstance(x, tuple) for x in items):
+            self.helpers[name] = Helper(name, (), (), formula.numbers(value), self.scope)
         return Name(name, name, self.when.get(name, ""))
 
     def binary(self, op: ast.operator, a: Tree, b: Tree) -> Tree | None:
@@ -183,7 +190,7 @@ class _Reader:
         function = node.func
         name = ast.unparse(function).rpartition(".")[2]
         meant = self.scope.get(name) if isinstance(function, ast.Name) else getattr(ops, name, None)
-        args = [self.tree(x.body if name == "when" and isinstance(x, ast.Lambda) else x) for x in node.args]
+        args = [self.tree(self.body(x) if name == "when" else x) for x in node.args]
         options = {k.arg: self.tree(k.value) for k in node.keywords if k.arg}
         if getattr(meant, "__module__", "") == ops.__name__:
             name = str(getattr(meant, "__name__", name))
@@ -203,6 +210,20 @@ class _Reader:
         if name in ("total", "mean", "norm") and len(args) == 2:
             options["over"] = args.pop()
         return Op("call", tuple(args), name, tuple(options.items()))
+
+    def body(self, x: ast.expr) -> ast.expr:
+        """What a function without arguments, given to ``when``, returns."""
+        if isinstance(x, ast.Lambda):
+            return x.body
+        return self.later.get(x.id, x) if isinstance(x, ast.Name) else x
+
+    def default(self, x: Any, fn: Callable[..., Any]) -> Tree:
+        """An argument of a call; a default by the name that it has beside the function."""
+        if isinstance(x, Tree):
+            return x
+        name = next((name for name, value in fn.__globals__.items() if value is x), "")
+        self.scope.setdefault(name, x)
+        return self.name(name) if isinstance(x, tuple) and self.scope[name] is x else Raw(repr(x))
 
     def _help(self, name: str, fn: Callable[..., Any]) -> None:
         """Read a function the rule calls; one that is more than assignments and a return stays a name."""

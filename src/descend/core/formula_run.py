@@ -41,7 +41,7 @@ def evaluate(x: Tree, env: Mapping[str, Any], scope: Mapping[str, Any]) -> Any:
     if isinstance(x, Number):
         return x.value
     if isinstance(x, Name):
-        return env[x.name]
+        return env[x.name] if x.name in env else scope[x.name]
     if isinstance(x, Raw):
         return eval(x.text, {**scope, **env})
     if x.word == "when":
