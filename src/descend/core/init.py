@@ -45,6 +45,10 @@ start: Any = Init("p")
 first_gradient: Any = Init("g")
 number: Any = Init(0.0, shape="tensor")
 common: Any = Init(0.0, shape="all")
+per_row: Any = Init(0.0, shape="row")
+per_column: Any = Init(0.0, shape="column")
+left: Any = Init(0.0, shape="left")
+right: Any = Init(0.0, shape="right")
 
 
 def full(fill: float | str, shape: str = "element") -> Any:

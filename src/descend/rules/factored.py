@@ -1,10 +1,8 @@
 """Factored second moments: one number per row and one per column in place of one per element."""
 
-from ..core.init import Init, zeros
+from ..core.init import per_column, per_row, zeros
 from ..core.ops import maximum, mean, minimum, sqrt
 from ..core.rule import rule
-
-rows, columns = Init(0.0, "row"), Init(0.0, "column")
 
 
 def _root_mean_square(x):
@@ -32,7 +30,7 @@ def adafactor_vector(
 
 @rule(vectors=adafactor_vector)
 def adafactor(
-    p, g, r=rows("row_var"), c=columns("col_var"), *,
+    p, g, r=per_row("row_var"), c=per_column("col_var"), *,
     t, lr=1e-2, beta2_decay=-0.8, eps1=1.1920929e-07, eps2=1e-3, d=1.0, weight_decay=0.0,
 ):  # fmt: skip
     """Adafactor: Adam's memory without Adam's memory (Shazeer & Stern 2018, Algorithm 4; torch.optim.Adafactor).
@@ -63,8 +61,8 @@ def came_vector(
 
 @rule(vectors=came_vector)
 def came(
-    p, g, m=zeros("exp_avg"), row=rows("exp_avg_sq_row"), col=columns("exp_avg_sq_col"),
-    res_row=rows("exp_avg_res_row"), res_col=columns("exp_avg_res_col"), *,
+    p, g, m=zeros("exp_avg"), row=per_row("exp_avg_sq_row"), col=per_column("exp_avg_sq_col"),
+    res_row=per_row("exp_avg_res_row"), res_col=per_column("exp_avg_res_col"), *,
     lr=2e-4, beta1=0.9, beta2=0.999, beta3=0.9999, eps1=1e-30, eps2=1e-16, clip_threshold=1.0, weight_decay=0.0,
 ):  # fmt: skip
     """CAME: Adafactor with momentum, slowed where momentum and update disagree (Luo et al. 2023, Algorithm 2)."""

@@ -4,7 +4,7 @@ Convolutions are flattened to (first dimension) x (all others). Vectors are step
 they have no rows and columns to speak of.
 """
 
-from ..core.init import Init, zeros
+from ..core.init import full, left, per_row, right, zeros
 from ..core.ops import (
     by_columns,
     by_rows,
@@ -27,9 +27,6 @@ from ..core.ops import (
 )
 from ..core.rule import rule
 from .adam import adamw
-
-left, right = Init(0.0, "left"), Init(0.0, "right")
-per_row = Init(0.0, "row")
 
 JORDAN = ((3.4445, -4.7750, 2.0315),) * 5
 # Amsel et al. 2025, Algorithm 1 for singular values down to 1e-3, with its safety factor of 1.01 for rounding.
@@ -114,7 +111,7 @@ def inverse_fourth_root(a, eps):
 
 
 @rule(vectors=adamw)
-def shampoo(p, g, l=Init("eps", "left")("left"), r=Init("eps", "right")("right"), *, lr=1e-2, eps=1e-4):  # noqa: E741
+def shampoo(p, g, l=full("eps", shape="left")("left"), r=full("eps", shape="right")("right"), *, lr=1e-2, eps=1e-4):  # noqa: E741
     """Shampoo: Adagrad for matrices, a preconditioner from each side (Gupta, Koren & Singer 2018, Algorithm 1).
 
     Dialect: the paper's, both roots at every step; eigenvalues are kept from falling below the ε they began at.
