@@ -153,18 +153,27 @@ def spoken(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any
 
 SIGNS = {
     "−": "-", "≤": "<=", "≥": ">=", "=": "==", "≠": "!=", "∧": " and ", "\u2228": " or ", "¬": " not ",
-    "·": "*", "mod": "%", "[": "(", "]": ")", "\u2062": "*", "\u2061": "",
+    "·": "*", "⊤": "turned", "mod": "%", "[": "(", "]": ")", "\u2062": "*", "\u2061": "",
 }  # fmt: skip
 TEX = {
     r"\left": "", r"\right": "", r"\,": "*", r"\cdot": "*", r"\sum": "total", r"\max": "max", r"\min": "min",
     r"\exp": "exp", r"\log": "log", r"\tanh": "tanh", r"\bmod": "%", r"\le": "<=",
     r"\ge": ">=", r"\ne ": "!= ", r"\wedge": " and ", r"\vee": " or ", r"\neg": " not ", "[": "(", "]": ")",
-    " = ": " == ",
+    " = ": " == ", r"^\top": "**turned",
 }  # fmt: skip
 
 
+class Turned:
+    """``x ** turned`` is x transposed: a superscript that binds as superscripts do."""
+
+    __array_ufunc__ = None
+
+    def __rpow__(self, x: Any) -> Any:
+        return x + TRANSPOSED
+
+
 def python(code: str, values: list[float], functions: dict[str, Any]) -> Any:
-    scope = {**functions, "divide": ops.divide, **{f"x{i}": v for i, v in enumerate(values)}}
+    scope = {**functions, "divide": ops.divide, "turned": Turned(), **{f"x{i}": v for i, v in enumerate(values)}}
     return eval(code.strip(), {"__builtins__": {}}, scope)
 
 
@@ -186,8 +195,6 @@ def markup(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any
                 return f"divide({inner[0]}, {inner[1]})"
             case "msqrt":
                 return f"sqrt({''.join(inner)})"
-            case "msup" if inner[1] == "⊤":
-                return f"({inner[0]} + {TRANSPOSED})"
             case "msup":
                 return f"{inner[0]}**({inner[1]})"
             case "msub":  # over what a word is taken
@@ -221,7 +228,6 @@ def tex(text: str, names: dict[str, float], functions: dict[str, Any]) -> Any:
         before = text
         text = re.sub(rf"\\frac{group}{group}", r"divide(\1, \2)", text)
         text = re.sub(rf"\\sqrt{group}", r"sqrt(\1)", text)
-        text = re.sub(r"(«\d+»|\([^()]*\))\^\\top", rf"(\1 + {TRANSPOSED})", text)
         text = re.sub(rf"\^{group}|\^(\w|«\d+»)", lambda m: f"**({m[1] or m[2]})", text)
         text = re.sub(r"\\\|([^|\\]*?)\\\|(_\w+)?", lambda m: f"norm{m[2] or ''}({m[1]})", text)
         text = re.sub(r"(?<!\\)\|([^|\\]*?)\|", r"abs(\1)", text)

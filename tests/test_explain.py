@@ -2,21 +2,29 @@
 
 import json
 
-import numpy as np
 import pytest
 from rich.cells import cell_len
 from test_cli import call, printed
-from test_formula import careful
 
-from descend import chain, rules
+from descend import rules
 from descend.core.rule import rule
-from descend.engines import numpy as _words  # noqa: F401 - teaches the vocabulary numbers of NumPy
+from descend.core.symbols import STATE, meaning
 from descend.explain import facts, relative
-from descend.explain.by_hand import GRADIENTS, by_hand, shown
+from descend.explain.by_hand import by_hand, shown
 from descend.explain.terminal import wrapped
 
 NAMES = list(facts.catalogue())
-PAGES = ["adam", "lion", "nesterov_lookahead", "clip_norm", "clip_norm+adamw", "momentum_dampened", NAMES[-1]]
+PAGES = [
+    "muon",
+    "soap",
+    "adam",
+    "lion",
+    "nesterov_lookahead",
+    "clip_norm",
+    "clip_norm+adamw",
+    "momentum_dampened",
+    NAMES[-1],
+]
 
 
 # What is printed
@@ -62,6 +70,40 @@ def test_the_page_of_adam():
     ):
         assert line in page
     assert ["p", *(shown(step.p) for step in steps)] in [line.split() for line in page]
+
+
+def test_the_page_of_a_rule_for_matrices():
+    page = printed("explain", "muon").splitlines()
+    for line in (
+        "  JORDAN = 5 × (3.4445, −4.775, 2.0315)",
+        "By hand: p = [1 −1; 0.5 2], g = [0.5 −0.2; 1 0.3]",
+        "  m ← 0.95·m + (1 − 0.95)·g = [0.025 −0.01; 0.05 0.015]",
+    ):
+        assert line in page
+    assert "  due ← [(1 − 1) mod 10 = 0] = true" in printed("explain", "soap").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "said"),
+    [
+        ("adam", 8, "8 bytes of state per parameter"),
+        ("gradient_descent", 0, "no state"),
+        ("asgd", 4, "4 bytes of state per parameter, 2 numbers per tensor"),
+        ("adafactor", 0.01, "4·(rows + columns) bytes of state: 0.01 bytes per parameter of a 1024×1024 matrix"),
+        ("normuon", 4, "4 bytes of state per parameter and 4·rows: 4 bytes per parameter of a 1024×1024 matrix"),
+        ("shampoo", 8, "4·(rows² + columns²) bytes of state: 8 bytes per parameter of a 1024×1024 matrix"),
+    ],
+)
+def test_the_bytes_of_rows_and_columns(name: str, held: float, said: str):
+    assert facts.cost(facts.find(name)).held == held
+    assert facts.cost_lines(facts.find(name))[0] == ["held", said]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_and_state_has_a_meaning(name: str):
+    some = facts.find(name)
+    assert all(facts.meanings(some).values())
+    assert all(meaning(slot.saved_as, name, STATE) for slot in some.slots)
 
 
 def test_a_narrow_list_drops_columns_and_no_rule():
@@ -111,35 +153,6 @@ def test_a_broken_formula_loses_no_sign(width: int):
 
 
 # Facts
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_steps_by_hand_are_the_steps_of_the_rule(name: str):
-    some = facts.find(name)
-    if some.kind != "rule":
-        pytest.skip("a modifier takes no step of its own")
-    try:
-        steps = by_hand(some, 4)
-    except TypeError:
-        pytest.skip("works on more than one number")
-    # numbers of NumPy: a division by zero is infinite there, as in a rule
-    settings = {name: np.float64(value) for name, value in some.settings.items()}
-    begin = {"p": np.float64(1), "g": np.float64(GRADIENTS[0]), **settings}
-    p, state = begin["p"], [np.float64(begin.get(str(s.init.fill), s.init.fill)) for s in some.slots]
-    for step in steps:
-        assert [step.before[s.name] for s in some.slots] == pytest.approx(state, rel=1e-9)
-        with np.errstate(all="ignore"):
-            new = some.apply(p, np.float64(step.g), *state, t=np.float64(step.t), **settings)
-        p, *state = (np.float64(x) for x in new)
-        assert step.p == pytest.approx(p, rel=1e-9)
-
-
-def test_a_chain_by_hand_passes_gradient_and_point_on():
-    linked = chain(rules.negate, rules.decay_l2, rules.adam, careful)
-    p, state = 1.0, [0.0, 0.0, 0.0]
-    for step in by_hand(linked, 4):
-        p, *state = linked.apply(p, step.g, *state, t=step.t, **linked.settings)
-        assert step.p == pytest.approx(p, rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def whole(p, g, L=full("eps", "left"), *, t, lr=0.1, eps=0.1):
     values, U = eigh(L)
     root = when(t > 1, lambda: matmul(U / sqrt(maximum(values, eps)), transpose(U)), lambda: L)
     for _ in range(2):
-        H = matmul(G, transpose(G))
+        H = transpose(matmul(G, transpose(G)))
         G = 1.5 * G - 0.5 * matmul(H, G) / norm(H)
     p = p - lr * shaped(matmul(root, G), p)
     return p, L

@@ -14,6 +14,7 @@ import pytest
 from formula_readers import TRANSPOSED, markup, spoken, tex
 from test_formula import ZOO, names_in
 
+from descend import rules
 from descend.core import ops
 from descend.core.formula import Formula, Helper, Line, Loop, Name, Op, Tree, parts
 from descend.core.formula_markup import Latex, MathML, latex, mathml
@@ -21,7 +22,7 @@ from descend.core.formula_print import Terminal, text
 from descend.core.formula_read import formulas
 from descend.core.formula_run import OPERATIONS, evaluate
 from descend.core.init import zeros
-from descend.core.ops import sign, sqrt
+from descend.core.ops import sign, sqrt, when
 from descend.core.rule import rule
 from descend.core.symbols import glyph
 from descend.engines import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
@@ -154,6 +155,28 @@ def test_names_become_signs(name: str, drawn: tuple[str, tuple[str, ...], str]):
 def test_numbers_are_written_as_in_a_paper(value: float, plain: str, tex_form: str):
     assert Terminal().number(value) == plain
     assert Latex().number(value) == tex_form
+
+
+def test_tables_of_numbers_stand_behind_the_formula():
+    assert "step ← orthogonalized(ahead / max(‖ahead‖, ε), JORDAN)" in text(formulas(rules.muon)[0])
+    assert text(formulas(rules.muon)[0])[-1] == "JORDAN = 5 × (3.4445, −4.775, 2.0315)"
+    assert latex(formulas(rules.muon)[0]).endswith("5 \\times (3.4445, -4.775, 2.0315)\n\\end{aligned}")
+    head, *rows = text(formulas(rules.muon_polar_express)[0])[-6:]
+    assert head == "POLAR_EXPRESS:"
+    assert rows[0] == "  (8.20516041401, −22.9019349871, 16.4607249102)"
+
+
+def test_what_when_takes_is_read_where_it_is_taken():
+    @rule
+    def lazy(p, g, *, t, lr=0.1):
+        q = 2 * g
+
+        def later():
+            return p - lr * q
+
+        return when(t > 1, later, lambda: p)
+
+    assert text(formulas(lazy)[0]) == ["q ← 2·g", "p ← {p − lr·q if t > 1, else p}"]
 
 
 # Two rules of the papers, in copies that stay as they are, as they must look in all three notations.

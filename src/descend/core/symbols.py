@@ -89,9 +89,23 @@ STATE = {
     "numerator": "numerator of the estimate d",
     "r": "numerator of the estimate d",
     "s": "weighted sum of the gradients",
-    "row_var": "second moment of each row",
-    "col_var": "second moment of each column",
+    "row_var": "average of the squared gradients",
+    "col_var": "average of the squared gradients",
     "variance": "second moment, where there are no rows and columns",
+    "exp_avg_sq_row": "average of the squared gradients",
+    "exp_avg_sq_col": "average of the squared gradients",
+    "normuon.exp_avg_sq_row": "average of the squared directions",
+    "exp_avg_res_row": "average of the squared distance of the update from its average",
+    "exp_avg_res_col": "average of the squared distance of the update from its average",
+    "left": "sum of g @ gᵀ",
+    "right": "sum of gᵀ @ g",
+    "soap.left": "average of g @ gᵀ",
+    "soap.right": "average of gᵀ @ g",
+    "left_basis": "eigenvectors of a, the largest first",
+    "right_basis": "eigenvectors of b, the largest first",
+    "ema": "fading average of the points",
+    "swa": "average of the points",
+    "slow": "the slow point",
 }
 
 MEANING = {
@@ -135,6 +149,18 @@ MEANING = {
     "warmup_steps": "steps until the full learning rate",
     "precondition_frequency": "steps between two new bases",
     "clip_threshold": "longest update that is let through",
+    "clipping": "longest gradient, as a share of the norm of the weights",
+    "decay": "share of the past in the average",
+    "begin": "first step whose point is averaged",
+    "shampoo_beta": "share of the past in the averages a and b",
+    "beta2_decay": "how fast the average of squares grows longer: a power of the step",
+    "d": "longest update that is let through (root mean square)",
+    "eps1": "keeps the division away from zero",
+    "eps2": "least size of the parameters that the step is relative to",
+    "came.eps2": "keeps the doubt away from zero",
+    "came_vector.eps2": "of no use for vectors",
+    "lookahead.k": "fast steps until the slow point moves",
+    "lookahead.alpha": "how far the slow point moves towards the fast one",
     "ademamix.alpha": "weight of the slow average",
     "ademamix.beta3": "share of the past in the slow average",
     "asgd.alpha": "how fast the rate falls: a power of the step",
@@ -143,6 +169,19 @@ MEANING = {
     "schedule_free_sgd.momentum": "where the gradient is taken: at z (0), at the average (1)",
     "schedule_free_adamw.beta1": "where the gradient is taken: at z (0), at the average (1)",
     "schedule_free_radam.beta1": "where the gradient is taken: at z (0), at the average (1)",
+}
+
+
+# Words that a reader may not know from papers.
+WORDS = {
+    "matrix": "matrix(x) is x with all dimensions but the first as one",
+    "shaped": "shaped(x, p) has the shape of p again",
+    "row": "an index row means: of each row",
+    "column": "an index column means: of each column",
+    "matmul": "@ is the product of matrices, · that of their entries",
+    "eigh": "eigh(a) gives eigenvalues and eigenvectors",
+    "qr": "qr(a) is the orthogonal factor",
+    "order": "order(d) sorts d, the largest first",
 }
 
 

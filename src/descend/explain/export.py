@@ -10,8 +10,8 @@ from ..core.formula_markup import latex, mathml
 from ..core.formula_read import formulas
 from ..core.rule import Rule
 from ..core.settings import shared
-from . import facts, relative
-from .by_hand import by_hand, shown
+from . import advice, facts, relative, tree
+from .by_hand import by_hand, given, shown
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -29,7 +29,7 @@ pre { overflow-x: auto; padding: .6rem; border: 1px solid #8886; border-radius: 
 
 def as_dict(rule: Rule, steps: int = 1) -> dict[str, Any]:
     """All facts in plain types, ready for JSON."""
-    parts, price, parent = formulas(rule), facts.cost(rule), relative.nearest(rule)
+    parts, price, parent = formulas(rule), facts.cost(rule), tree.parent(rule)
     return {
         "name": rule.name,
         "kind": rule.kind,
@@ -67,6 +67,11 @@ def as_dict(rule: Rule, steps: int = 1) -> dict[str, Any]:
         "arrays": {"read": price.reads, "written": price.writes, "passes": price.passes},
         "engines": facts.engines(price),
         "relative": parent and {"name": parent.name, "difference": relative.difference(parent, rule)},
+        "family_tree": {
+            "from": [other.name for other in tree.lineage(rule)[:-1]],
+            "grew_into": [other.name for other in tree.children(rule)],
+        },
+        "advice": {title: [" ".join(row) for row in rows] for title, rows in advice.sections(rule)},
         "by_hand": _steps(rule, steps),
         "source": facts.source(rule),
     }
@@ -100,16 +105,21 @@ def html(rule: Rule, steps: int = 1) -> str:
         body += [f"<h2>{escape(part.name)}</h2>"] * bool(rule.stages) + mathml(part)
     body += _table("State", facts.state_lines(rule))
     body += _table("Settings", facts.setting_lines(rule))
+    for title, rows in advice.sections(rule):
+        body += _table(title, rows)
     body += _table("Cost", facts.cost_lines(rule))
     body += _table("Where it comes from", facts.origin_lines(rule))
+    body += _table("Family", tree.family_lines(rule))
     if known["relative"]:
         marked = "\n".join(known["relative"]["difference"])
         body += [f"<h2>Beside {known['relative']['name']}</h2>", f"<pre>{escape(marked)}</pre>"]
     if known["by_hand"]:
         taken = known["by_hand"]
-        labels = ["step", "g", *("new g" if v["name"] == "g" else v["symbol"] for v in taken[0]["values"])]
+        labels = ["t", "g", *("new g" if v["name"] == "g" else v["symbol"] for v in taken[0]["values"])]
         columns = [[str(s["t"]), shown(s["g"]), *(shown(v["value"]) for v in s["values"])] for s in taken]
-        body += _table("By hand, from p = 1", [list(row) for row in zip(labels, *columns, strict=True)], "number")
+        body += _table(
+            f"By hand: {given(rule, steps)}", [list(row) for row in zip(labels, *columns, strict=True)], "number"
+        )
     body += ["<h2>Source</h2>", f"<pre>{escape(known['source'])}</pre>"]
     head = [
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',

@@ -4,52 +4,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from .. import rules
 from ..core.chain import chain
-from ..core.emit import program
-from ..core.formula import Formula, Name, Tree
+from ..core.formula import Formula, Name, Op, Raw, Tree
 from ..core.formula_print import Terminal, text
 from ..core.formula_read import formulas
 from ..core.init import Slot
 from ..core.rule import Rule
 from ..core.settings import shared
-from ..core.symbols import MEANING, STATE, meaning
-from ..engines import ENGINES
-
-FLOAT32 = 4  # bytes
-TRACED = (
-    "numba",
-    "triton",
-    "jax",
-)  # engines that run what the tracer takes; the others run the function itself
-
-
-# State that is not like the parameters: one, and several.
-SIZE = {
-    "tensor": ("one number per tensor", "{} numbers per tensor"),
-    "all": ("one number for all parameters", "{} numbers for all parameters"),
-    "row": ("one number per row", "{} numbers per row"),
-    "column": ("one number per column", "{} numbers per column"),
-    "left": ("a square matrix, rows by rows", "{} square matrices, rows by rows"),
-    "right": ("a square matrix, columns by columns", "{} square matrices, columns by columns"),
-}
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a step costs: bytes per parameter, where parameters, gradients and state are float32."""
-
-    held: int
-    reads: int | None  # arrays; None where the tracer does not take the rule
-    writes: int | None
-    passes: int | None
-
-    @property
-    def moved(self) -> int | None:
-        return None if self.reads is None or self.writes is None else (self.reads + self.writes) * FLOAT32
+from ..core.symbols import MEANING, STATE, WORDS, meaning
+from .cost import OF_MATRICES, SIZE, cost, engines, held_line
 
 
 def find(name: str) -> Rule:
@@ -109,33 +75,6 @@ def year(rule: Rule) -> int | None:
     return int(found[0]) if found else None
 
 
-# Cost
-
-
-def cost(rule: Rule) -> Cost:
-    """The cost of a rule or chain; of a modifier, what it adds to the first rule it fits."""
-    held = sum(FLOAT32 for slot in rule.slots if slot.init.shape == "element")
-    try:
-        if rule.kind == "rule":
-            return Cost(held, *_traffic(rule))
-        taken_over = [name for name, value in rule.settings.items() if value is shared]
-        host = next(r for r in rules.all().values() if all(name in r.settings for name in taken_over))
-        both = chain(rule, host) if rule.kind == "before" else chain(host, rule)
-        return Cost(held, *(b - a for a, b in zip(_traffic(host), _traffic(both), strict=True)))
-    except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError):  # the tracer refuses it
-        return Cost(held, None, None, None)
-
-
-def _traffic(rule: Rule) -> tuple[int, int, int]:
-    made = program(rule)
-    return *made.moved, len(made.kernels)
-
-
-def engines(cost: Cost) -> list[str]:
-    """The engines that run the rule."""
-    return [name for name in ENGINES if cost.passes is not None or name not in TRACED]
-
-
 # Names
 
 
@@ -164,8 +103,27 @@ def meanings(rule: Rule) -> dict[str, str]:
 
 def holds(rule: Rule, slot: Slot) -> str:
     """What a state slot holds."""
-    size = SIZE[slot.init.shape][0] if slot.init.shape != "element" else ""
+    size = (SIZE | OF_MATRICES).get(slot.init.shape, ("",))[0]
     return ": ".join(x for x in (size, meaning(slot.saved_as, rule.name, STATE)) if x)
+
+
+def words(rule: Rule) -> list[str]:
+    """What the words of matrices mean, of those in the formula."""
+    found: set[str] = set()
+
+    def look(x: Any) -> None:
+        if isinstance(x, Op):
+            found.update([x.kind, x.word, *(v.text.strip("'") for _, v in x.options if isinstance(v, Raw))])
+        if isinstance(x, Raw):
+            found.update(re.findall(r"\w+", x.text))
+        for name in ("args", "lines", "helpers", "value", "result"):
+            inner = getattr(x, name, ())
+            for part in inner if isinstance(inner, tuple) else (inner,):
+                look(part)
+
+    for part in formulas(rule):
+        look(part)
+    return [said for word, said in WORDS.items() if word in found]
 
 
 def names_in(formula: Formula) -> set[str]:
@@ -208,12 +166,7 @@ def setting_lines(rule: Rule) -> list[list[str]]:
 def cost_lines(rule: Rule) -> list[list[str]]:
     """What is held and moved, and which engines run it, in words."""
     price = cost(rule)
-    shapes = [slot.init.shape for slot in rule.slots]
-    held = f"{price.held} bytes of state per parameter" if rule.slots else "no state"
-    for shape, (one, several) in SIZE.items():
-        if count := shapes.count(shape):
-            held += f", {one if count == 1 else several.format(count)}"
-    lines = [["held", held]]
+    lines = [["held", held_line(rule)]]
     if price.moved:
         passes = f" in {price.passes} pass{'es' * (price.passes != 1)}" if price.passes else ""
         arrays = f"reads {price.reads} array{'s' * (price.reads != 1)}, writes {price.writes}"

@@ -14,8 +14,9 @@ from ..core.formula_print import text
 from ..core.formula_read import formulas
 from ..core.rule import Rule
 from ..core.symbols import MEANING
-from . import facts, relative
-from .by_hand import GRADIENTS, START, Step, by_hand, shown
+from . import advice, facts, relative, tree
+from .by_hand import Step, by_hand, given, shown
+from .cost import SIDE
 from .terminal import padded, print_table, wrapped
 
 EXPLAIN_WIDTH, LIST_WIDTH = 100, 140  # a page grows no wider than this
@@ -55,7 +56,10 @@ def print_list(to: Console) -> None:
         members = [[rows[name][i] for i in kept] for name in known if rules.family_of(name) == family]
         body += [[family]] * bool(members) + members
     print_table(to, body, header=[columns[i][0] for i in kept], right=right, indent=0)
-    bytes_shown = "held, moved: bytes per parameter in float32, kept as state and read or written in a step."
+    bytes_shown = (
+        "held, moved: bytes per parameter in float32, kept as state and read or written in a step; "
+        f"where state counts rows and columns, of a {SIDE}×{SIDE} matrix."
+    )
     to.print()
     for line in textwrap.wrap((bytes_shown + " ") * bool(right) + "More: descend explain NAME", to.width):
         to.print(Text(line, style="dim"))
@@ -77,11 +81,15 @@ def print_page(to: Console, rule: Rule, steps: int) -> None:
             to.print(line)
     _formulas(to, rule)
     _names(to, rule)
+    _advice(to, rule)
     _heading(to, "Cost" if rule.kind == "rule" else "Cost, on top of the rule's own")
     print_table(to, facts.cost_lines(rule))
     if origin := facts.origin_lines(rule):
         _heading(to, "Where it comes from")
         print_table(to, origin)
+    if kin := tree.family_lines(rule):
+        _heading(to, "Family")
+        print_table(to, kin)
     _relative(to, rule)
     _by_hand(to, rule, steps)
 
@@ -102,7 +110,9 @@ def _formulas(to: Console, rule: Rule) -> None:
 
 def _line(to: Console, line: str, style: str = "") -> None:
     for piece in wrapped(line, to.width):
-        to.print(Text(piece, style=style), overflow="fold")
+        for part in Text(piece, style=style).wrap(to, to.width, overflow="fold"):
+            part.rstrip()
+            to.print(part)
 
 
 def _names(to: Console, rule: Rule) -> None:
@@ -116,6 +126,7 @@ def _names(to: Console, rule: Rule) -> None:
         explained.append("with a hat: corrected for the start at zero")
     if any("ₐₗₗ" in line for line in facts.lines(rule)):
         explained.append("ₐₗₗ: over all parameters, not over one tensor")
+    explained += facts.words(rule)
     if rule.vectors is not None:
         explained.append(f"tensors with fewer than two dimensions take {rule.vectors.name} instead")
     to.print()
@@ -123,8 +134,18 @@ def _names(to: Console, rule: Rule) -> None:
         to.print(Text(f"  {line}", style="dim"))
 
 
+def _advice(to: Console, rule: Rule) -> None:
+    for title, rows in advice.sections(rule):
+        _heading(to, title)
+        if rule.stages:
+            print_table(to, rows)
+        else:
+            for line in textwrap.wrap(rows[0][0], to.width - 2):
+                to.print(f"  {line}")
+
+
 def _relative(to: Console, rule: Rule) -> None:
-    parent = relative.nearest(rule)
+    parent = tree.parent(rule)
     if parent is None:
         return
     _heading(to, f"Beside {parent.name}")
@@ -133,8 +154,8 @@ def _relative(to: Console, rule: Rule) -> None:
 
 
 def _by_hand(to: Console, rule: Rule, count: int) -> None:
-    gradients = ", ".join(shown(g) for g in GRADIENTS[:count]) + (", …" if count > len(GRADIENTS) else "")
-    _heading(to, f"By hand: p = {shown(START)}, g = {gradients}")
+    said = f"By hand: {given(rule, count)}"
+    _heading(to, said if cell_len(said) <= to.width else said.replace(", g", ",\n  g").replace("; q", ";\n  q"))
     try:
         steps = by_hand(rule, count)
     except TypeError as error:
@@ -149,9 +170,15 @@ def _by_hand(to: Console, rule: Rule, count: int) -> None:
 def _steps(to: Console, steps: list[Step]) -> None:
     """One column per step, as many side by side as fit."""
     cells = [[str(s.t), shown(s.g), *(shown(v.value) for v in s.values)] for s in steps]
-    labels = ["step", "g", *("new g" if v.name == "g" else v.symbol for v in steps[0].values)]
+    labels = ["t", "g", *("new g" if v.name == "g" else v.symbol for v in steps[0].values)]
     first, each = max(map(cell_len, labels)), max(cell_len(cell) for column in cells for cell in column) + 3
-    fit = max(1, (to.width - 2 - first) // each)
+    fit = (to.width - 2 - first) // each
+    if fit == 0:  # matrices in a narrow terminal: line by line
+        for column in cells:
+            to.print()
+            for label, cell in zip(labels, column, strict=True):
+                _line(to, f"  {label} = {cell}")
+        return
     for start in range(0, len(cells), fit):
         to.print()
         for label, *row in zip(labels, *cells[start : start + fit], strict=True):

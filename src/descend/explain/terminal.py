@@ -36,7 +36,7 @@ def wrapped(line: str, width: int) -> Iterator[str]:
         depth, places = 0, []
         for i, sign in enumerate(line[:width]):
             depth += (sign in "([{") - (sign in ")]}")
-            cost = 0.0 if depth and line[i - 1] == "," else BREAKS.get(line[i + 1 :].split(" ")[0])
+            cost = 0.0 if depth and line[i - 1] in ",;" else BREAKS.get(line[i + 1 :].split(" ")[0])
             if sign == " " and i > len(indent) and cost is not None:
                 places.append((i < width // 2, depth + cost, -i))
         if not places:
