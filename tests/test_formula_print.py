@@ -161,6 +161,7 @@ def test_tables_of_numbers_stand_behind_the_formula():
     assert "step ← orthogonalized(ahead / max(‖ahead‖, ε), JORDAN)" in text(formulas(rules.muon)[0])
     assert text(formulas(rules.muon)[0])[-1] == "JORDAN = 5 × (3.4445, −4.775, 2.0315)"
     assert latex(formulas(rules.muon)[0]).endswith("5 \\times (3.4445, -4.775, 2.0315)\n\\end{aligned}")
+    assert r"\quad x \leftarrow \begin{cases} x^\top" in latex(formulas(rules.muon)[0])  # x has a value before
     head, *rows = text(formulas(rules.muon_polar_express)[0])[-6:]
     assert head == "POLAR_EXPRESS:"
     assert rows[0] == "  (8.20516041401, −22.9019349871, 16.4607249102)"

@@ -126,7 +126,7 @@ def _start(init: Init, named: dict[str, Any], shape: tuple[int, ...]) -> Any:
     fill = named.get(str(init.fill), init.fill)
     if not shape or init.is_number:
         return fill
-    if init.shape in ("left",):
+    if init.shape in ("left", "right"):
         return fill * np.eye(init.shape_for(shape)[0])
     return np.broadcast_to(fill, init.shape_for(shape))
 

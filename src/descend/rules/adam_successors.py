@@ -151,8 +151,8 @@ def sophia(
 ):
     """Sophia: momentum over curvature, clipped at one (Liu et al. 2023, Algorithm 3).
 
-    Dialect: the step alone. h is an average of estimates of the diagonal of the Hessian, fed by
-    ``descend.torch.curvature`` every few steps; the paper's γ is rho, as in the authors' code.
+    Dialect: the step alone. h, an average of estimates of the Hessian's diagonal, is the training loop's to
+    write into the state every few steps; the paper's γ is rho, as in the authors' code.
     """
     m = beta1 * m + (1 - beta1) * g
     step = minimum(maximum(m / maximum(rho * h, eps), -1.0), 1.0)
