@@ -125,7 +125,7 @@ def test_a_small_race_writes_both_files_and_plain_lines(tmp_path: Path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C differently")
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path):
     command = [sys.executable, "-u", "-c", PROGRAM, "--rules", "gradient_descent,adam,lion"]
-    command += ["--steps", "600", "--seeds", "2", "-o", str(tmp_path)]
+    command += ["--steps", "6000", "--seeds", "2", "-o", str(tmp_path)]  # long: the rest must not be over first
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
