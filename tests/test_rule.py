@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from descend import before, chain, rule, rules, shared, where, zeros
+from descend.checks.traces import gradients, oracle
 from descend.core import ops
 from descend.core.emit import program
 from descend.core.settings import check_setting
@@ -205,3 +206,17 @@ class TestNumpyOptimizer:
         p = [np.zeros(1), np.zeros(1)]
         Optimizer(rules.gradient_descent, p, lr=1.0, clip_norm=1.0).step([np.array([3.0]), np.array([4.0])])
         assert np.allclose([p[0][0], p[1][0]], [-0.6, -0.8], rtol=1e-6)
+
+    @pytest.mark.parametrize("name", [n for n in rules.all() if n not in ("nesterov_lookahead", "sophia")])
+    def test_every_rule_steps_numpy_arrays_as_the_oracle_does(self, name):
+        start, grads = gradients(shapes=[(4, 4), (3, 3)], steps=4, holes=False)
+        p = [np.array(x) for x in start]
+        optimizer = Optimizer(rules.all()[name], p, engine="numpy")
+        for g in grads:
+            optimizer.step(g)
+        expected = list(oracle(rules.all()[name], start, grads, dict(rules.all()[name].settings)))[-1]["p"]
+        assert all(np.array_equal(a, b) for a, b in zip(p, expected, strict=True))
+
+    def test_vectors_of_a_rule_for_matrices_are_refused(self):
+        with pytest.raises(ValueError, match="two or more dimensions"):
+            Optimizer(rules.muon, [np.ones(3)])

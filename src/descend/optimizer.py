@@ -13,6 +13,7 @@ import numpy as np
 
 from . import rules
 from .core.chain import chain
+from .core.init import Init
 from .core.rule import Rule
 from .core.settings import shared, unknown_setting
 from .engines import ENGINES
@@ -74,6 +75,10 @@ class Optimizer:
             if not p.flags.c_contiguous or not p.flags.writeable:
                 raise ValueError(f"params[{i}] must be a C-contiguous, writable array")
         dtype = kinds.pop() if kinds else "float64"
+        if self.rule.vectors is not None and any(p.ndim < 2 for p in self.params):
+            raise ValueError(
+                f"{self.rule.name} steps tensors with two or more dimensions; give the others their own rule"
+            )
         self._engine = pick(engine, self.rule, dtype, fallback="numpy")
         self.nonfinite = nonfinite
         self.threads = threads or threads_available()
@@ -90,12 +95,12 @@ class Optimizer:
         self.work.arrays["p"] = self.params
         for slot in self.rule.slots:
             fill = first.get(slot.init.fill, 0.0) if isinstance(slot.init.fill, str) else slot.init.fill
-            if slot.init.shape == "tensor":
+            if slot.init.is_number:
                 self.work.numbers[slot.name] = np.full(len(self.params), fill)
             elif slot.init.fill == "p":
                 self.work.arrays[slot.name] = [p.copy() for p in self.params]
             else:
-                self.work.arrays[slot.name] = [np.full_like(p, fill) for p in self.params]
+                self.work.arrays[slot.name] = [_begin(slot.init, p, fill) for p in self.params]
 
     @property
     def engine(self) -> str:
@@ -153,6 +158,14 @@ class Optimizer:
     def gradient_point(self) -> list[np.ndarray]:
         """Where the gradient must be taken: the parameters, or a look-ahead rule's point beyond them."""
         return gradient_point(self.rule, self.work)
+
+
+def _begin(init: Init, p: np.ndarray, fill: Any) -> np.ndarray:
+    shape = init.shape_for(p.shape)
+    value = 0.0 if fill == "g" else fill
+    return (
+        value * np.eye(shape[0], dtype=p.dtype) if init.shape in ("left", "right") else np.full(shape, value, p.dtype)
+    )
 
 
 def gradient_point(rule: Rule, work: Work) -> list[Any]:
