@@ -55,6 +55,8 @@ FIXED = {
     ("muon", "pytorch_optimizer"): {"eps": 1e-7},
     ("muon_polar_express", "pytorch_optimizer"): {"eps": 1e-7},
 }
+# Probed with random numbers: test_psgd.py gives the peer ours.
+PROBED = {("psgd_kron", "pytorch_optimizer")}
 # Settings that a peer lacks and that its numbers show nothing of.
 ABSENT = {("nadam", "optax"): {"momentum_decay"}, ("nadamw", "optax"): {"momentum_decay"}}
 

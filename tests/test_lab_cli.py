@@ -19,7 +19,10 @@ from descend.lab.table import spark
 from descend.lab.watch import Watch
 from descend.lab.workers import WorkerError, run_race
 
-PROGRAM = "from descend.lab.cli import race; race()"
+# A process that a shell starts in the background ignores Ctrl-C; the child must not inherit that.
+PROGRAM = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from descend.lab.cli import race; race()"
+)
 
 
 def refused(*arguments: str) -> str:

@@ -11,6 +11,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LINES = 250
 LAYER = {
     "core": 0,
+    "terminal_plot": 0.5,
     "rules": 1,
     "schedules": 1,
     "engines": 2,
@@ -19,7 +20,7 @@ LAYER = {
     "state": 3,
     "torch": 4,
     "jax": 4,
-    "checks": 4,
+    "checks": 4.5,
     "search": 4,
     "explain": 4,
     "lab": 5,
@@ -110,7 +111,7 @@ def test_the_walk_finds_the_source():
         ("descend.engines.numpy", "from ..core import emit", "must not import descend.core.emit"),
         ("descend.optimizer", "import descend.torch", "optimizer (layer 3) imports descend.torch"),
         ("descend.torch.adam", "from ..jax import transform", "torch (layer 4) imports descend.jax"),
-        ("descend.checks.rule", "from ..lab import race", "checks (layer 4) imports descend.lab"),
+        ("descend.checks.rule", "from ..lab import race", "checks (layer 4.5) imports descend.lab"),
         (
             "descend.lab.race",
             "import importlib\nimportlib.import_module('descend.cli')",

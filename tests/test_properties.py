@@ -19,8 +19,8 @@ NESTEROV = {f"nesterov_{form}" for form in ("lookahead", "rewritten", "accumulat
 # The step is a sum of gradients, with weights that no gradient changes.
 LINEAR = {"gradient_descent", "quasi_hyperbolic", "asgd", "schedule_free_sgd"} | HEAVY_BALL | NESTEROV
 # RAdam's first steps are plain momentum; MARS clips at norm 1; FTRL has a β and Adadelta an ε that set a scale.
-# Sophia is fed one curvature, whatever the gradients.
-SCALED_BY_A_CONSTANT = {"radam", "radamw", "mars", "ftrl", "adadelta", "sophia"}
+# Sophia is fed one curvature, whatever the gradients; PSGD begins at the identity and bounds its steps.
+SCALED_BY_A_CONSTANT = {"radam", "radamw", "mars", "ftrl", "adadelta", "sophia", "psgd_kron"}
 # One number, or one matrix, for many coordinates.
 LOOKS_AT_NORMS = {"lars", "novograd", "dadapt_sgd", "dog", "dowg"}
 LOOKS_AT_MATRICES = {"muon", "muon_polar_express", "shampoo", "soap"}

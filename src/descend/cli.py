@@ -11,6 +11,7 @@ VERBS = {  # verb -> where its command stands, and its line of help
     "race": ("lab.cli:race", "Race update rules on real handwritten digits, fairly."),
     "list": ("explain.cli:list_rules", "List every rule: year, idea, state, bytes."),
     "explain": ("explain.cli:explain", "Explain a rule: formula, cost, a step by hand."),
+    "check": ("checks.cli:check", "Check a rule of yours as the project checks its own."),
     "bench": ("bench.cli:bench", "Measure speed and accuracy against torch.optim."),
 }
 EXTRAS = {  # what an optional package is for, and what brings it
@@ -26,6 +27,7 @@ descend: every way to turn a gradient into the next parameters.
   descend race           a fair race of eight classics, on real data
   descend explain adam   formula, state, cost, and one step by hand
   descend list           every rule there is
+  descend check FILE     is a rule of yours what it promises to be
   descend bench          how fast they are on this machine
 
 descend VERB --help tells what else a verb can do.

@@ -74,10 +74,12 @@ def settings_of(rule: Rule) -> Iterator[dict[str, float]]:
         yield {name: _moved(name, float(value), shift) for name, value in rule.settings.items()}
 
 
-_LARGER = {"lr": 30.0, "eps": 1e5}
+_LARGER = {"lr": 30.0, "eps": 1e5, "update_decay": 300.0, "update_probability": 5.0}
 _WITHIN = {
     "warmup_steps": 9.0,
     "t0": 7.0,
+    "update_start": 5.0,
+    "seed": 7.0,
     "max_norm": 1.0,
 }  # so that a trace of 30 steps gets to see both sides
 

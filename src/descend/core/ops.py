@@ -26,6 +26,12 @@ Whole matrices (such rules run in the engines that need no tracer):
 ``qr(a)``                 the orthogonal factor of ``a``
 ``diagonal(a)``           as a vector; ``order(d)`` the places that sort a vector from the largest on
 ``by_columns(a, o)``      the columns of ``a`` in the order ``o``; ``by_rows`` its rows
+``upper(a)``              ``a`` with zeros below the diagonal
+``solve_lower(a, b)``     ``a⁻¹ b`` for a lower triangular ``a``
+``spectral_bound(a)``     of a symmetric matrix: two steps of the power method from its largest column, which is
+                          at most the largest singular value
+``noise(a, t, seed)``     standard normal numbers of the shape of ``a``: a function of the step, the seed and the place,
+                          the same in every engine and after every restart
 
 The words work on whatever an engine registers (NumPy arrays, torch tensors, the tracer's
 symbols) and on plain numbers, so one rule function serves them all.
@@ -122,11 +128,12 @@ def _matrix_word(name: str) -> Callable[..., Any]:
 
 MATRIX_WORDS = (
     "matrix", "shaped", "matmul", "transpose", "rows", "columns", "eigh", "qr", "diagonal", "order",
-    "by_columns", "by_rows",
+    "by_columns", "by_rows", "upper", "solve_lower", "spectral_bound", "noise",
 )  # fmt: skip
-(matrix, shaped, matmul, transpose, rows, columns, eigh, qr, diagonal, order, by_columns, by_rows) = map(
-    _matrix_word, MATRIX_WORDS
-)
+(
+    matrix, shaped, matmul, transpose, rows, columns, eigh, qr, diagonal, order,
+    by_columns, by_rows, upper, solve_lower, spectral_bound, noise,
+) = map(_matrix_word, MATRIX_WORDS)  # fmt: skip
 
 
 def total(x: Any, over: str = "tensor") -> Any:

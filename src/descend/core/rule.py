@@ -10,7 +10,10 @@ each slot, in the order of the signature.
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pickle
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -119,9 +122,38 @@ class Rule:
         """The text of the rule as it stands in its file."""
         return textwrap.dedent(inspect.getsource(self.fn))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Rule:
+        return self  # it never changes
+
+    def __reduce__(self) -> Any:
+        """By name: a rule that stands in a module, or a chain of such.
+
+        Raises:
+            PicklingError: it stands in none, as one made inside a function.
+        """
+        if self.stages:
+            return _chained, (self.stages, self.settings)
+        found = getattr(sys.modules.get(self.fn.__module__), self.fn.__name__, None)
+        if not isinstance(found, Rule) or found.fn is not self.fn:
+            raise pickle.PicklingError(
+                f"the rule {self.name} is not at the top level of a module, where it could be found"
+            )
+        return _named, (self.fn.__module__, self.fn.__name__, self.settings)
+
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.settings.items())
         return f"<rule {self.name}({settings})>"
+
+
+def _named(module: str, name: str, settings: dict[str, Any]) -> Rule:
+    found = getattr(importlib.import_module(module), name)
+    return found if found.settings == settings else replace(found, settings=settings)
+
+
+def _chained(stages: tuple[Rule, ...], settings: dict[str, Any]) -> Rule:
+    from .chain import chain
+
+    return replace(chain(*stages), settings=settings)
 
 
 def _parse(fn: Callable[..., Any], kind: str) -> Rule:
@@ -141,6 +173,8 @@ def _parse(fn: Callable[..., Any], kind: str) -> Rule:
                 f"or must stand behind the * to be a setting"
             )
         slots.append(Slot(x.name, x.default))
+        if [slot.saved_as for slot in slots].count(slots[-1].saved_as) > 1:
+            raise TypeError(f"{kind} {name}: two slots would be saved as {slots[-1].saved_as!r}")
     for x in parameters:
         if x.kind is not x.KEYWORD_ONLY:
             continue

@@ -28,7 +28,10 @@ def check_setting(name: str, value: Any, of: str = "rule") -> float:
     """
     if isinstance(value, bool) or not hasattr(value, "__float__"):
         raise TypeError(f"{of}: {name} must be a number or a schedule, got {value!r}")
-    x = float(value)
+    try:
+        x = float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise ValueError(f"{of}: {name} must be one number that a float can hold, got {value!r:.40}: {error}") from None
     if math.isnan(x) or (math.isinf(x) and name not in ("step_max", "max_norm", "clip_norm")):
         raise ValueError(f"{of}: {name} must be finite, got {x}")
     if name.removeprefix("ema_") in _HALF_OPEN and not 0 <= x < 1:

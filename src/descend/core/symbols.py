@@ -101,6 +101,9 @@ STATE = {
     "right": "sum of gᵀ @ g",
     "soap.left": "average of g @ gᵀ",
     "soap.right": "average of gᵀ @ g",
+    "left_factor": "triangular factor of the preconditioner, from the left",
+    "right_factor": "triangular factor of the preconditioner, from the right",
+    "update_counter": "steps since the factors were fitted",
     "left_basis": "eigenvectors of a, the largest first",
     "right_basis": "eigenvectors of b, the largest first",
     "ema": "fading average of the points",
@@ -148,6 +151,11 @@ MEANING = {
     "reps_rel": "first guess of the distance, relative to the norm of the parameters",
     "warmup_steps": "steps until the full learning rate",
     "precondition_frequency": "steps between two new bases",
+    "precondition_lr": "step length of the factors, relative to their size",
+    "update_probability": "share of the steps that fit the factors, in the end",
+    "update_decay": "how fast that share falls",
+    "update_start": "steps until it begins to fall",
+    "seed": "of the random probes",
     "clip_threshold": "longest update that is let through",
     "clipping": "longest gradient, as a share of the norm of the weights",
     "decay": "share of the past in the average",
@@ -182,6 +190,10 @@ WORDS = {
     "eigh": "eigh(a) gives eigenvalues and eigenvectors",
     "qr": "qr(a) is the orthogonal factor",
     "order": "order(d) sorts d, the largest first",
+    "upper": "upper(a) is a with zeros below the diagonal",
+    "solve_lower": "solve_lower(a, b) is a⁻¹ @ b for a triangular a",
+    "spectral_bound": "spectral_bound(a) is at most the largest singular value of a, and seldom far below",
+    "noise": "noise(x, t, seed) are standard normal numbers of the shape of x",
 }
 
 

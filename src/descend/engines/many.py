@@ -68,7 +68,8 @@ def _when(condition: Many, then: Callable[[], Any], otherwise: Callable[[], Any]
     if all(chosen) or not any(chosen):
         return then() if chosen[0] else otherwise()
     pick = _mapped(lambda c, a, b: a if c else b)
-    return pick(Many(chosen, condition.gather), then(), otherwise())
+    flags, a, b = Many(chosen, condition.gather), then(), otherwise()
+    return tuple(pick(flags, x, y) for x, y in zip(a, b, strict=True)) if isinstance(a, tuple) else pick(flags, a, b)
 
 
 def _eigh(x: Many) -> tuple[Many, Many]:

@@ -15,6 +15,7 @@ from ..core import ops
 from ..core.rule import Rule
 from .base import Work
 from .many import evaluate
+from .noise import normal, spectral_bound
 
 _AXIS = {"row": -1, "column": -2}
 
@@ -44,6 +45,10 @@ ops.register(
         "order": lambda d: np.argsort(-d, kind="stable"),
         "by_columns": lambda x, order: x[:, order],
         "by_rows": lambda x, order: x[order],
+        "upper": np.triu,
+        "solve_lower": np.linalg.solve,
+        "spectral_bound": spectral_bound,
+        "noise": lambda x, t, seed: normal(np.arange(x.size), t, seed, np).reshape(x.shape),
     },
 )
 ops.register(np.generic, ops.words_of(np.zeros(1)))

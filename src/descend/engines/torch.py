@@ -16,6 +16,7 @@ from ..core import ops
 from ..core.rule import Rule
 from .base import Work
 from .many import evaluate
+from .noise import normal, spectral_bound
 
 
 def _number(x: float) -> torch.Tensor:
@@ -74,6 +75,10 @@ ops.register(
         "order": lambda d: torch.argsort(-d, stable=True),
         "by_columns": lambda x, order: x[:, order],
         "by_rows": lambda x, order: x[order],
+        "upper": torch.triu,
+        "solve_lower": lambda a, b: torch.linalg.solve_triangular(a, b, upper=False),
+        "spectral_bound": spectral_bound,
+        "noise": lambda x, t, seed: normal(torch.arange(x.numel()), t, seed, torch).reshape(x.shape).to(x),
     },
 )
 

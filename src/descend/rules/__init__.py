@@ -10,6 +10,7 @@ from . import matrix as _matrix
 from . import modifiers as _modifiers
 from . import momentum as _momentum
 from . import online as _online
+from . import psgd as _psgd
 from . import sign as _sign
 from . import trust as _trust
 from . import tuned as _tuned
@@ -96,6 +97,9 @@ from .momentum import (
 from .online import (
     ftrl,
 )
+from .psgd import (
+    psgd_kron,
+)
 from .sign import (
     lion,
     rprop,
@@ -126,6 +130,7 @@ FAMILIES = {
     "trust": _trust,
     "factored": _factored,
     "matrix": _matrix,
+    "psgd": _psgd,
     "online": _online,
     "averaging": _averaging,
     "tuned": _tuned,

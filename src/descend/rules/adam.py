@@ -91,7 +91,8 @@ def amsgrad(
 ):  # fmt: skip
     """AMSGrad: Adam whose second moment never falls (Reddi, Kale & Kumar 2018, Algorithm 2).
 
-    Dialect: torch's, which takes the maximum before the bias correction; the paper corrects nothing.
+    Dialect: torch's, which takes the maximum before the bias correction; the paper corrects nothing. optax
+    takes it after.
     """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
@@ -137,7 +138,10 @@ def nadam(
     p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), mu_product=full(1.0, shape="tensor"), *,
     t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, momentum_decay=4e-3,
 ):  # fmt: skip
-    """NAdam: Adam with Nesterov's look-ahead and momentum that warms up (Dozat 2016, Algorithm 8; torch)."""
+    """NAdam: Adam with Nesterov's look-ahead and momentum that warms up (Dozat 2016, Algorithm 8; torch).
+
+    Dialect: torch's. optax keeps the momentum constant and corrects m for one step more than were taken.
+    """
     mu = _nadam_momentum(beta1, t, momentum_decay)
     mu_next = _nadam_momentum(beta1, t + 1, momentum_decay)
     mu_product = mu_product * mu
@@ -153,7 +157,10 @@ def nadamw(
     p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), mu_product=full(1.0, shape="tensor"), *,
     t, lr=2e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2, momentum_decay=4e-3,
 ):  # fmt: skip
-    """NAdamW: NAdam with decoupled decay (Dozat 2016; Loshchilov & Hutter 2019; torch.optim.NAdam decoupled)."""
+    """NAdamW: NAdam with decoupled decay (Dozat 2016; Loshchilov & Hutter 2019; torch.optim.NAdam decoupled).
+
+    Dialect: torch's. optax keeps the momentum constant and corrects m for one step more than were taken.
+    """
     mu = _nadam_momentum(beta1, t, momentum_decay)
     mu_next = _nadam_momentum(beta1, t + 1, momentum_decay)
     mu_product = mu_product * mu
@@ -176,7 +183,8 @@ def _rectified(m_hat, v, beta2, t, eps):
 def radam(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8):
     """RAdam: a warm-up that follows from the variance of the rate (Liu et al. 2020, Algorithm 2; torch).
 
-    Dialect: torch's. ε is added to the uncorrected root, and rectification begins above ρ = 5, not 4.
+    Dialect: torch's. ε is added to the uncorrected root, and rectification begins above ρ = 5, not 4. optax
+    adds ε to the corrected root.
     """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g

@@ -37,7 +37,8 @@ def adabelief(p, g, m=zeros("exp_avg"), s=zeros("exp_avg_var"), *, t, lr=1e-3, b
 def laprop(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=4e-4, beta1=0.9, beta2=0.999, eps=1e-15):
     """LaProp: scale first, then average, so that momentum and adaptivity do not disturb each other (Ziyin et al. 2020).
 
-    Dialect: ε beside the corrected root, as in the authors' code; pytorch_optimizer adds it to the uncorrected one.
+    Dialect: ε beside the corrected root, as in the authors' code; pytorch_optimizer adds it to the uncorrected
+    one, and 1e-15 to v.
     """
     v = beta2 * v + (1 - beta2) * g * g
     m = beta1 * m + (1 - beta1) * g / (sqrt(v) / sqrt(1 - beta2**t) + eps)
@@ -49,8 +50,8 @@ def laprop(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=4e-4, beta1
 def adopt(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.9999, eps=1e-6):
     """ADOPT: divides by the second moment of the past only, clipped at t^¼ (Taniguchi et al. 2024, Algorithm 2).
 
-    Dialect: the paper counts from 0 and so does the clipping here; the limit 0 lets the first
-    gradient only fill v.
+    Dialect: the paper counts from 0 and so does the clipping here (pytorch_optimizer: from 1); the limit 0 lets
+    the first gradient only fill v.
     """
     limit = maximum(t - 1, 0.0) ** 0.25
     scaled = minimum(maximum(g / maximum(sqrt(v), eps), -limit), limit)
@@ -67,7 +68,8 @@ def adan(
 ):  # fmt: skip
     """Adan: Nesterov momentum from differences of gradients (Xie et al. 2022, Algorithm 1).
 
-    Dialect: betas as in the authors' code, 1 minus the paper's; moments bias-corrected as there.
+    Dialect: betas as in the authors' code, 1 minus the paper's; moments bias-corrected as there. optax weighs
+    the change by 1 - β₂ and adds the decay to the step.
     """
     change = g - g_prev
     m = beta1 * m + (1 - beta1) * g
@@ -125,7 +127,8 @@ def mars(
 ):  # fmt: skip
     """MARS-AdamW: a gradient corrected by its change, to reduce variance (Yuan et al. 2024, Algorithm 2, approximate).
 
-    Dialect: the first change is zero, as in the paper; the authors' code takes the gradient before the first as zero.
+    Dialect: the first change is zero, as in the paper; the authors' code takes the gradient before the first as
+    zero. pytorch_optimizer does so too, adds ε to the uncorrected root and 1e-15 to v.
     """
     c = g + gamma * beta1 / (1 - beta1) * (g - g_prev)
     c = c / maximum(norm(c), 1.0)
@@ -152,7 +155,7 @@ def sophia(
     """Sophia: momentum over curvature, clipped at one (Liu et al. 2023, Algorithm 3).
 
     Dialect: the step alone. h, an average of estimates of the Hessian's diagonal, is the training loop's to
-    write into the state every few steps; the paper's γ is rho, as in the authors' code.
+    write into the state every few steps; the paper's γ is rho, as in the authors' code. optax bias-corrects m.
     """
     m = beta1 * m + (1 - beta1) * g
     step = minimum(maximum(m / maximum(rho * h, eps), -1.0), 1.0)

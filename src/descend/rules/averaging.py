@@ -52,7 +52,8 @@ def schedule_free_sgd(
 ):
     """Schedule-Free SGD: averaging in place of a learning-rate schedule (Defazio et al. 2024, eq. 3-5).
 
-    Dialect: the published package's, with linear warm-up, weights lr_max² and decay at y.
+    Dialect: the published package's, with linear warm-up, weights lr_max² and decay at y. In warm-up optax
+    steps with the rate of the step before and averages with the new one.
     """
     gamma = lr * minimum(1.0, t / maximum(warmup_steps, 1.0))
     lr_max = maximum(lr_max, gamma)
@@ -75,7 +76,8 @@ def schedule_free_adamw(
 ):  # fmt: skip
     """Schedule-Free AdamW: the average takes the place of momentum and schedule (Defazio et al. 2024, Algorithm 1).
 
-    Dialect: the published package's: v is bias-corrected before the root; the paper scales lr instead.
+    Dialect: the published package's: v is bias-corrected before the root; the paper scales lr instead. In
+    warm-up optax steps with the rate of the step before and averages with the new one.
     """
     gamma = lr * minimum(1.0, t / maximum(warmup_steps, 1.0))
     lr_max = maximum(lr_max, gamma)

@@ -33,9 +33,11 @@ def adafactor(
     p, g, r=per_row("row_var"), c=per_column("col_var"), *,
     t, lr=1e-2, beta2_decay=-0.8, eps1=1.1920929e-07, eps2=1e-3, d=1.0, weight_decay=0.0,
 ):  # fmt: skip
-    """Adafactor: Adam's memory without Adam's memory (Shazeer & Stern 2018, Algorithm 4; torch.optim.Adafactor).
+    """Adafactor: Adam's second moment from rows and columns (Shazeer & Stern 2018, Algorithm 4; torch.optim.Adafactor).
 
     Dialect: torch's. lr bounds the relative step, ε₁ bounds the estimate from below instead of being added.
+    optax and pytorch_optimizer add ε₁ to the squares; optax has no bound of 1/√t and does not scale the decay
+    by lr; pytorch_optimizer's decay is relative to |p|.
     """
     beta2 = 1 - t**beta2_decay
     r = beta2 * r + (1 - beta2) * mean(g * g, over="row")

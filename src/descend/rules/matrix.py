@@ -4,6 +4,8 @@ Convolutions are flattened to (first dimension) x (all others). Vectors are step
 they have no rows and columns to speak of.
 """
 
+import functools
+
 from ..core.init import full, left, per_row, right, zeros
 from ..core.ops import (
     by_columns,
@@ -25,7 +27,7 @@ from ..core.ops import (
     when,
     where,
 )
-from ..core.rule import rule
+from ..core.rule import Rule, rule
 from .adam import adamw
 
 JORDAN = ((3.4445, -4.7750, 2.0315),) * 5
@@ -60,7 +62,8 @@ def muon(p, g, m=zeros("momentum_buffer"), *, lr=1e-3, momentum=0.95, weight_dec
     """Muon: momentum, with all its singular values set to one (Jordan et al. 2024; torch.optim.Muon).
 
     Dialect: torch's and the author's code: momentum by averaging, Nesterov, five Newton–Schulz steps, scaled by
-    √max(1, rows / columns). They iterate in bfloat16, this in the working type.
+    √max(1, rows / columns). They iterate in bfloat16, this in the working type. pytorch_optimizer does so too;
+    optax bias-corrects both terms, takes matrices as columns by rows and adds ε to the norm.
     """
     m = momentum * m + (1 - momentum) * g
     ahead = matrix(momentum * m + (1 - momentum) * g)
@@ -69,9 +72,38 @@ def muon(p, g, m=zeros("momentum_buffer"), *, lr=1e-3, momentum=0.95, weight_dec
     return p, m
 
 
+@functools.cache
+def muon_variant(
+    coefficients: tuple[tuple[float, float, float], ...] = JORDAN, nesterov: bool = True, adjust: str = "original"
+) -> Rule:
+    """Muon with what torch.optim.Muon lets one choose; the rule ``muon`` itself where all is at its default.
+
+    ``coefficients``: of each Newton–Schulz step. ``adjust``: ``"original"``, √max(1, rows / columns), or
+    ``"match_rms_adamw"``, 0.2 √max(rows, columns), the size of AdamW's steps (Liu et al. 2025, eq. 4).
+    """
+    if coefficients == JORDAN and nesterov and adjust == "original":
+        return muon
+
+    def chosen_muon(p, g, m=zeros("momentum_buffer"), *, lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
+        m = momentum * m + (1 - momentum) * g
+        ahead = matrix(momentum * m + (1 - momentum) * g if nesterov else m)
+        step = orthogonalized(ahead / maximum(norm(ahead), eps), coefficients)
+        tall, large = maximum(1.0, rows(step) / columns(step)), maximum(rows(step), columns(step))
+        p = (1 - lr * weight_decay) * p - lr * (sqrt(tall) if adjust == "original" else 0.2 * sqrt(large)) * shaped(
+            step, p
+        )
+        return p, m
+
+    return rule(vectors=adamw)(chosen_muon)
+
+
 @rule(vectors=adamw)
 def muon_polar_express(p, g, m=zeros("momentum_buffer"), *, lr=1e-3, momentum=0.95, weight_decay=0.1, eps=1e-7):
-    """Muon with Polar Express: coefficients that are optimal step by step (Amsel et al. 2025, Algorithm 1)."""
+    """Muon with Polar Express: coefficients that are optimal step by step (Amsel et al. 2025, Algorithm 1).
+
+    Dialect: five steps, scaled as muon. pytorch_optimizer takes the first five coefficients of its eight, in
+    bfloat16.
+    """
     m = momentum * m + (1 - momentum) * g
     ahead = matrix(momentum * m + (1 - momentum) * g)
     step = orthogonalized(ahead / (1.01 * norm(ahead) + eps), POLAR_EXPRESS)
@@ -95,6 +127,7 @@ def normuon(
     """NorMuon: Muon whose rows (neurons) are brought to one size over time (Li et al. 2025, Algorithm 1).
 
     Dialect: the paper's. For matrices only; the authors' code adds Nesterov and restores the norm.
+    pytorch_optimizer iterates in bfloat16, bounds the norm by 1e-7 and adds ε to the last one.
     """
     m = beta1 * m + (1 - beta1) * g
     z = orthogonalized(m / (norm(m) + 1e-7))
@@ -151,6 +184,7 @@ def soap(
     """SOAP: Adam in Shampoo's eigenbasis (Vyas et al. 2024, Algorithms 3 and 4).
 
     Dialect: the authors' code where the paper is silent: the first gradient only fills the preconditioners.
+    pytorch_optimizer turns the bases in float32.
     """
     g = matrix(g)
     begun, due = t > 1, (t - 1) % precondition_frequency == 0

@@ -33,7 +33,7 @@ def clip_value(p, g, *, max_value=1.0):
 def clip_norm(p, g, *, max_norm=1.0):
     """Clip by global norm: all gradients shrink together (Pascanu et al. 2013; torch: clip_grad_norm_).
 
-    Dialect: torch's, which divides by (norm + 1e-6) and never enlarges.
+    Dialect: torch's, which divides by (norm + 1e-6) and never enlarges. optax adds nothing to the norm.
     """
     return g * minimum(max_norm / (norm(g, over="all") + 1e-6), 1.0)
 
@@ -56,7 +56,10 @@ def adaptive_clip_vector(p, g, *, clipping=0.01, eps=1e-3):
 
 @before(vectors=adaptive_clip_vector)
 def adaptive_clip(p, g, *, clipping=0.01, eps=1e-3):
-    """Adaptive clipping: each unit's gradient against its weights, row by row (Brock et al. 2021, eq. 3)."""
+    """Adaptive clipping: each unit's gradient against its weights, row by row (Brock et al. 2021, eq. 3).
+
+    Dialect: the paper's units, the rows. optax has them along the last axis.
+    """
     limit = clipping * maximum(norm(matrix(p), over="row"), eps)
     return shaped(matrix(g) * minimum(limit / maximum(norm(matrix(g), over="row"), 1e-6), 1.0), p)
 
@@ -78,6 +81,7 @@ def cautious(p, q, g):
     """Cautious: only coordinates where step and gradient agree move (Liang et al. 2024, Algorithm 1).
 
     Dialect: the authors' code, whose share is at least 1e-3; the whole step is masked, decay included.
+    pytorch_optimizer counts one coordinate more and has no least share.
     """
     agrees = where((p - q) * g > 0, 1.0, 0.0)
     return p - (p - q) * agrees / maximum(mean(agrees), 1e-3)

@@ -65,7 +65,8 @@ def rprop(
 ):  # fmt: skip
     """Rprop: where the sign has turned, wait one step (Riedmiller & Braun 1993; Igel & Hüsken 2000, iRprop⁻).
 
-    Dialect: torch.optim.Rprop's, which forgets the gradient that turned.
+    Dialect: torch.optim.Rprop's, which forgets the gradient that turned. optax takes every step one gradient
+    late.
     """
     turned = g * g_prev
     factor = where(turned > 0, eta_plus, where(turned < 0, eta_minus, 1.0))

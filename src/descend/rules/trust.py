@@ -9,8 +9,9 @@ from ..core.rule import rule
 def lars(p, g, v=zeros("momentum_buffer"), *, lr=1.0, momentum=0.9, weight_decay=1e-4, trust_coefficient=1e-3):
     """LARS: one rate per layer, from the norms of weights and gradient (You, Gitman & Ginsburg 2017, Algorithm 1).
 
-    Dialect: lr stands outside the velocity, where a schedule acts at once; the paper has it inside. The
-    ratio is 1 where a norm is zero.
+    Dialect: lr stands outside the velocity, where a schedule acts at once; the paper has it inside. The ratio
+    is 1 where a norm is zero. optax takes the norm of gradient and decay together; pytorch_optimizer gives
+    vectors neither ratio nor decay, and a zero gradient its ratio.
     """
     usable = (norm(p) > 0) & (norm(g) > 0)
     ratio = where(usable, trust_coefficient * norm(p) / (norm(g) + weight_decay * norm(p)), 1.0)
@@ -36,6 +37,7 @@ def lamb(
     """LAMB: LARS's trust ratio around Adam's direction (You et al. 2020, Algorithm 2).
 
     Dialect: φ is the identity, moments are bias-corrected, the ratio is 1 where a norm is zero.
+    pytorch_optimizer does not correct v, counts |p| as 10 at most and adds ε to |u|.
     """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g

@@ -17,6 +17,7 @@ def dadapt_sgd(
     """D-Adaptation for SGD: a bound on the distance takes the place of lr (Defazio & Mishchenko 2023, Algorithm 4).
 
     Dialect: momentum by averaging iterates; the first gradient that is not zero sets the scale.
+    pytorch_optimizer rounds its norm to float32.
     """
     g0 = where(g0 > 0, g0, norm(g, over="all"))
     step = where(g0 > 0, d * lr / g0, 0.0)
@@ -37,6 +38,7 @@ def dadapt_adam(
     """D-Adaptation for Adam: the same bound under Adam's metric (Defazio & Mishchenko 2023, Algorithm 5).
 
     Dialect: the inner product is weighted by the new denominator; the authors' package takes the one before.
+    pytorch_optimizer and optax take the one before as well; optax bias-corrects lr.
     """
     decay = sqrt(beta2)
     m = beta1 * m + (1 - beta1) * d * lr * g
@@ -56,8 +58,8 @@ def prodigy(
 ):  # fmt: skip
     """Prodigy: D-Adaptation that measures from the start point (Mishchenko & Defazio 2023, Algorithm 4).
 
-    Dialect: the paper's. The step uses the estimate d of the step before throughout; the authors' package
-    uses the new one in ε.
+    Dialect: the paper's. The step uses the estimate d of the step before throughout; the authors' package uses
+    the new one in ε. pytorch_optimizer and optax do so too; optax bias-corrects lr.
     """
     decay = sqrt(beta2)
     m = beta1 * m + (1 - beta1) * d * g

@@ -20,7 +20,7 @@ def plain(group: dict[str, Any]) -> dict[str, Any]:
     def number(value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(number, value))
-        return value.item() if isinstance(value, np.generic) else value
+        return value.item() if isinstance(value, np.generic | np.ndarray) and value.size == 1 else value
 
     return {name: number(value) for name, value in group.items()}
 

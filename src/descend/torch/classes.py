@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from .. import rules
 from ..core.rule import Rule
 from ..core.settings import shared, unknown_setting
+from . import muon
 from .base import RuleOptimizer
 from .spec import HINTS, OWN, Spec
 
@@ -41,14 +43,6 @@ def _adam(group: Mapping[str, Any]) -> Rule:
     if group["amsgrad"]:
         return rules.amsgradw if group["decoupled_weight_decay"] else rules.amsgrad
     return rules.adamw if group["decoupled_weight_decay"] else rules.adam
-
-
-def _muon(group: Mapping[str, Any]) -> Rule:
-    if not group["nesterov"]:
-        raise ValueError("Muon: nesterov=False is not supported")
-    if group["adamw"]:
-        return rules.adamw
-    return rules.muon_polar_express if group["polar_express"] else rules.muon
 
 
 def _machine_epsilon(group: Mapping[str, Any]) -> dict[str, float]:
@@ -162,9 +156,10 @@ SparseAdam = make(Spec(
 ))  # fmt: skip
 Muon = make(Spec(
     "Muon", _doc("muon", " Groups with adamw=True are stepped by AdamW: see muon_groups."),
-    {"lr": 1e-3, "weight_decay": 0.1, "momentum": 0.95, "nesterov": True, "eps": 1e-7, "betas": (0.9, 0.999),
-     "adamw": False, "polar_express": False, "maximize": False, **OWN},
-    _muon, positional=5,
+    {"lr": 1e-3, "weight_decay": 0.1, "momentum": 0.95, "nesterov": True, "ns_coefficients": muon.COEFFICIENTS,
+     "eps": 1e-7, "ns_steps": 5, "adjust_lr_fn": None, "betas": (0.9, 0.999), "adamw": False, "polar_express": False,
+     "maximize": False, **OWN},
+    muon.choose, positional=8, chosen=muon.CHOSEN,
 ))  # fmt: skip
 
 
@@ -179,6 +174,11 @@ def optimizer(rule: Rule, name: str | None = None) -> type[RuleOptimizer]:
     """
     if not isinstance(rule, Rule) or rule.kind != "rule":
         raise TypeError(f"optimizer() takes a rule or a chain; {rule!r} is neither (use @rule, or chain(...))")
+    return _made(rule, name or "".join(part.capitalize() for part in rule.name.replace("+", "_").split("_")))
+
+
+@functools.cache
+def _made(rule: Rule, name: str) -> type[RuleOptimizer]:
     settings = {**(rule.vectors.settings if rule.vectors else {}), **rule.settings}
     for key, value in settings.items():
         if value is shared:
@@ -190,5 +190,12 @@ def optimizer(rule: Rule, name: str | None = None) -> type[RuleOptimizer]:
         elif not ("betas" in arguments and key in ("beta2", "beta3")):
             arguments[key] = value
     arguments |= {"maximize": False, **HINTS, **OWN}
-    title = "".join(part.capitalize() for part in rule.name.replace("+", "_").split("_"))
-    return make(Spec(name or title, rule.doc, arguments, lambda group: rule))
+    made = make(Spec(name, rule.doc, arguments, lambda group: rule))
+    # its module may not know a class that is made at run time, so it is found through its rule
+    made.__reduce_ex__ = lambda self, protocol: (_blank, (rule, name), self.__getstate__())  # type: ignore[method-assign]
+    return made
+
+
+def _blank(rule: Rule, name: str) -> RuleOptimizer:
+    made = optimizer(rule, name)
+    return made.__new__(made)

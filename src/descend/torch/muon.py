@@ -1,10 +1,48 @@
-"""Muon's groups: matrices are orthogonalised, everything else is stepped by AdamW, as published."""
+"""Muon's arguments and groups: matrices are orthogonalised, everything else is stepped by AdamW, as published."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
+
+from .. import rules
+from ..core.rule import Rule
+from ..rules.matrix import JORDAN, muon_variant
+
+COEFFICIENTS = JORDAN[0]
+
+
+def choose(group: Mapping[str, Any]) -> Rule:
+    """The rule of a group of ``descend.torch.Muon``."""
+    if group["adamw"]:
+        return rules.adamw
+    if group["polar_express"]:
+        return rules.muon_polar_express
+    coefficients = tuple(map(float, group["ns_coefficients"]))
+    adjust = group["adjust_lr_fn"] or "original"
+    return muon_variant((coefficients,) * int(group["ns_steps"]), bool(group["nesterov"]), adjust)  # type: ignore[arg-type]
+
+
+def _coefficients(value: Any) -> None:
+    if not isinstance(value, tuple | list) or len(value) != 3:
+        raise ValueError(f"ns_coefficients must be a tuple of exactly 3 numbers, got {value!r}")
+
+
+def _steps(value: Any) -> None:
+    if not isinstance(value, int) or not 0 <= value < 100:
+        raise ValueError(f"ns_steps must be a number of steps below 100, got {value!r}")
+
+
+def _adjust(value: Any) -> None:
+    if value not in (None, "original", "match_rms_adamw"):
+        raise ValueError(
+            f"Adjust learning rate function {value} is not supported: adjust_lr_fn is 'original' or 'match_rms_adamw'"
+        )
+
+
+CHOSEN = {"ns_coefficients": _coefficients, "ns_steps": _steps, "adjust_lr_fn": _adjust}
 
 _EMBEDDINGS = (torch.nn.Embedding, torch.nn.EmbeddingBag)
 _HEADS = ("lm_head", "head", "classifier", "fc_out", "output")

@@ -49,6 +49,7 @@ class Spec:
         tuples: argument -> the settings that its entries are, such as betas -> (beta1, beta2).
         derive: settings that follow from a group in another way.
         sparse: whether the rule of a group may be applied to the rows of a sparse gradient alone.
+        chosen: arguments that are no numbers but choose the rule -> what refuses a value (ValueError).
         missing_step: the step to assume for a checkpoint that has state but no step (torch's SGD).
     """
 
@@ -60,11 +61,12 @@ class Spec:
     tuples: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: BETAS)
     sparse: Callable[[Rule], bool] = lambda rule: False
     derive: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
+    chosen: Mapping[str, Callable[[Any], None]] = field(default_factory=dict)
     missing_step: int | None = None
     settings: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        flags = {*HINTS, *_FLAGS}
+        flags = {*HINTS, *_FLAGS, *self.chosen}
         object.__setattr__(self, "settings", tuple(n for n in self.arguments if n not in flags))
 
     @property
@@ -79,7 +81,8 @@ class Spec:
         """
         rule = self.choose(group)
         decay = group.get("weight_decay", 0.0)
-        l2 = "weight_decay" not in rule.settings and (callable(decay) or float(decay) != 0)
+        known = {**rule.settings, **(rule.vectors.settings if rule.vectors else {})}
+        l2 = "weight_decay" not in known and (callable(decay) or float(decay) != 0)
         return _composed(rule, clip, bool(group.get("maximize")), l2)
 
     def check(self, group: Mapping[str, Any], where: str) -> None:
@@ -91,7 +94,9 @@ class Spec:
         for name in group:
             if name not in self.arguments and name not in FOREIGN:
                 raise TypeError(unknown_setting(name, self.arguments, f"{self.name}{where}"))
-        for name in set(self.arguments) - set(self.settings):
+        for name, refuse in self.chosen.items():
+            refuse(group[name])
+        for name in set(self.arguments) - {*self.settings, *self.chosen}:
             if group[name] not in (True, False, None):
                 raise TypeError(f"{self.name}{where}: {name} must be True or False, got {group[name]!r}")
         for name in self.settings:
@@ -100,7 +105,7 @@ class Spec:
                 self._check_tuple(name, value, where)
             elif not callable(value) and not (value is None and name in OWN):
                 self._check_number(name, value, where)
-        if group.get("nesterov") and (group["momentum"] == 0 or group.get("dampening", 0) != 0):
+        if "dampening" in group and group.get("nesterov") and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening" + where)
         if group.get("differentiable"):
             raise ValueError(f"{self.name}{where}: differentiable=True is not supported: a step is no autograd graph")
@@ -140,10 +145,14 @@ class Spec:
         if isinstance(value, torch.Tensor):
             if value.numel() != 1:
                 raise ValueError(f"Tensor {name} must be 1-element" + where)
-            return float(value)
+            value = value.detach()
         if isinstance(value, bool | str) or not hasattr(value, "__float__"):
             raise TypeError(f"{self.name}{where}: {name} must be a number or a schedule, got {value!r}")
-        return float(value)
+        try:
+            return float(value)
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+            shown = f"{value!r:.40}"
+            raise ValueError(f"{self.name}{where}: {name} must be one number, got {shown}: {error}") from None
 
     def numbers(self, group: Mapping[str, Any], rule: Rule, step: int) -> dict[str, float]:
         """The settings of ``rule`` in this group at this step, schedules evaluated and tensors read."""
@@ -162,5 +171,6 @@ class Spec:
         of_vectors = rule.vectors.settings if rule.vectors else {}
         for name, default in {**of_vectors, **rule.settings}.items():
             value = found.get(name, default)
+            value = value.detach() if isinstance(value, torch.Tensor) else value
             values[name] = check_setting(name, value(step) if callable(value) else value, self.name)
         return values

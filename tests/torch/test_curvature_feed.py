@@ -1,0 +1,163 @@
+"""Curvature fed into Sophia's state: before its first step, between steps, and refused without a trace."""
+
+import io
+
+import pytest
+import torch
+from descend.torch.curvature import feed, gauss_newton_bartlett, hutchinson
+from torch.nn import Parameter
+
+from descend.checks.references import REFERENCES
+from descend.torch import Adam, Sophia
+
+SETTINGS = {"lr": 0.01, "beta1": 0.9, "rho": 0.3, "eps": 1e-12, "weight_decay": 0.1}
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def made(**more):
+    params = [Parameter(normal(4, 3)), Parameter(normal(5, seed=1)), Parameter(normal(seed=2))]
+    return Sophia(params, **SETTINGS, **more), params
+
+
+def train(opt, params, steps):
+    for t in steps:
+        for i, p in enumerate(params):
+            p.grad = normal(*p.shape, seed=100 + 10 * t + i)
+        opt.step()
+
+
+def estimates(params, seed):
+    return [normal(*p.shape, seed=seed + i).abs() for i, p in enumerate(params)]
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+def test_what_was_fed_before_the_first_step_is_what_the_steps_divide_by(engine):
+    opt, params = made(engine=engine)
+    start = [p.detach().numpy().copy() for p in params]
+    fed = estimates(params, 50)
+    feed(opt, params, fed, beta2=0.0)
+    train(opt, params, range(10))
+    for i, p in enumerate(params):
+        assert torch.allclose(opt.state[p]["hessian"], fed[i], rtol=1e-15, atol=0)
+    # the reference holds one value of h for all: one element at a time
+    for i, p in enumerate(params):
+        for k in range(p.numel()):
+            grads = [[normal(*p.shape, seed=100 + 10 * t + i).reshape(-1)[k].numpy()] for t in range(10)]
+            run = REFERENCES["sophia"]([start[i].reshape(-1)[k]], grads, **SETTINGS, h0=float(fed[i].reshape(-1)[k]))
+            *_, (x, _) = run
+            assert float(p.detach().reshape(-1)[k]) == pytest.approx(float(x[0]), rel=1e-13, abs=1e-13)
+
+
+@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("first", [0, 3])
+def test_feeding_is_an_average_with_beta2(engine, first):
+    opt, params = made(engine=engine)
+    train(opt, params, range(first))
+    expected = [torch.zeros_like(p) for p in params]
+    for round_, beta2 in enumerate((None, 0.9, 0.5)):
+        diagonals = estimates(params, 10 * round_)
+        feed(opt, params, diagonals, **({} if beta2 is None else {"beta2": beta2}))
+        b = 0.99 if beta2 is None else beta2
+        expected = [b * h + (1 - b) * d for h, d in zip(expected, diagonals, strict=True)]
+        for p, h in zip(params, expected, strict=True):
+            assert torch.allclose(opt.state[p]["hessian"], h, rtol=1e-14, atol=1e-16)
+        train(opt, params, [first + round_])
+        for p, h in zip(params, expected, strict=True):
+            assert torch.allclose(opt.state[p]["hessian"], h, rtol=1e-14, atol=1e-16)
+
+
+def test_feeding_touches_nothing_else():
+    opt, params = made()
+    train(opt, params, range(3))
+    diagonals = estimates(params, 5)
+    before = [(p.detach().clone(), opt.state[p]["exp_avg"].clone(), p.grad.clone()) for p in params]
+    given = [d.clone() for d in diagonals]
+    feed(opt, params, diagonals)
+    for p, d, g, (was, m, grad) in zip(params, diagonals, given, before, strict=True):
+        assert torch.equal(p, was)
+        assert torch.equal(opt.state[p]["exp_avg"], m)
+        assert torch.equal(p.grad, grad)
+        assert torch.equal(d, g)
+        assert not opt.state[p]["hessian"].requires_grad
+    feed(opt, params[1:], diagonals[1:], beta2=0.5)  # some of the parameters
+
+
+def test_the_fed_state_is_saved_and_resumed():
+    opt, params = made()
+    feed(opt, params, estimates(params, 5))
+    train(opt, params, range(3))
+    file = io.BytesIO()
+    torch.save(opt.state_dict(), file)
+    file.seek(0)
+    twins = [Parameter(p.detach().clone()) for p in params]
+    other = Sophia(twins)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    for o, ps in ((opt, params), (other, twins)):
+        feed(o, ps, estimates(ps, 7))
+        train(o, ps, range(3, 6))
+    for p, q in zip(params, twins, strict=True):
+        assert torch.equal(p, q)
+        assert torch.equal(opt.state[p]["hessian"], other.state[q]["hessian"])
+
+
+def test_a_run_with_its_own_curvature_goes_down():
+    x, W = normal(40, 3), Parameter(torch.zeros(4, 3, dtype=torch.float64))
+    labels = (x @ normal(3, 4, seed=3)).argmax(1)
+    generator = torch.Generator().manual_seed(0)
+    for estimate in ("hutchinson", "gauss_newton_bartlett"):
+        with torch.no_grad():
+            W.zero_()
+        opt = Sophia([W], lr=0.03, weight_decay=0.0, rho=0.04)
+        losses = []
+        for t in range(60):
+            logits = x @ W.T
+            loss = torch.nn.functional.cross_entropy(logits, labels)
+            if t % 10 == 0:
+                of = (
+                    hutchinson(loss, [W], generator)
+                    if estimate == "hutchinson"
+                    else gauss_newton_bartlett(logits, [W], generator)
+                )
+                feed(opt, [W], of)
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+            losses.append(float(loss.detach()))
+        assert losses[-1] < 0.6 * losses[0], estimate
+
+
+def refused(opt, params, diagonals, match, **more):
+    states = [{k: torch.as_tensor(v).clone() for k, v in opt.state[p].items()} for p in params if p in opt.state]
+    with pytest.raises(ValueError, match=match):
+        feed(opt, params, diagonals, **more)
+    after = [{k: torch.as_tensor(v).clone() for k, v in opt.state[p].items()} for p in params if p in opt.state]
+    assert len(states) == len(after)
+    for a, b in zip(states, after, strict=True):
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_what_does_not_fit_is_refused_before_anything_is_written(steps):
+    opt, params = made()
+    train(opt, params, range(steps))
+    good = estimates(params, 3)
+    refused(opt, params, [*good[:2], good[0]], "shape|diagonals")
+    refused(opt, params, [good[0], good[1].reshape(5, 1), good[2]], "shape|diagonals")
+    refused(opt, params, good[:2], "diagonals")
+    refused(opt, params, [*good, good[0]], "diagonals")
+    refused(opt, [], [], "params")
+    stranger = Parameter(normal(4, 3))
+    refused(opt, [*params, stranger], [*good, good[0]], "params")
+    for beta2 in (-0.1, 1.5, float("nan")):
+        refused(opt, params, good, "beta2", beta2=beta2)
+
+
+def test_an_optimizer_without_curvature_is_refused():
+    params = [Parameter(normal(4, 3))]
+    opt = Adam(params)
+    refused(opt, params, estimates(params, 0), "Adam|adam")
+    assert not opt.state.get(params[0])
