@@ -13,3 +13,11 @@ __all__ = [
     "minimum", "norm", "number", "ones", "rule", "rules", "shared", "sign", "sqrt", "start", "tanh",
     "total", "where", "zeros",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name == "schedules":  # loads NumPy, which a bare import need not wait for
+        import importlib
+
+        return importlib.import_module("descend.schedules")
+    raise AttributeError(f"module 'descend' has no attribute {name!r}")

@@ -1,0 +1,138 @@
+"""``plateau``: the one schedule with a memory. It falls when a metric has stopped getting better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from .checks import number
+from .schedule import KINDS, Schedule
+from .words import filled
+
+_STATE = ("value", "best", "bad", "cooling")
+
+
+class Plateau(Schedule):
+    """torch's ReduceLROnPlateau as a factor: ``lr = 3e-4 * linear_warmup(500) * plateau(patience=5)``.
+
+    Call ``observe(metric)`` once per epoch. At every step its value is the latest one.
+    """
+
+    length = math.inf
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.value: float = settings["start"]
+        self.best = math.inf if settings["mode"] == "min" else -math.inf
+        self.bad = self.cooling = 0
+
+    def observe(self, metric: Any) -> float:
+        """Take the metric of another epoch; the value from now on. NaN is no improvement.
+
+        Raises:
+            TypeError: ``metric`` is no number.
+        """
+        if isinstance(metric, str) or not hasattr(metric, "__float__"):
+            raise TypeError(f"plateau: a metric is a number, got {metric!r}")
+        x, s = float(metric), self.settings
+        if self._better(x):
+            self.best, self.bad = x, 0
+        else:
+            self.bad += 1
+        if self.cooling > 0:
+            self.cooling -= 1
+            self.bad = 0
+        if self.bad > s["patience"]:
+            lower = max(self.value * s["factor"], s["min_lr"])
+            if self.value - lower > s["eps"]:
+                self.value = lower
+            self.cooling, self.bad = s["cooldown"], 0
+        return self.value
+
+    def _better(self, x: float) -> bool:
+        s = self.settings
+        sign = -1 if s["mode"] == "min" else 1
+        if s["threshold_mode"] == "rel":
+            return sign * x > sign * self.best * (1 + sign * s["threshold"])
+        return sign * x > sign * (self.best + sign * s["threshold"])
+
+    def at(self, k: Any) -> Any:
+        return filled(self.value, k)
+
+    def plateaus(self) -> Iterator[Plateau]:
+        yield self
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers only: the value now, the best metric, bad epochs and epochs of cooldown left (None for infinity)."""
+        return {name: None if math.isinf(x := getattr(self, name)) else x for name in _STATE}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if set(state) != set(_STATE):
+            raise ValueError(f"the state of a plateau has {', '.join(_STATE)}; got {', '.join(map(str, state))}")
+        fresh = Plateau(self.settings)
+        for name in _STATE:
+            setattr(self, name, getattr(fresh, name) if state[name] is None else state[name])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Plateau):
+            return NotImplemented
+        return self.settings == other.settings and self.state_dict() == other.state_dict()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.settings.items()))  # not of what changes: a plateau stays found in its dictionary
+
+    def __repr__(self) -> str:
+        changed = [f"{name}={x!r}" for name, x in self.settings.items() if x != _DEFAULTS[name]]
+        return f"plateau({', '.join(changed)})"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": "plateau",
+            **self.settings,
+            **({} if self == Plateau(self.settings) else {"state": [*self.state_dict().values()]}),
+        }
+
+
+def plateau(
+    mode: str = "min",
+    factor: float = 0.1,
+    patience: int = 10,
+    threshold: float = 1e-4,
+    threshold_mode: str = "rel",
+    cooldown: int = 0,
+    min_lr: float = 0.0,
+    eps: float = 1e-8,
+    start: float = 1.0,
+    state: Any = None,
+) -> Plateau:
+    """torch's ReduceLROnPlateau, its arguments and its arithmetic.
+
+    Args:
+        start: its value before the first reduction; ``min_lr`` and ``eps`` are compared with this value, so with
+            ``start=1`` they are shares of the learning rate that it multiplies.
+        state: of a saved plateau, as its JSON holds it.
+    Raises:
+        ValueError: by name, as torch's and where it should.
+    """
+    settings = {
+        "mode": mode, "factor": factor, "patience": patience, "threshold": threshold, "threshold_mode": threshold_mode,
+        "cooldown": cooldown, "min_lr": min_lr, "eps": eps, "start": start,
+    }  # fmt: skip
+    for name, choices in (("mode", ("min", "max")), ("threshold_mode", ("rel", "abs"))):
+        if settings[name] not in choices:
+            raise ValueError(f"plateau: {name} must be {' or '.join(map(repr, choices))}, got {settings[name]!r}")
+    for name in ("factor", "patience", "threshold", "cooldown", "min_lr", "eps", "start"):
+        settings[name] = number("plateau", name, settings[name])
+        if settings[name] < 0:
+            raise ValueError(f"plateau: {name} must not be negative, got {settings[name]}")
+    if not factor < 1:
+        raise ValueError(f"plateau: factor must be below 1, got {factor}")
+    made = Plateau(settings)
+    if state is not None:
+        made.load_state_dict(dict(zip(_STATE, state, strict=False)))
+    return made
+
+
+_DEFAULTS = plateau().settings
+KINDS["plateau"] = plateau

@@ -1,0 +1,135 @@
+"""A step is the number of steps taken so far: numbers, arrays and JAX values of it, and what is none."""
+
+import math
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from schedule_samples import EVERY
+
+from descend import schedules
+from descend.schedules import constant, cosine, cosine_restarts, linear, linear_warmup, piecewise, step_decay
+
+STEPS = [*range(130), 999, 1000, 10**6, 10**9, 2**40]
+
+
+def test_step_0_is_the_first_step():
+    assert linear(4)(0) == 1.0
+    assert [piecewise([2], [1, 5])(k) for k in range(4)] == [1, 1, 5, 5]
+    assert [(linear(2) >> constant(7))(k) for k in range(4)] == [1, 0.5, 7, 7]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_number_and_an_array_have_the_same_bits(name):
+    s = EVERY[name]
+    alone = [s(k) for k in STEPS]
+    assert {type(x) for x in alone} == {float}
+    for dtype in (np.int64, np.float64, np.uint64):
+        together = s(np.array(STEPS, dtype))
+        assert together.dtype == np.float64
+        assert together.tolist() == alone
+    backwards = s(np.array(STEPS[::-1]).reshape(5, -1))
+    assert backwards.shape == (5, len(STEPS) // 5)
+    assert backwards.ravel().tolist() == alone[::-1]
+
+
+@pytest.mark.parametrize("name", EVERY)
+@settings(max_examples=30)
+@given(steps=st.lists(st.one_of(st.integers(0, 300), st.integers(0, 2**52), st.floats(0, 1e9)), min_size=1))
+def test_any_steps_in_any_order(name, steps):
+    s = EVERY[name]
+    assert s(np.array(steps, float)).tolist() == [s(k) for k in steps]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_beyond_its_end_it_holds_the_last_value(name):
+    s = EVERY[name]
+    if s.length == math.inf:
+        return
+    beyond = [math.ceil(s.length), math.ceil(s.length) + 1, 10**9, 2**60]
+    assert [s(k) for k in beyond] == s(np.array(beyond)).tolist() == [s(beyond[0])] * 4
+
+
+def test_lengths_are_known():
+    assert {name: s.length for name, s in EVERY.items() if s.length != math.inf} == {
+        "piecewise": 20, "multi_step": 80, "linear": 33, "polynomial": 40, "square": 40, "root": 40, "cosine": 50,
+        "one_minus_sqrt": 50, "geometric": 60, "restarts_finite": 30, "restarts_growing_finite": 81.25,
+        "one_cycle": 100, "one_cycle_linear": 90, "one_cycle_momentum": 100, "one_cycle_fastai": 90,
+        "one_cycle_fastai_momentum": 90, "wsd": 80, "wsd_short": 20, "power_cool": 100, "linear_warmup": 10,
+        "exponential_warmup": 10, "gradual_warmup": 10, "untuned_linear_warmup": pytest.approx(39), "sum": 50,
+        "shifted": 57, "shifted_back": 53, "epochs": 98, "whole_epochs": 35, "tokens": 10000 / 37, "clamped": 30,
+        "clamped_above": 20, "repeated": 21, "cut": 40,
+    }  # fmt: skip
+    assert type(EVERY["epochs"].length) is int
+
+
+def test_kinds_of_numbers():
+    s = cosine(10)
+    for k in (np.int32(3), np.float32(3), 3.0, np.array(3)):
+        assert s(k) == s(3)
+    assert s(np.array(3)).shape == ()
+    assert s([0, 3]).tolist() == s(range(0, 4, 3)).tolist() == [s(0), s(3)]
+    assert s(np.array([], int)).shape == (0,)
+    assert s(10**400 // 10**395) == s(10**5)
+
+
+@pytest.mark.parametrize("name", ["cosine", "product", "restarts_growing", "piecewise"])
+@pytest.mark.parametrize("step", [-1, -0.5, math.nan, math.inf, np.int64(-3), [2, -1], np.array([0.0, math.nan])])
+def test_a_step_that_is_none_is_refused(name, step):
+    with pytest.raises(ValueError, match="a step counts from 0"):
+        EVERY[name](step)
+
+
+@pytest.mark.parametrize("step", ["3", None, True, np.array(["3"]), np.array([True])])
+def test_what_is_no_number_is_refused(step):
+    with pytest.raises(TypeError, match=r"step"):
+        cosine(10)(step)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_under_jax(name):
+    jax = pytest.importorskip("jax")
+    s = EVERY[name]
+    steps = np.arange(120)
+    expected = s(steps)
+    traced = jax.jit(jax.vmap(s))(steps)
+    np.testing.assert_allclose(traced, expected, rtol=3e-5, atol=2e-6)
+    np.testing.assert_allclose(jax.jit(s)(jax.numpy.asarray(steps)), expected, rtol=3e-5, atol=2e-6)
+    assert jax.jit(s)(3).shape == ()
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(jax.jit(s)(jax.numpy.asarray(STEPS)), s(np.array(STEPS)), rtol=1e-11, atol=1e-13)
+
+
+def test_whole_steps_stay_exact_under_jax_where_float32_has_no_more_digits():
+    jax = pytest.importorskip("jax")
+    far = 10**8 + 1
+    for s in (step_decay(25_000_001, 0.5), cosine(3).repeat(), cosine_restarts(3), cosine(4).shift(far - 2)):
+        assert float(jax.jit(s)(far)) == pytest.approx(s(far), abs=1e-6)
+
+
+def test_no_framework_is_imported():
+    program = "import sys; from descend.schedules import cosine; cosine(9)(3); print({'jax', 'torch'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.timing
+@pytest.mark.parametrize("name", EVERY)
+def test_a_million_steps_take_at_most_50_ms(name):
+    s, steps = EVERY[name], np.arange(1_000_000)
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        s(steps)
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) <= 0.050, [f"{1e3 * x:.0f} ms" for x in seconds]
+
+
+def test_every_public_name_is_sampled():
+    made = {"Schedule", "from_json", "torch_scheduler", "cosine_restarts", "cyclic", "exponential"}
+    assert set(schedules.__all__) - made <= set(EVERY), "add a sample of the new schedule"
+    assert linear_warmup(10) == EVERY["linear_warmup"]
