@@ -156,6 +156,7 @@ MEANING = {
     "update_decay": "how fast that share falls",
     "update_start": "steps until it begins to fall",
     "seed": "of the random probes",
+    "loss_scale": "what the loss was multiplied by",
     "clip_threshold": "longest update that is let through",
     "clipping": "longest gradient, as a share of the norm of the weights",
     "decay": "share of the past in the average",

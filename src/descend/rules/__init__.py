@@ -82,6 +82,7 @@ from .modifiers import (
     lookahead,
     negate,
     swa,
+    unscale,
 )
 from .momentum import (
     gradient_descent,

@@ -18,6 +18,15 @@ def negate(p, g):
 
 
 @before
+def unscale(p, g, *, loss_scale=65536.0):
+    """Unscale: the gradient of a loss that was multiplied to keep float16 away from zero (Micikevicius et al. 2018).
+
+    Dialect: torch.amp.GradScaler's; on classes of ``descend.torch`` the scaler asks for it by itself.
+    """
+    return g / loss_scale
+
+
+@before
 def decay_l2(p, g, *, weight_decay=1e-2):
     """L2 decay: the gradient of weight_decay/2 * |p|² joins the gradient (torch.optim.SGD, Adam)."""
     return g + weight_decay * p

@@ -40,6 +40,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     """
 
     spec: ClassVar[Spec]
+    _step_supports_amp_scaling = True  # a GradScaler leaves the division to the step, and sets grad_scale and found_inf
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         spec = self.spec
@@ -149,12 +150,12 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     def _update(self) -> None:
         if self._elsewhere:
             raise RuntimeError("step() inside shipped() or gradient_point(): leave the block first")
+        if (found := self.__dict__.get("found_inf")) is not None and float(found):
+            self.skipped += 1
+            return
         plan = self._plan
         if plan is None or not plan.refresh():
-            with (
-                torch.inference_mode(False),
-                torch.no_grad(),
-            ):  # state made in inference mode is lost to training
+            with torch.inference_mode(False), torch.no_grad():  # state made in inference mode is lost to training
                 plan = self._plan = Plan(self)
         if not plan.works:
             return
@@ -165,6 +166,11 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             self._plan = None
         if self._options["nonfinite"] == "raise":
             raise NonFiniteGradient(f"{self.spec.name}: a gradient holds NaN or infinity; nothing was changed")
+
+    def loss_scale(self) -> float | None:
+        """What a GradScaler multiplied the loss of this step by; None without one."""
+        scale = self.__dict__.get("grad_scale")
+        return None if scale is None else float(scale)
 
     # ---------------------------------------------------------------- checkpoints
 

@@ -68,9 +68,10 @@ class Plan:
         for i, group in enumerate(groups):
             spec.check(group, f" (parameter group {i})" if len(groups) > 1 else "")
         clip = any(group["clip_norm"] is not None for group in groups)
-        self.rules = [spec.rule(group, clip) for group in groups]
+        scale = self.scale = self.optimizer.loss_scale()
+        self.rules = [spec.rule(group, clip, scale is not None) for group in groups]
         step = self.optimizer.steps if self.volatile else 0
-        self.numbers = [spec.numbers(g, rule, step) for g, rule in zip(groups, self.rules, strict=True)]
+        self.numbers = [spec.numbers(g, rule, step, scale) for g, rule in zip(groups, self.rules, strict=True)]
 
     def _read(self) -> list[tuple[Any, ...]]:
         arguments = self.optimizer.spec.arguments
@@ -142,7 +143,8 @@ class Plan:
             now = group["params"]
             if len(now) != len(members) or not all(map(operator.is_, now, members)):
                 return False
-        if (self.volatile or self._read() != self.values) and not self._resettle():
+        fresh = self.volatile or self._read() != self.values or self.scale != optimizer.loss_scale()
+        if fresh and not self._resettle():
             return False
         if self.without and any(p.grad is not None for p in self.without):
             return False

@@ -31,8 +31,9 @@ _TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value
 
 
 @functools.cache
-def _composed(rule: Rule, clip: bool, maximize: bool, l2: bool) -> Rule:
-    stages = [CLIP] if clip else []
+def _composed(rule: Rule, scaled: bool, clip: bool, maximize: bool, l2: bool) -> Rule:
+    stages = [rules.unscale] if scaled else []
+    stages += [CLIP] if clip else []
     stages += [rules.negate] if maximize else []
     stages += [rules.decay_l2] if l2 else []
     return chain(*stages, rule)
@@ -74,16 +75,17 @@ class Spec:
         """Complex numbers are stepped as pairs of reals where torch's class of the name does so."""
         return hasattr(torch.optim, self.name)
 
-    def rule(self, group: Mapping[str, Any], clip: bool) -> Rule:
+    def rule(self, group: Mapping[str, Any], clip: bool, scaled: bool = False) -> Rule:
         """The rule of a group, with the stages it asks for before it, in torch's order.
 
-        ``clip``: some group of the optimizer clips by global norm, so this one's norm counts.
+        ``clip``: some group of the optimizer clips by global norm, so this one's norm counts. ``scaled``: the
+        gradients are of a scaled loss.
         """
         rule = self.choose(group)
         decay = group.get("weight_decay", 0.0)
         known = {**rule.settings, **(rule.vectors.settings if rule.vectors else {})}
         l2 = "weight_decay" not in known and (callable(decay) or float(decay) != 0)
-        return _composed(rule, clip, bool(group.get("maximize")), l2)
+        return _composed(rule, scaled, clip, bool(group.get("maximize")), l2)
 
     def check(self, group: Mapping[str, Any], where: str) -> None:
         """Refuse, by name, an argument that torch refuses (or should).
@@ -154,9 +156,9 @@ class Spec:
             shown = f"{value!r:.40}"
             raise ValueError(f"{self.name}{where}: {name} must be one number, got {shown}: {error}") from None
 
-    def numbers(self, group: Mapping[str, Any], rule: Rule, step: int) -> dict[str, float]:
+    def numbers(self, group: Mapping[str, Any], rule: Rule, step: int, scale: float | None = None) -> dict[str, float]:
         """The settings of ``rule`` in this group at this step, schedules evaluated and tensors read."""
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {"loss_scale": scale} if scale is not None else {}
         for name in self.settings:
             value = group[name]
             if name in self.tuples:

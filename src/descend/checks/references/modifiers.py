@@ -33,6 +33,12 @@ def decay_l2(x: Sequence[Array], g: Sequence[Array], *, weight_decay: float) -> 
 
 
 @modifier
+def unscale(x: Sequence[Array], g: Sequence[Array], *, loss_scale: float) -> list[Array]:
+    """torch.amp.GradScaler: the loss was multiplied by the scale, so each gradient was."""
+    return [np.asarray(g_i / loss_scale) for g_i in g]
+
+
+@modifier
 def clip_tensor(x: Sequence[Array], g: Sequence[Array], *, max_norm: float) -> list[Array]:
     """Pascanu, Mikolov & Bengio 2013 for each tensor by itself; as in torch 1e-6 is added to the norm."""
     clipped = []
