@@ -16,7 +16,7 @@ from .core.chain import chain
 from .core.init import Init
 from .core.rule import Rule
 from .core.settings import shared, unknown_setting
-from .engines import ENGINES
+from .engines import OF_ARRAYS
 from .engines.base import Row, Work
 from .stepping import NONFINITE, NonFiniteGradient, commit, pick, settle, threads_available
 
@@ -37,7 +37,7 @@ class Optimizer:
     Args:
         rule: a rule or a chain.
         params: C-contiguous arrays, all float64 or all float32.
-        engine: ``"auto"``, ``"numba"`` or ``"numpy"`` (the float64 oracle).
+        engine: ``"auto"``, ``"numba"``, ``"numpy"`` (the float64 oracle) or ``"jax"``.
         nonfinite: ``"propagate"``, ``"skip"`` the step, or ``"raise"`` NonFiniteGradient.
         threads: at most so many; default: the cores of this process.
         settings: of the rule, each a number or a schedule (a function of the step, from 0).
@@ -65,8 +65,8 @@ class Optimizer:
                 raise TypeError(unknown_setting(name, self.rule.settings, self.rule.name))
         if nonfinite not in NONFINITE:
             raise ValueError(f"nonfinite must be one of {', '.join(NONFINITE)}; got {nonfinite!r}")
-        if engine not in ("auto", *ENGINES) or engine == "torch":
-            raise ValueError(f"unknown engine {engine!r} for NumPy arrays; choose one of auto, numba, numpy")
+        if engine not in ("auto", *OF_ARRAYS):
+            raise ValueError(f"unknown engine {engine!r} for NumPy arrays; choose one of auto, {', '.join(OF_ARRAYS)}")
         self.params = list(params)
         kinds = {str(p.dtype) for p in self.params}
         if len(kinds) > 1 or not kinds <= {"float64", "float32"}:

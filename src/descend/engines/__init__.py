@@ -6,7 +6,9 @@ import importlib
 
 from .base import Engine
 
-ENGINES = ("numpy", "torch", "numba")
+ENGINES = ("numpy", "torch", "numba", "triton")
+OF_ARRAYS = ("numba", "numpy", "jax")
+"""Those that step NumPy arrays. The last steps no torch tensors; in JAX itself rules are ``descend.jax``."""
 
 
 def load(name: str) -> Engine:
@@ -15,7 +17,7 @@ def load(name: str) -> Engine:
     Raises:
         ValueError: there is none (the message lists them). ImportError: what it needs is not installed.
     """
-    if name not in ENGINES:
+    if name not in (*ENGINES, *OF_ARRAYS):
         raise ValueError(f"unknown engine {name!r}; choose one of auto, {', '.join(ENGINES)}")
     try:
         return importlib.import_module(f"{__name__}.{name}").ENGINE

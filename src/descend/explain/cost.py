@@ -14,11 +14,7 @@ from ..core.settings import shared
 from ..engines import ENGINES
 
 FLOAT32 = 4  # bytes
-TRACED = (
-    "numba",
-    "triton",
-    "jax",
-)  # engines that run what the tracer takes; the others run the function itself
+TRACED = ("numba", "triton")  # engines that run what the tracer takes; the others run the function itself
 
 
 # State that is not like the parameters: what is said of one such slot, and of several.
@@ -86,7 +82,7 @@ def _traffic(rule: Rule) -> tuple[int, int, int]:
 
 def engines(cost: Cost) -> list[str]:
     """The engines that run the rule."""
-    return [name for name in ENGINES if cost.passes is not None or name not in TRACED]
+    return [name for name in (*ENGINES, "jax") if cost.passes is not None or name not in TRACED]
 
 
 def held_line(rule: Rule) -> str:

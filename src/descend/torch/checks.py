@@ -97,11 +97,16 @@ def overlaps(leaves: list[Leaf]) -> None:
             raise ValueError(f"{leaves[i].name} and {leaves[k].name} share memory; step each element once")
 
 
-def off_memory(p: torch.Tensor) -> str | None:
-    """Why the fused CPU engine cannot reach this tensor's memory, or None."""
+def off_memory(p: torch.Tensor, engine: str = "numba") -> str | None:
+    """Why the fused engine cannot reach this tensor's memory, or None."""
     if type(p) not in (torch.Tensor, torch.nn.Parameter):
         return f"a {type(p).__name__}"
-    if p.device.type != "cpu":
+    if engine == "triton":
+        from ..engines.triton import unable
+
+        if reason := unable(p.device):
+            return f"a tensor on {p.device.type}: {reason}"
+    elif p.device.type != "cpu":
         return f"a tensor on {p.device.type}"
     if p.dtype not in _NAMES:
         return f"a {dtype_name(p)} tensor"

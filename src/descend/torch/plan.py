@@ -108,7 +108,7 @@ class Plan:
         engine = eager
         for rule, group in zip(rules, groups, strict=True):
             for p in (p for p in group["params"] if p.requires_grad or p.grad is not None):
-                reason = checks.off_memory(p)
+                reason = checks.off_memory(p, asked)
                 if reason and (fused or asked != "auto"):
                     raise RuntimeError(f"{'fused=True' if fused else f'engine={asked!r}'} cannot step {reason}")
                 if reason:

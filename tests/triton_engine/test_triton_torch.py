@@ -1,0 +1,48 @@
+"""The Triton engine under ``descend.torch``: asked for by name, the same bits as the CPU's fused engine."""
+
+import pytest
+import torch
+
+import descend.torch as ours
+
+pytest.importorskip("triton", reason="Triton is not installed")
+
+
+def trained(engine, name, steps=4, **settings):
+    draw = torch.Generator().manual_seed(0)
+    params = [torch.nn.Parameter(torch.randn(shape, generator=draw)) for shape in ((5, 3), (7,), ())]
+    opt = getattr(ours, name)(params, engine=engine, **settings)
+    feed(opt, params, range(steps))
+    return opt, params
+
+
+def feed(opt, params, steps):
+    for t in steps:
+        draw = torch.Generator().manual_seed(100 + t)
+        for p in params:
+            p.grad = torch.randn(p.shape, generator=draw)
+        opt.step()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("AdamW", {}), ("SGD", {"momentum": 0.9, "clip_norm": 1.0}), ("Prodigy", {}), ("NovoGrad", {})],
+)
+def test_steps_and_checkpoints_are_those_of_the_cpu(name, settings):
+    mine, other = trained("triton", name, **settings), trained("numba", name, **settings)
+    assert (mine[0].engine, other[0].engine) == ("triton", "numba")
+    fresh = getattr(ours, name)(copies := [torch.nn.Parameter(p.detach().clone()) for p in mine[1]], engine="triton")
+    fresh.load_state_dict(other[0].state_dict())
+    for opt, params in (mine, other, (fresh, copies)):
+        feed(opt, params, range(4, 6))
+    for p, q, r in zip(mine[1], other[1], copies, strict=True):
+        assert torch.equal(p, q)
+        assert torch.equal(p, r)
+
+
+def test_tensors_out_of_reach_are_refused_by_name(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET")
+    opt = ours.AdamW([p := torch.nn.Parameter(torch.ones(2))], engine="triton")
+    p.grad = torch.ones(2)
+    with pytest.raises(RuntimeError, match="engine='triton' cannot step a tensor on cpu"):
+        opt.step()
