@@ -63,8 +63,8 @@ def apart(a, b):
         for x, y in zip(a[name], b[name], strict=True):
             if x.size:
                 ulp = np.spacing(np.abs(x).max().astype(y.dtype))
-                worst = max(worst, float(np.abs(x - y.astype(np.float64)).max() / ulp))
-    return worst
+                worst = np.maximum(worst, np.abs(x - y.astype(np.float64)).max() / ulp)  # NaN stays NaN, unlike max
+    return float(worst)
 
 
 # Units in the last place after 20 steps. Rounding happens once per operation; centring subtracts
