@@ -9,7 +9,7 @@ help:
 	@echo "make race      the first race: momentum methods, Adam and friends on real digits"
 	@echo "make check     formatter, linter and the fast tests, under a minute"
 	@echo "make test      everything: formatter, linter, types, all tests"
-	@echo "make bench     step time of every rule and engine, beside torch"
+	@echo "make bench     every rule beside torch and the limit of memory; ten minutes (ARGS=--quick: one)"
 	@echo "make mutation  break every rule in every small way; each must turn a check red"
 	@echo "make docs      the pages and pictures of every rule, from the rules themselves; half a minute"
 	@echo "make clean     remove .venv and the caches"
@@ -62,8 +62,8 @@ clean:
 	@touch $@
 
 .venv/.test: .venv/.race
-	@echo "==> installing the test tools into .venv, and the libraries compared with (once; about a minute)"
-	@$(PIP) --no-build-isolation -e '.[torch,lab,dev,peers]'
+	@echo "==> installing the test tools into .venv, and the libraries compared with (once; a minute or two)"
+	@$(PIP) --no-build-isolation -e '.[torch,lab,dev,peers,clients]'
 	@touch $@
 
 .PHONY: help race bench check test mutation docs clean

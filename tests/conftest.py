@@ -1,7 +1,9 @@
 """What several test files share."""
 
+import atexit
 import os
 import shutil
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -9,6 +11,12 @@ from hypothesis import settings
 # The same examples on every run and no clock: a red run can be repeated, and a busy machine is no failure.
 settings.register_profile("descend", derandomize=True, deadline=None, database=None)
 settings.load_profile("descend")
+
+
+# Tests compile hundreds of kernels that nobody will ask for again; subprocesses inherit the directory.
+if "DESCEND_CACHE" not in os.environ:
+    os.environ["DESCEND_CACHE"] = tempfile.mkdtemp(prefix="descend-tests-")
+    atexit.register(shutil.rmtree, os.environ["DESCEND_CACHE"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ LAYER = {
     "search": 4,
     "explain": 4,
     "lab": 5,
+    "warm": 5,
     "bench": 5,
     "cli": 6,
     "__init__": 7,

@@ -30,7 +30,7 @@ sys.exit(code)
 """
 WITHOUT_NUMBA = """
 import sys, logging
-sys.modules["numba"] = None
+sys.modules["numba"] = sys.modules["llvmlite"] = None  # the kernels need LLVM alone, and Numba brings it
 logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s", stream=sys.stdout)
 import torch
 from descend.torch import AdamW
@@ -48,7 +48,7 @@ else:
 """
 
 
-def run_script(script, *args, timeout=30):
+def run_script(script, *args, timeout=120):
     return subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, *args],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

@@ -4,147 +4,119 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
 
 import click
 
-SECTIONS = ("speed", "small", "start", "accuracy")
+SECTIONS = ("speed", "tail", "start", "bits", "small", "accuracy", "models", "jax")
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-@dataclass
-class Bar:
-    """One claim: what was measured, and what it must reach."""
-
-    claim: str
-    value: float
-    bar: float
-    at_least: bool = True
-    unit: str = "x"
-
-    @property
-    def met(self) -> bool:
-        return self.value >= self.bar if self.at_least else self.value <= self.bar
-
-    def __str__(self) -> str:
-        sign = ">=" if self.at_least else "<="
-        number, bar = (
-            f"{x:.2e}" if self.unit == "" else f"{x:.2f} {self.unit}".rstrip() for x in (self.value, self.bar)
-        )
-        return f"{'met   ' if self.met else 'MISSED'}  {self.claim}: {number}  (bar {sign} {bar})"
-
-
-@dataclass
-class Report:
-    """Everything one run measured."""
-
-    quiet: bool
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    bars: list[Bar] = field(default_factory=list)
-
-    def say(self, text: str = "") -> None:
-        if not self.quiet:
-            click.echo(text)
-
-    def check(self, *args: Any, **kwargs: Any) -> None:
-        self.bars.append(Bar(*args, **kwargs))
+def _split(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for part in value for name in part.split(",") if name)
 
 
 @click.command()
-@click.option("--only", type=click.Choice(SECTIONS), multiple=True, help="Measure these sections only.")
-@click.option("--rules", "wanted", metavar="A,B", help="These rules only (speed).")
-@click.option("--rounds", default=9, show_default=True, help="Interleaved rounds; medians are quoted.")
+@click.option("--only", type=click.Choice(SECTIONS), multiple=True, help="Measure these parts only.")
+@click.option("--workload", multiple=True, metavar="A,B", callback=_split, help="Only the tables of these workloads.")
+@click.option("--rules", "wanted", metavar="A,B", help="These rules, or all, on every workload.")
+@click.option("--quick", is_flag=True, help="A few rules, in a minute at most.")
+@click.option("--peers", is_flag=True, help="Also optax and pytorch_optimizer, where installed, in every table.")
+@click.option("--compile", "compiled", is_flag=True, help="Also torch.compile (compiling takes long).")
+@click.option("--rounds", type=click.IntRange(min=1), help="Interleaved rounds at most.  [default: 9; quick: 3]")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="All in all.  [default: 10; quick: 1]")
+@click.option("--strict", is_flag=True, help="Exit 1 if a bar is not met.")
 @click.option("--seed", default=0, show_default=True, help="Of the random tensors.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--quiet", is_flag=True, help="Print the verdicts only.")
-def bench(only: tuple[str, ...], wanted: str | None, rounds: int, seed: int, as_json: bool, quiet: bool) -> None:
+@click.option("--json", "as_json", metavar="FILE", help="Write the run as JSON; - for standard output, and only it.")
+@click.option("--plot", metavar="FILE", help="Draw the roofline: .svg, .html or .png.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the bars only.")
+@click.pass_context
+def bench(
+    ctx: click.Context,
+    only: tuple[str, ...],
+    workload: tuple[str, ...],
+    wanted: str | None,
+    quick: bool,
+    peers: bool,
+    compiled: bool,
+    rounds: int | None,
+    minutes: float | None,
+    strict: bool,
+    seed: int,
+    as_json: str | None,
+    plot: str | None,
+    quiet: bool,
+) -> None:
     """Measure speed and accuracy against torch.optim and against this machine's memory.
 
-    Ratios come from one run in which all contestants take turns. Exit code 1 if a bar is missed.
+    Every ratio comes from one run in which all contestants take turns: medians, with half the interquartile
+    range as ±. docs/bench.md says how each number is made. Ctrl-C keeps what is finished.
     """
-    import torch
+    _check_first(only, workload, as_json, plot)
+    from .timing import CLOCK
 
+    begin = CLOCK.now()  # loading torch and Numba counts
+    from . import plan
+    from .report import Report, cores, watched
+    from .speed import Bench
+
+    names = _known(wanted)
+    machine = Bench(
+        rounds or (3 if quick else 9), block=0.03 if quick else 0.05, seed=seed, compiled=compiled, peers=peers
+    )
+    unknown = [name for name in workload if name not in machine.shapes]
+    if unknown:
+        raise click.UsageError(f"no workload {unknown[0]!r}; there are {', '.join(machine.shapes)}")
+    silent = as_json == "-"
+    report = Report((lambda line: None) if silent or quiet else click.echo, watched(quiet))
+    report.begin(cores())
+    try:
+        jobs = plan.jobs(machine, report, only, workload, names, quick)
+        plan.run(jobs, report, begin + plan.SHARE * 60 * (minutes or (1 if quick else 10)), CLOCK)
+    except KeyboardInterrupt:
+        report.interrupted = True
+    if not silent:
+        report.say = click.echo
+        report.finish(everything=not (only or workload))
+    document = report.document(" ".join(["descend", "bench", *sys.argv[2:]]), CLOCK.now() - begin)
+    if as_json:
+        text = json.dumps(document, indent=1, allow_nan=False)
+        click.echo(text) if silent else Path(as_json).write_text(text + "\n", encoding="utf-8")
+    if plot and report.cells:
+        from .plot import save
+
+        save(Path(plot), report.cells, document["machine"])
+    if report.interrupted:
+        ctx.exit(INTERRUPTED)
+    ctx.exit(1 if strict and any(bar.met is False for bar in report.bars()) else 0)
+
+
+def _check_first(only: tuple[str, ...], workload: tuple[str, ...], as_json: str | None, plot: str | None) -> None:
+    """Refuse before ten minutes of measuring what would be refused after them.
+
+    Raises:
+        click.UsageError: a file that cannot be written, or options that exclude each other.
+    """
+    if only and workload:
+        raise click.UsageError("--only and --workload exclude each other")
+    for option, name in (("--json", as_json), ("--plot", plot)):
+        if name and name != "-" and not Path(name).absolute().parent.is_dir():
+            raise click.UsageError(f"{option}: there is no folder {Path(name).parent}")
+    if plot:
+        from .plot import refuses
+
+        reason = refuses(Path(plot))
+        if reason:
+            raise click.UsageError(f"--plot {plot}: {reason}")
+
+
+def _known(wanted: str | None) -> list[str] | None:
     from .. import rules
 
-    names = list(rules.all()) if wanted is None else wanted.split(",")
+    if wanted is None:
+        return None
+    names = list(rules.all()) if wanted == "all" else [name for name in wanted.split(",") if name]
     unknown = [name for name in names if name not in rules.all()]
     if unknown:
-        raise click.UsageError(f"no rule {unknown[0]!r}; descend list shows them")
-    torch.manual_seed(seed)
-    sections = only or SECTIONS
-    report = Report(quiet or as_json)
-    try:
-        for section in SECTIONS:
-            if section in sections:
-                _RUN[section](report, names, rounds)
-    except KeyboardInterrupt:
-        click.echo("interrupted; what was measured so far:", err=True)
-    if as_json:
-        bars = [{**asdict(bar), "met": bar.met} for bar in report.bars]
-        click.echo(json.dumps({"threads": torch.get_num_threads(), "lines": report.lines, "bars": bars}, indent=1))
-    else:
-        for bar in report.bars:
-            click.echo(str(bar))
-    sys.exit(0 if all(bar.met for bar in report.bars) else 1)
-
-
-def _speed(report: Report, names: list[str], rounds: int) -> None:
-    from .speed import measure
-
-    report.say("one tensor of 20,000,000 float32; limit = in-place streaming of as many arrays, same run and threads")
-    report.say(f"{'rule':26} {'ns/param':>8} {'± %':>5} {'GB/s':>6} {'limit %':>8}  {'torch best':<10} {'speed':>7}")
-    for line in measure("20M", names, rounds):
-        report.lines.append(line.record())
-        against = f"{line.best:<10} {line.speedup:6.2f}x" if line.best else ""
-        share = 100 * (line.of_limit or 0)
-        spread = f"{100 * line.spread:5.1f}"
-        report.say(f"{line.rule:26} {line.ns_per_param:8.3f} {spread} {line.gb_per_s:6.1f} {share:8.1f}  {against}")
-        report.check(f"{line.rule}, 20M: share of the streaming limit", share, 80.0, unit="%")
-        if line.rule == "adamw":
-            report.check("adamw, 20M: against torch fused", line.fused or 0.0, 0.95)
-        if line.rule == "rmsprop":
-            report.check("rmsprop, 20M: against torch's fastest form", line.speedup or 0.0, 4.0)
-    report.say()
-
-
-def _small(report: Report, names: list[str], rounds: int) -> None:
-    from .speed import measure
-
-    for workload, bar in (("1000x1000", 6.0), ("mlp", 2.0), ("mlp-784", None)):
-        for line in measure(workload, ["adamw"], rounds):
-            report.lines.append(line.record())
-            what = f"adamw, {workload}: against torch fused"
-            if bar is None:
-                report.say(f"{what}: {line.fused:.2f} x (no bar)")
-            else:
-                report.check(what, line.fused or 0.0, bar)
-
-
-def _start(report: Report, names: list[str], rounds: int) -> None:
-    from .start import first_step, importing
-
-    report.check("first step in a new process, nothing compiled", first_step(), 2.0, at_least=False, unit="s")
-    seconds, heavy = importing()
-    report.check("import descend", seconds, 0.3, at_least=False, unit="s")
-    report.check("heavy modules that import descend loads", float(len(heavy)), 0.0, at_least=False, unit="")
-
-
-def _accuracy(report: Report, names: list[str], rounds: int) -> None:
-    from .accuracy import table
-
-    report.say(
-        "distance from torch.optim after 300 steps, worst of all combinations of shared arguments, state included"
-    )
-    for found in table():
-        kind = str(found.dtype).removeprefix("torch.")
-        report.lines.append({"class": found.name, "dtype": kind, "cases": found.cases, "worst": found.worst})
-        report.check(
-            f"{found.name} {kind}, {found.cases} combinations",
-            found.worst,
-            found.bar,
-            at_least=False,
-            unit="",
-        )
-
-
-_RUN = {"speed": _speed, "small": _small, "start": _start, "accuracy": _accuracy}
+        raise click.UsageError(f"no rule {unknown[0]!r}; `descend list` shows all")
+    return names

@@ -1,120 +1,219 @@
-"""Steps per second: every rule against memory and against torch's forms of it."""
+"""One cell of the benchmark: a rule on a workload, in turns with the streaming limit and with its peers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from math import isnan, prod
 from typing import Any
 
-import numpy as np
 import torch
 
 from .. import rules
 from .. import torch as ours
-from ..core.emit import program
-from .limit import stream
-from .timing import interleaved, median, ratio, spread
+from ..core.emit import Program, program
+from ..core.rule import Rule
+from .limit import Arrays, passes, stream
+from .peers import PEERS, WARM, others, renewed, torch_forms
+from .timing import CLOCK, Clock, interleaved, median, ratio, ratios, spread
+from .workloads import Shapes, Tensors, parameters, workloads
 
-WORKLOADS: dict[str, list[tuple[int, ...]]] = {
-    "20M": [(20_000_000,)],
-    "1000x1000": [(1000,)] * 1000,
-    "mlp": [(64, 64), (64,), (10, 64), (10,)],  # the network of descend race
-    "mlp-784": [(128, 784), (128,), (10, 128), (10,)],
-}
-# rule -> torch's class for it and the arguments that ask for it
-PEERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "gradient_descent": ("SGD", {}),
-    "momentum_accumulation": ("SGD", {"momentum": 0.9}),
-    "momentum_dampened": ("SGD", {"momentum": 0.9, "dampening": 0.1}),
-    "nesterov_accumulation": ("SGD", {"momentum": 0.9, "nesterov": True}),
-    "adagrad": ("Adagrad", {}),
-    "rmsprop": ("RMSprop", {}),
-    "rmsprop_centered": ("RMSprop", {"centered": True}),
-    "rmsprop_momentum": ("RMSprop", {"momentum": 0.9}),
-    "rmsprop_centered_momentum": ("RMSprop", {"centered": True, "momentum": 0.9}),
-    "adam": ("Adam", {}),
-    "adamw": ("AdamW", {}),
-}
-_FORMS = {"loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+FLOAT32 = 4  # bytes
+NEW = ", new gradients"
+"""Behind the name of a rule that was given other gradient tensors in every step."""
+STREAMED = 500_000  # parameters below which a step is the cost of the call, not of memory
+
+__all__ = ["NEW", "PEERS", "Bench", "Cell", "Peer", "elementwise", "moved", "streaming", "traced"]
 
 
 @dataclass
-class Line:
-    """One rule on one workload. Times are medians; ``best`` is torch's fastest form, if torch has the rule.
+class Peer:
+    """A contestant beside ours. ``speedup``: how many times faster ours is, the median over the rounds.
 
-    ``of_limit``: bytes per second, as a share of those of in-place streaming in the same run.
+    ``rounds`` is 1 for a form that was too slow to matter and left after the warm-up.
+    """
+
+    name: str
+    ns_per_param: float
+    spread: float
+    speedup: float
+    rounds: int
+
+
+@dataclass
+class Cell:
+    """One rule on one workload. Times are medians over interleaved rounds, spreads half the interquartile range.
+
+    ``bytes_per_param``: what a step must move, from the traced program; None where the tracer takes no such rule.
+    ``share``: bytes per second, as a share of those of streaming as many arrays (``limit_ns``), in the same rounds.
     """
 
     workload: str
     rule: str
+    tensors: int
+    parameters: int
+    engine: str
+    rounds: int
     ns_per_param: float
     spread: float
-    gb_per_s: float
-    of_limit: float | None = None
-    best: str | None = None
-    speedup: float | None = None
-    fused: float | None = None
+    bytes_per_param: float | None = None
+    gb_per_s: float | None = None
+    limit_ns: float | None = None
+    share: float | None = None
+    share_spread: float | None = None
+    passes: int | None = None
+    peers: list[Peer] = field(default_factory=list)
+
+    def peer(self, name: str) -> Peer | None:
+        return next((peer for peer in self.peers if peer.name == name), None)
+
+    @property
+    def best(self) -> Peer | None:
+        """torch's fastest form of the rule."""
+        forms = [peer for peer in self.peers if peer.name.startswith("torch")]
+        return min(forms, key=lambda peer: peer.ns_per_param, default=None)
 
     def record(self) -> dict[str, Any]:
-        return asdict(self)
+        made = {**asdict(self), "best": self.best.name if self.best else None}
+        for one in (made, *made["peers"]):  # JSON has no NaN; a single time has no spread
+            one.update({key: None for key, value in one.items() if isinstance(value, float) and isnan(value)})
+        return made
 
 
-def _params(shapes: list[tuple[int, ...]]) -> list[torch.nn.Parameter]:
-    made = []
-    for shape in shapes:
-        p = torch.nn.Parameter(torch.randn(shape))
-        p.grad = torch.randn(shape)
-        made.append(p)
-    return made
+def traced(rule: Rule) -> Program | None:
+    """The program of a rule in the fewest passes, as the CPU engine runs it.
+
+    None where the rule works on whole matrices, which the tracer does not take.
+    """
+    try:
+        return program(rule, late=True)
+    except TypeError:
+        return None
 
 
-def _forms(name: str, shapes: list[tuple[int, ...]]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """torch's forms of a rule that run here."""
-    peer, arguments = PEERS[name]
-    for form, hint in _FORMS.items():
-        try:
-            made = getattr(torch.optim, peer)(_params(shapes), **arguments, **hint)
-        except TypeError:  # the class has no such form
-            continue
-        yield form, made.step
+def elementwise(name: str) -> bool:
+    """Whether a rule of the catalogue is one pass over memory that sums nothing."""
+    made = traced(rules.all()[name])
+    return made is not None and len(made.kernels) == 1 and not made.sums
 
 
-def _ours(name: str, shapes: list[tuple[int, ...]]) -> Any:
-    if name in PEERS:
+def streaming() -> list[str]:
+    """The rules of the catalogue that step any tensor element by element, norms included; no whole matrices."""
+    return [name for name, rule in rules.all().items() if rule.vectors is None and traced(rule) is not None]
+
+
+def moved(rule: Rule, shapes: Shapes) -> float | None:
+    """Bytes per parameter that a step must move, float32; the average where vectors have a rule of their own."""
+    total = 0.0
+    for vector in (True, False):
+        count = sum(prod(shape) for shape in shapes if (len(shape) < 2) == vector)
+        if count:
+            made = traced(rule.of((1,) if vector else (1, 1)))
+            if made is None:
+                return None
+            total += FLOAT32 * count * sum(made.moved)
+    return total / parameters(shapes)
+
+
+class Bench:
+    """Measures cells; keeps one workload's tensors and the limit's arrays from cell to cell.
+
+    Args:
+        rounds: at most so many. compiled: also torch.compile. peers: also optax and pytorch_optimizer.
+        shapes: workloads in place of those of the benchmark.
+    """
+
+    def __init__(
+        self,
+        rounds: int = 9,
+        *,
+        seed: int = 0,
+        compiled: bool = False,
+        peers: bool = False,
+        block: float = 0.05,
+        shapes: dict[str, Shapes] | None = None,
+        clock: Clock = CLOCK,
+    ) -> None:
+        self.rounds, self.seed, self.compiled, self.with_peers = rounds, seed, compiled, peers
+        self.block, self.clock = block, clock
+        self.shapes = shapes or workloads()
+        self._kept: tuple[str, Tensors, Arrays] | None = None
+
+    def inputs(self, workload: str) -> tuple[Tensors, Arrays]:
+        if self._kept is None or self._kept[0] != workload:
+            self._kept = None  # frees the last workload's before the next is made
+            shapes = self.shapes[workload]
+            self._kept = (workload, Tensors(shapes, self.seed), Arrays(parameters(shapes)))
+        return self._kept[1:]
+
+    def rule(self, workload: str, name: str, until: float | None = None, optax: bool = False) -> Cell:
+        """A rule of the catalogue. ``optax``: beside optax, whether or not all peers were asked for."""
+        tensors, _ = self.inputs(workload)
+        rule = rules.all()[name]
+        peers = list(torch_forms(name, tensors, self.compiled))
+        if self.with_peers or optax:
+            peers += [one for one in others(name, tensors) if self.with_peers or one[0] == "optax"]
+        if name in PEERS:
+            peer, arguments = PEERS[name]
+            mine = getattr(ours, peer)(tensors.copies(), **arguments)
+        else:
+            mine = ours.optimizer(rule)(tensors.copies())
+        return self.cell(workload, name, rule, mine, peers, until, WARM.get(name, 1))
+
+    def new_gradients(self, workload: str, name: str, until: float | None = None) -> Cell:
+        """A rule that torch fuses, on gradients that lie elsewhere in every step, beside torch's fused form."""
+        tensors, _ = self.inputs(workload)
         peer, arguments = PEERS[name]
-        return getattr(ours, peer)(_params(shapes), **arguments)
-    return ours.optimizer(rules.all()[name])(_params(shapes))
+        mine = getattr(ours, peer)(tensors.copies(), **arguments)
+        theirs = getattr(torch.optim, peer)(tensors.copies(), **arguments, fused=True)
+        peers = [("torch fused", renewed(theirs.step))]
+        return self.cell(workload, name + NEW, rules.all()[name], mine, peers, until, step=renewed(mine.step))
 
-
-def measure(workload: str, names: list[str], rounds: int, peers: bool = True) -> Iterator[Line]:
-    """Every rule on a workload, in turns with the streaming limit of its own number of arrays and torch."""
-    shapes = WORKLOADS[workload]
-    count = sum(int(np.prod(shape)) for shape in shapes)
-    one_tensor = len(shapes) == 1
-    for name in names:
-        optimizer = _ours(name, shapes)
-        contestants: dict[str, Callable[[], Any]] = {"descend": optimizer.step}
-        reads, writes = program(rules.all()[name]).moved
-        if one_tensor:
-            arrays = tuple(np.ones(count, np.float32) for _ in range(writes))
-            contestants["limit"] = stream(arrays, np.ones(count, np.float32), torch.get_num_threads())
-        if peers and name in PEERS:
-            contestants |= _forms(name, shapes)
-        times = interleaved(contestants, rounds)
-        seconds = median(times["descend"])
-        line = Line(
-            workload,
-            name,
-            seconds / count * 1e9,
-            spread(times["descend"]),
-            (reads + writes) * 4 * count / seconds / 1e9,
-        )
-        if one_tensor:
-            # of the bandwidth, since a rule with a norm reads arrays twice and others write fewer than they read
-            line.of_limit = ratio(times, "descend", "limit") * (reads + writes) / (2 * writes + 1)
-        forms = [form for form in times if form in _FORMS]
-        if forms:
-            line.best = min(forms, key=lambda form: median(times[form]))
-            line.speedup = ratio(times, "descend", line.best)
-            line.fused = ratio(times, "descend", "fused") if "fused" in forms else None
-        yield line
+    def cell(
+        self,
+        workload: str,
+        name: str,
+        rule: Rule,
+        mine: torch.optim.Optimizer,
+        peers: Iterable[tuple[str, Callable[[], Any]]],
+        until: float | None = None,
+        warm: int = 1,
+        step: Callable[[], Any] | None = None,
+    ) -> Cell:
+        """``step``, which is ``mine.step`` unless another is given, beside the limit of ``rule`` and the peers."""
+        arrays = self.inputs(workload)[1]
+        shapes = self.shapes[workload]
+        count = parameters(shapes)
+        contestants: dict[str, Callable[[], Any]] = {"descend": step or mine.step, **dict(peers)}
+        rivals = [one for one in contestants if one.startswith("torch")]
+        largest = max(shapes, key=prod)
+        made = traced(rule.of(largest))
+        if made is not None and count >= STREAMED:
+            contestants["limit"] = stream(passes(made), arrays, torch.get_num_threads())
+        times = interleaved(
+            contestants, self.rounds, self.block,
+            until=until, rivals=rivals, kept=("torch fused",), warm=warm, clock=self.clock,
+        )  # fmt: skip
+        own = median(times["descend"])
+        cell = Cell(
+            workload, name, len(shapes), count, str(getattr(mine, "engine", "")), len(times["descend"]),
+            own / count * 1e9, spread(times["descend"]),
+        )  # fmt: skip
+        cell.bytes_per_param = moved(rule, shapes)
+        if cell.bytes_per_param is not None:
+            cell.gb_per_s = cell.bytes_per_param * count / own / 1e9
+        if made is not None:
+            cell.passes = len(made.kernels)
+        if made is not None and "limit" in times and cell.bytes_per_param is not None:
+            streamed = FLOAT32 * sum(one.moved for one in passes(made))
+            shares = [x * cell.bytes_per_param / streamed for x in ratios(times, "descend", "limit")]
+            cell.share, cell.share_spread = statistics.median(shares), spread(shares)
+            cell.limit_ns = median(times["limit"]) / count * 1e9 * cell.bytes_per_param / streamed
+        for one in contestants:
+            if one not in ("descend", "limit"):
+                cell.peers.append(
+                    Peer(one, median(times[one]) / count * 1e9, spread(times[one]),
+                         ratio(times, "descend", one), len(times[one]))
+                )  # fmt: skip
+        return cell

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
+from statistics import median
+from typing import Any
 
 _FIRST_STEP = """
 import json, time, torch
-from descend.torch import AdamW
+from descend import chain, rules
+from descend.core.emit import program
+from descend.torch import optimizer
+rule = {rule}
 p = torch.nn.Parameter(torch.randn(64, 64)); p.grad = torch.randn(64, 64)
-optimizer = AdamW([p])
+optimizer = optimizer(rule)([p])
 begin = time.perf_counter(); optimizer.step(); first = time.perf_counter() - begin
-print(json.dumps({"first_step": first, "engine": optimizer.engine}))
+print(json.dumps({{"first_step": first, "engine": optimizer.engine, "kernels": len(program(rule, late=True).kernels)}}))
 """
 _IMPORT = """
 import json, sys, time
@@ -20,20 +27,49 @@ begin = time.perf_counter(); import descend; took = time.perf_counter() - begin
 heavy = [m for m in ("torch", "jax", "numba", "triton") if m in sys.modules]
 print(json.dumps({"import": took, "heavy": heavy}))
 """
+COLD = {"adamw": "rules.adamw", "clip + adamw + ema": "chain(rules.clip_norm(1.0), rules.adamw, rules.ema(0.999))"}
+"""What is compiled: a rule of one kernel, and a chain of two."""
 
 
-def _fresh(code: str) -> dict[str, object]:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def cache_in(folder: str) -> dict[str, str]:
+    """The environment of a process whose compiled kernels are kept in ``folder`` and nowhere else."""
+    return {
+        **os.environ,
+        "DESCEND_CACHE": folder,
+        "XDG_CACHE_HOME": folder,
+        "NUMBA_CACHE_DIR": folder,
+    }
+
+
+def fresh(code: str, *arguments: str, environment: dict[str, str] | None = None) -> Any:
+    """What a new Python process prints as JSON.
+
+    Raises:
+        RuntimeError: it failed; the message ends with what it said last.
+    """
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["nothing"]
+        raise RuntimeError(f"a new process ended with {done.returncode}: {said[-1]}")
     return json.loads(done.stdout)
 
 
-def first_step(repeats: int = 3) -> float:
-    """Seconds of the first AdamW step in a new process, loading Numba and compiling included; the median."""
-    return sorted(float(str(_fresh(_FIRST_STEP)["first_step"])) for _ in range(repeats))[repeats // 2]
+def first_step(rule: str = "adamw", repeats: int = 3) -> tuple[float, int]:
+    """Seconds of the first step in a new process with an empty cache, loading Numba and compiling included.
+
+    Args:
+        rule: a name in ``COLD``.
+    Returns: the median of ``repeats`` processes, and the number of kernels.
+    """
+    found = []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as folder:
+            found.append(fresh(_FIRST_STEP.format(rule=COLD[rule]), environment=cache_in(folder)))
+    return median(float(one["first_step"]) for one in found), int(found[0]["kernels"])
 
 
 def importing(repeats: int = 5) -> tuple[float, list[str]]:
     """Seconds of ``import descend`` in a new process (the median), and the heavy modules it loaded."""
-    found = [_fresh(_IMPORT) for _ in range(repeats)]
-    heavy = {str(m) for one in found for m in one["heavy"]}  # type: ignore[attr-defined]
-    return sorted(float(str(one["import"])) for one in found)[repeats // 2], sorted(heavy)
+    found = [fresh(_IMPORT) for _ in range(repeats)]
+    return median(float(one["import"]) for one in found), sorted({m for one in found for m in one["heavy"]})

@@ -3,7 +3,8 @@
 A reduction must have seen every element before its result can be used, so the tape is cut there.
 Passes before the last only read: they recompute what they share with the last from the same old
 values, so that everything written is written in one final pass (a step that fails before it has
-changed nothing). Everything that is no array is computed on the host in float64, once per step.
+changed nothing). A reduction that only the next step asks for, through state that is a number, is taken
+along by the last pass. Everything that is no array is computed on the host in float64, once per step.
 """
 
 from __future__ import annotations
@@ -104,19 +105,27 @@ class Program:
                     return ("axpy" if node.op == "add" else "axmy"), (s, y, x)
         return None, ()
 
+    def known(self, k: int) -> list[int]:
+        """The reductions whose results are there before kernel ``k``."""
+        return sorted(i for kernel in self.kernels[:k] for i in kernel.sums)
+
+    def differs(self, k: int) -> bool:
+        """Whether what ``host(k)`` returns differs from tensor to tensor."""
+        behind = k == len(self.kernels)
+        results = [self.tape.outputs[slot] for slot in self.tensor_slots] if behind else list(self.kernels[k].scalars)
+        return any(self.tape.nodes[i].extent is Extent.TENSOR for i in results)
+
     def host_arguments(self) -> list[str]:
         return ["t", *self.rule.settings, *self.tensor_slots, "count_tensor", "count_all"]
 
     def host(self, k: int) -> str:
         """Source of ``host(t, *settings, *tensor slots, *counts, *sums so far)``.
 
-        Returns the scalars of kernel ``k``; for the last kernel also the new per-tensor state.
+        Returns the scalars of kernel ``k``; behind the last kernel the new per-tensor state.
         """
-        kernel, nodes = self.kernels[k], self.tape.nodes
-        results = list(kernel.scalars)
-        if k == len(self.kernels) - 1:
-            results += [self.tape.outputs[slot] for slot in self.tensor_slots]
-        known = [i for i in self.sums if nodes[i].level <= k]
+        nodes, behind = self.tape.nodes, k == len(self.kernels)
+        results = [self.tape.outputs[slot] for slot in self.tensor_slots] if behind else list(self.kernels[k].scalars)
+        known = self.known(k)
         needed = self.tape.ancestors(results, through=lambda node: node.op != "total")
         names = {i: f"r{i}" for i in known}
         for i in needed:
@@ -131,8 +140,13 @@ class Program:
         return "\n    ".join([header, *text, f"return ({''.join(names[i] + ', ' for i in results)})"])
 
 
-def program(rule: Rule, guard: bool = False) -> Program:
-    """Trace ``rule`` and cut it into passes; with ``guard``, the first counts non-finite gradients."""
+def program(rule: Rule, guard: bool = False, late: bool = False) -> Program:
+    """Trace ``rule`` and cut it into passes.
+
+    Args:
+        guard: the first pass also counts non-finite gradients.
+        late: the engine can sum in the last pass, while it writes.
+    """
     tape = trace(rule, guard)
     nodes = tape.nodes
     roots = {name: i for name, i in tape.outputs.items() if nodes[i].op != "input" or nodes[i].value != name}
@@ -141,17 +155,32 @@ def program(rule: Rule, guard: bool = False) -> Program:
         limit = {"tensor": Extent.TENSOR, "all": Extent.ALL}.get(slot.init.shape)
         if limit is not None and nodes[tape.outputs[slot.name]].extent > limit:
             raise TypeError(f"rule {rule.name}: {slot.name} is one number per {slot.init.shape}; it was given more")
+    stores = tuple((name, i) for name, i in roots.items() if name not in tensor)
     wanted = list(roots.values()) + ([tape.guard] if tape.guard is not None else [])
-    live = set(tape.ancestors(wanted))
-    sums = [i for i in live if nodes[i].op == "total"]
-    depth = max((nodes[i].level for i in sums), default=0)
+    sums = _totals(tape, wanted)
+    early = (
+        _early(tape, [i for _, i in stores] + ([tape.guard] if tape.guard is not None else []), sums) if late else sums
+    )
+    depth = max((nodes[i].level for i in early), default=0)
     kernels = []
     for level in range(1, depth + 1):
-        here = tuple(sorted(i for i in sums if nodes[i].level == level))
+        here = tuple(sorted(i for i in early if nodes[i].level == level))
         kernels.append(_kernel(tape, [nodes[i].args[0] for i in here], here, ()))
-    stores = tuple((name, i) for name, i in roots.items() if name not in tensor)
-    kernels.append(_kernel(tape, [i for _, i in stores], (), stores))
+    last = tuple(sorted(sums - early))
+    kernels.append(_kernel(tape, [i for _, i in stores] + [nodes[i].args[0] for i in last], last, stores))
     return Program(rule, tape, tuple(kernels))
+
+
+def _totals(tape: Tape, roots: list[int]) -> set[int]:
+    return {i for i in tape.ancestors(roots) if tape.nodes[i].op == "total"}
+
+
+def _early(tape: Tape, written: list[int], sums: set[int]) -> set[int]:
+    """The reductions that must be known before the last pass: for what it writes, or for what it sums itself."""
+    early = _totals(tape, written)
+    while inner := {j for i in sums - early for j in _totals(tape, list(tape.nodes[i].args))} - early:
+        early |= inner
+    return early
 
 
 def _kernel(tape: Tape, roots: list[int], sums: tuple[int, ...], stores: tuple[tuple[str, int], ...]) -> Kernel:

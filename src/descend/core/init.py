@@ -15,12 +15,14 @@ class Init:
     of the first gradient). ``shape`` is ``"element"`` (like the parameters), ``"tensor"`` or ``"all"`` (one
     number per tensor, or for all parameters), ``"row"`` or ``"column"`` (what a reduction over them
     leaves), ``"left"`` or ``"right"`` (a square matrix that multiplies from there, ``fill`` times the
-    identity). ``zeros("exp_avg")`` is ``zeros``, saved as ``exp_avg``.
+    identity). ``zeros("exp_avg")`` is ``zeros``, saved as ``exp_avg``. ``passing`` state is of this run only:
+    no checkpoint has it.
     """
 
     fill: float | str = 0.0
     shape: str = "element"
     saved_as: str | None = None
+    passing: bool = False
 
     def __call__(self, saved_as: str) -> Init:
         return replace(self, saved_as=saved_as)
@@ -49,6 +51,8 @@ per_row: Any = Init(0.0, shape="row")
 per_column: Any = Init(0.0, shape="column")
 left: Any = Init(0.0, shape="left")
 right: Any = Init(0.0, shape="right")
+passing: Any = Init(0.0, passing=True)
+passing_number: Any = Init(0.0, shape="tensor", passing=True)
 
 
 def full(fill: float | str, shape: str = "element") -> Any:

@@ -1,4 +1,4 @@
-"""The CPU engine: one fused pass over all tensors, compiled by Numba, without Numba's threads.
+"""The CPU engine: one fused pass over all tensors, compiled by LLVM (see ``kernels``), without Numba's threads.
 
 A step is a table of chunks of fixed length, cut from all tensors, and a serial kernel that runs a range
 of chunks. Threads of our own pool take ranges. Chunk bounds do not depend on the number of threads,
@@ -7,28 +7,23 @@ so neither do the bits of the result.
 
 from __future__ import annotations
 
-import functools
-import math
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import numba
 import numpy as np
 
-from ..core import ops
 from ..core.emit import Program, program
 from ..core.rule import Rule
 from ..core.trace import Extent, NotTraceable
-from . import numba_words as words
+from . import native_words as words
 from .base import Work
+from .host import compiled
+from .kernels import kernel
 from .pool import POOL
 
 CHUNK = 1 << 15  # elements; 5 float32 streams of a chunk are 640 KiB, which fits a core's L2
 INLINE = 1 << 19  # elements below which waking a thread (about 60 µs) costs more than it saves
 _LANES = 4096  # elements summed in the working type before they join a float64 sum
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-_COMPILING = threading.Lock()
 
 
 def source(of: Program, k: int) -> str:
@@ -40,8 +35,8 @@ def source(of: Program, k: int) -> str:
     for position, index in enumerate(kernel.scalars):
         head.append(f"s{index} = scalars[r, {position}]")
         names[index] = f"s{index}"
-    loads = [f"{n} = load_{n}(at_{n}, j)" for n in kernel.loads]
-    names |= {i: str(of.tape.nodes[i].value) for i in kernel.body if of.tape.nodes[i].op == "input"}
+    loads = [f"e_{n} = load_{n}(at_{n}, j)" for n in kernel.loads]  # e_: a slot may be called j or n
+    names |= {i: f"e_{of.tape.nodes[i].value}" for i in kernel.body if of.tape.nodes[i].op == "input"}
     body = loads + of.lines(kernel.body, words.SPELLING, names)
     body += [f"store_{n}(at_{n}, j, {names[i]})" for n, i in kernel.stores]
     sums = [(f"sum{i}", names[of.tape.nodes[i].args[0]]) for i in kernel.sums]
@@ -59,40 +54,15 @@ def source(of: Program, k: int) -> str:
     return "\n".join(text)
 
 
-@functools.cache
-def _compiled(text: str, streams: tuple[str, ...], dtype: str) -> Callable[..., None]:
-    """The machine code of a kernel; the same text is compiled once."""
-    number = np.float64 if dtype == "float64" else np.float32
-    scope: dict[str, Any] = {
-        "math": math, "float64": np.float64, "select": words.select, "fma": words.fma,
-        "add_any_order": words.add_any_order,
-        "zero": number(0), "one": number(1), "largest": np.finfo(number).max,
-    }  # fmt: skip
-    scope["power"] = numba.njit(**_OPTIONS)(lambda a, b: a**b)
-    for index, name in enumerate(streams):
-        kind = dtype if name in ("p", "g") else number.__name__
-        scope[f"load_{name}"] = words.loader(index, len(streams), kind)
-        scope[f"store_{name}"] = words.storer(index, len(streams), kind)
-        scope[f"width_{name}"] = words.WIDTH[kind]
-    exec(compile(text, "<descend kernel>", "exec"), scope)
-    real = numba.float64 if dtype == "float64" else numba.float32
-    signature = numba.void(
-        numba.int64[:, ::1],
-        numba.int64[:, ::1],
-        real[:, ::1],
-        numba.float64[:, ::1],
-        numba.int64,
-        numba.int64,
-    )
-    return numba.njit(signature, **_OPTIONS)(scope["kernel"])
+def cut(rule: Rule, guard: bool) -> Program:
+    """The passes this engine runs for a rule."""
+    return program(rule, guard, late=True)
 
 
-_HOST = {name: getattr(ops, name) for name in ("divide", "power", "absolute")}
-_HOST |= {name: ops.NUMBERS[name] for name in ("sqrt", "exp", "log", "tanh", "sign", "isfinite")}
-_HOST |= {name: ops.NUMBERS[name] for name in ("maximum", "minimum", "where")} | {"invert": lambda x: not x}
-_ARRAYS = {"divide": np.divide, "power": np.power, "absolute": np.abs, "invert": np.logical_not}
-_ARRAYS |= {name: getattr(np, name) for name in ("sqrt", "exp", "log", "tanh", "sign", "isfinite")}
-_ARRAYS |= {name: getattr(np, name) for name in ("maximum", "minimum", "where")}
+def texts(of: Program, dtype: str) -> list[tuple[str, tuple[str, ...], str]]:
+    """What ``kernel`` needs to make each pass: its text, the names of its streams, the parameters' type."""
+    streams = ("p", "g", *(slot.name for slot in of.rule.slots if slot.init.shape == "element"))
+    return [(source(of, k), streams, dtype) for k in range(len(of.kernels))]
 
 
 class _Ready:
@@ -100,19 +70,12 @@ class _Ready:
 
     def __init__(self, work: Work, guard: bool) -> None:
         self.work = work
-        self.program = program(work.rule, guard)
-        streams = tuple(work.names)
-        texts = [source(self.program, k) for k in range(len(self.program.kernels))]
-        with _COMPILING:
-            self.calls = [_compiled(text, streams, work.dtype) for text in texts]
+        self.program = of = cut(work.rule, guard)
+        self.calls = [kernel(*given) for given in texts(of, work.dtype)]
+        self.bound: list[tuple[Any, Any]] = [((None,) * 4, None)] * len(self.calls)  # tables, the kernel on them
         self.number = np.float64 if work.dtype == "float64" else np.float32
-        nodes = self.program.tape.nodes
-        self.by_tensor = any(node.extent is Extent.TENSOR for node in nodes)
-        self.hosts = []
-        for k in range(len(texts)):
-            scope = dict(_ARRAYS if self.by_tensor else _HOST)
-            exec(compile(self.program.host(k), "<descend host>", "exec"), scope)
-            self.hosts.append(scope["host"])
+        self.by_tensor = [of.differs(k) for k in range(len(self.calls) + 1)]
+        self.hosts = [compiled(of.host(k), arrays) for k, arrays in enumerate(self.by_tensor)]
         sizes = np.asarray(work.sizes, np.int64)
         self.sizes = sizes
         counts = -(-sizes // CHUNK)
@@ -121,49 +84,80 @@ class _Ready:
         begin = (np.arange(len(tensor)) - first[tensor]) * CHUNK
         self.chunks = np.stack([tensor, begin, np.minimum(CHUNK, sizes[tensor] - begin), tensor])
         self.chunks = np.ascontiguousarray(self.chunks, np.int64)
-        self.first, self.filled = first, sizes > 0
+        self.by_row: Any = None
         self.rows_at: Any = None
-        lines = len(sizes) if self.by_tensor else 1
-        self.tables = [np.zeros((lines, len(kernel.scalars)), self.number) for kernel in self.program.kernels]
-        self.known = [[i for i in self.program.sums if nodes[i].level <= k] for k in range(len(texts))]
-        self.partials = np.zeros((max(1, len(self.program.sums)), len(tensor)))
+        self.first, self.filled = first, sizes > 0
+        kernels = of.kernels
+        self.tables = [np.zeros((len(sizes) if self.by_tensor[k] else 1, len(kernels[k].scalars)), self.number)
+                       for k in range(len(kernels))]  # fmt: skip
+        self.known = [of.known(k) for k in range(len(kernels) + 1)]
+        # one table per kernel: a refused step must leave the sums of the last pass of the step before it
+        self.partials = [np.zeros((max(1, len(kernel.sums)), len(tensor))) for kernel in kernels]
         self.sums: dict[int, Any] = {}  # reduction -> its value, one per tensor or one for all
+        # numbers that no step needs are left as partial sums until somebody asks
+        self.unasked = all(slot.init.passing for slot in work.rule.slots if slot.init.is_number)
         self.elements = int(sizes.sum())
 
-    def scalars(self, k: int, count_all: int) -> tuple[np.ndarray, tuple[Any, ...]]:
-        """The scalar table of kernel ``k``, and the new per-tensor state if ``k`` is the last."""
-        host, rows, table = self.hosts[k], self.work.rows, self.tables[k]
+    def _asked(self, k: int, count_all: int) -> Iterator[tuple[Any, ...]]:
+        """What ``host(k)`` says: once, with a column per number, or once for each row."""
+        host, rows = self.hosts[k], self.work.rows
         known = [self.sums[i] for i in self.known[k]]
         state = [self.work.numbers[name] for name in self.program.tensor_slots]
-        if not self.by_tensor:
-            state = [float(numbers[0]) for numbers in state]  # numbers that all parameters share
-            values: Any = ()
-            if len(table) != len(rows):
-                table = self.tables[k] = np.empty((len(rows), table.shape[1]), self.number)
-            for line, row in enumerate(rows):
-                values = host(row.t, *row.settings.values(), *state, None, count_all, *known)
-                table[line] = values[: table.shape[1]]
-            return table, values[table.shape[1] :]
+        if not self.by_tensor[k]:
+            state = [float(numbers[0]) for numbers in state]  # of use only if all parameters share them
+            for row in rows:
+                yield host(row.t, *row.settings.values(), *state, None, count_all, *known)
+            return
         order = self.work.row_of
         columns = [np.array([float(r.t) for r in rows])[order]]
         columns += [np.array([r.settings[name] for r in rows])[order] for name in self.program.rule.settings]
         with np.errstate(all="ignore"):
-            values = host(*columns, *state, self.sizes.astype(float), float(count_all), *known)
-        for column in range(table.shape[1]):
-            table[:, column] = values[column]
-        return table, values[table.shape[1] :]
+            yield host(*columns, *state, self.sizes.astype(float), float(count_all), *known)
 
-    def run(self, k: int, table: np.ndarray, threads: int) -> None:
-        """Kernel ``k`` on all chunks, inline or by the pool."""
-        work = self.work
-        if self.rows_at is not work.row_of:  # tell each chunk which line of the table is its tensor's
-            self.chunks[3] = self.chunks[0] if self.by_tensor else work.row_of[self.chunks[0]]
-            self.rows_at = work.row_of
-        call, addresses, chunks, partials = self.calls[k], work.addresses, self.chunks, self.partials
+    def scalars(self, k: int, count_all: int) -> np.ndarray:
+        """The scalar table of kernel ``k``: a line per tensor or per row."""
+        table = self.tables[k]
+        if not self.by_tensor[k] and len(table) != len(self.work.rows):
+            table = self.tables[k] = np.empty((len(self.work.rows), table.shape[1]), self.number)
+        for line, values in enumerate(self._asked(k, count_all)):
+            if not self.by_tensor[k]:
+                table[line] = values
+                continue
+            for column, value in enumerate(values):
+                table[:, column] = value
+        return table
+
+    def count_on(self, count_all: int) -> None:
+        """The state that is numbers, for the next step."""
+        if not self.program.tensor_slots:
+            return
+        for values in self._asked(len(self.calls), count_all):
+            new = values
+        for name, value in zip(self.program.tensor_slots, new, strict=True):
+            self.work.numbers[name][:] = value
+
+    def _chunks(self, k: int) -> np.ndarray:
+        """The table of chunks for kernel ``k``, where each knows which line of the scalar table is its tensor's."""
+        if self.by_tensor[k]:
+            return self.chunks
+        if self.rows_at is not self.work.row_of:
+            self.by_row = self.chunks.copy() if any(self.by_tensor[:-1]) else self.chunks
+            self.by_row[3], self.rows_at = self.work.row_of[self.by_row[0]], self.work.row_of
+        return self.by_row
+
+    def run(self, k: int, table: np.ndarray, threads: int, meanwhile: Callable[[], None] | None = None) -> None:
+        """Kernel ``k`` on all chunks, inline or by the pool; ``meanwhile`` is called once beside it."""
+        chunks = self._chunks(k)
+        tables, (bound_to, call) = (self.work.addresses, chunks, table, self.partials[k]), self.bound[k]
+        if any(new is not old for new, old in zip(tables, bound_to, strict=True)):
+            call = self.calls[k].bind(*tables)
+            self.bound[k] = (tables, call)
         if self.elements <= INLINE or threads <= 1:
-            call(addresses, chunks, table, partials, 0, chunks.shape[1])
+            call(0, chunks.shape[1])
+            if meanwhile:
+                meanwhile()
         else:
-            POOL.run(lambda lo, hi: call(addresses, chunks, table, partials, lo, hi), chunks.shape[1], threads)
+            POOL.run(call, chunks.shape[1], threads, meanwhile)
 
     def by_sum(self, k: int) -> list[tuple[int, np.ndarray]]:
         """Each reduction of kernel ``k`` with its sum over every tensor, added in the order of the chunks."""
@@ -171,13 +165,19 @@ class _Ready:
         for line, index in enumerate(self.program.kernels[k].sums):
             totals = np.zeros(len(self.sizes))
             if self.elements:
-                totals[self.filled] = np.add.reduceat(self.partials[line], self.first[self.filled])
+                totals[self.filled] = np.add.reduceat(self.partials[k][line], self.first[self.filled])
             found.append((index, totals))
         return found
 
 
 class _Step:
-    """All Works of one optimizer, compiled; called once per step."""
+    """All Works of one optimizer, compiled; called once per step.
+
+    Attributes:
+        meanwhile: what the caller has to do once per step that writes, and may be done while kernels run.
+    """
+
+    meanwhile: Callable[[], None] | None = None
 
     def __init__(self, works: list[Work], guard: bool) -> None:
         self.ready = [_Ready(work, guard) for work in works]
@@ -186,30 +186,38 @@ class _Step:
         self.depth = max((len(r.calls) for r in self.ready), default=1) - 1
 
     def __call__(self, threads: int) -> bool:
+        before = [dict(r.sums) for r in self.ready] if self.guard else []
         for level in range(self.depth):
-            self._reduce(level, threads)
-            if (
-                level == 0
-                and self.guard
-                and any(r.sums[r.program.tape.guard] for r in self.ready if r.program.tape.guard)
-            ):
+            self._pass(level, [r for r in self.ready if level < len(r.calls) - 1], threads)
+            if level == 0 and self.guard and any(r.sums[r.program.tape.guard or 0] for r in self.ready):
+                for r, sums in zip(self.ready, before, strict=True):
+                    r.sums = sums
                 return False
-        plans = [r.scalars(len(r.calls) - 1, self.count_all) for r in self.ready]
-        for r, (table, numbers) in zip(self.ready, plans, strict=True):
-            r.run(len(r.calls) - 1, table, threads)
-            for name, value in zip(r.program.tensor_slots, numbers, strict=True):
-                r.work.numbers[name][:] = value
+        self._pass(-1, self.ready, threads)
+        for r in self.ready:
+            if not r.unasked:
+                r.count_on(self.count_all)
         return True
 
-    def _reduce(self, level: int, threads: int) -> None:
-        """Run pass ``level`` of every Work and join the sums: over a tensor alone, or over all Works."""
+    def measure(self) -> None:
+        """Bring the numbers up to date that are of this step alone."""
+        for r in self.ready:
+            if r.unasked:
+                r.sums |= dict(r.by_sum(len(r.calls) - 1))
+                r.count_on(self.count_all)
+
+    def _pass(self, level: int, ready: list[_Ready], threads: int) -> None:
+        """Run pass ``level`` of some Works and join the sums: over a tensor alone, or over all Works.
+
+        The numbers of all are computed first: nothing may fail between the writing passes of two Works.
+        """
         everywhere: dict[int, list[tuple[_Ready, int]]] = {}
         parts: dict[int, float] = {}
-        for r in self.ready:
-            if level >= len(r.calls) - 1:
-                continue
-            r.run(level, r.scalars(level, self.count_all)[0], threads)
-            for order, (index, totals) in enumerate(r.by_sum(level)):
+        tables = [r.scalars(level % len(r.calls), self.count_all) for r in ready]
+        for r, table in zip(ready, tables, strict=True):
+            k = level % len(r.calls)
+            r.run(k, table, threads, self.meanwhile if level < 0 and r is ready[0] else None)
+            for order, (index, totals) in enumerate(() if r.unasked and level < 0 else r.by_sum(k)):
                 if r.program.tape.nodes[index].extent is Extent.TENSOR:
                     r.sums[index] = totals
                     continue

@@ -29,11 +29,22 @@ class Pool:
         self._threads = 0
         self._grow = threading.Lock()
 
-    def run(self, call: Callable[[int, int], None], chunks: int, threads: int) -> None:
-        """``call(lo, hi)`` for ranges that cover ``range(chunks)``; returns when all are done."""
+    def run(
+        self,
+        call: Callable[[int, int], None],
+        chunks: int,
+        threads: int,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        """``call(lo, hi)`` for ranges that cover ``range(chunks)``; returns when all are done.
+
+        ``meanwhile`` is called once, while the other threads wake.
+        """
         threads = min(threads, chunks)
         if threads <= 1:
             call(0, chunks)
+            if meanwhile:
+                meanwhile()
             return
         self._start(threads - 1)
         pieces = min(chunks, 8 * threads)  # short pieces: a thread that is held up holds up little
@@ -41,6 +52,8 @@ class Pool:
         job = _Job(call, deque(itertools.pairwise(bounds)))
         for _ in range(threads - 1):
             self._jobs.put(job)
+        if meanwhile:
+            meanwhile()
         job.work()
         job.finished.acquire()
         if job.error is not None:

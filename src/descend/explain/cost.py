@@ -76,7 +76,7 @@ def cost(rule: Rule) -> Cost:
 
 
 def _traffic(rule: Rule) -> tuple[int, int, int]:
-    made = program(rule)
+    made = program(rule, late=True)
     return *made.moved, len(made.kernels)
 
 

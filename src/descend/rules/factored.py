@@ -70,11 +70,11 @@ def came(
     """CAME: Adafactor with momentum, slowed where momentum and update disagree (Luo et al. 2023, Algorithm 2)."""
     row = beta2 * row + (1 - beta2) * mean(g * g + eps1, over="row")
     col = beta2 * col + (1 - beta2) * mean(g * g + eps1, over="column")
-    u = g / sqrt(row / mean(row, over="column") * col)
+    u = g / (sqrt(row / mean(row, over="column")) * sqrt(col))
     u = u / maximum(1.0, _root_mean_square(u) / clip_threshold)
     m = beta1 * m + (1 - beta1) * u
     doubt = (u - m) ** 2 + eps2
     res_row = beta3 * res_row + (1 - beta3) * mean(doubt, over="row")
     res_col = beta3 * res_col + (1 - beta3) * mean(doubt, over="column")
-    p = (1 - lr * weight_decay) * p - lr * m / sqrt(res_row / mean(res_row, over="column") * res_col)
+    p = (1 - lr * weight_decay) * p - lr * m / (sqrt(res_row / mean(res_row, over="column")) * sqrt(res_col))
     return p, m, row, col, res_row, res_col

@@ -6,7 +6,8 @@ asked for: ``from descend.torch import AdEMAMix, ScheduleFreeAdamW`` (case and u
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from .base import RuleOptimizer
 from .classes import (
@@ -29,15 +30,49 @@ from .classes import (
 )
 from .muon import muon_groups
 
+if TYPE_CHECKING:
+    from .alarms import Alarms
+    from .checking import check_gradients, initial_loss, overfit_one_batch
+    from .groups import param_groups
+    from .loop import Accumulator
+    from .range_test import LRFinding, find_lr
+    from .release import step_in_backward
+    from .switch_policy import switch_at
+    from .switch_rule import switch
+    from .switch_swats import swats
+    from .telemetry_live import live
+    from .telemetry_log import TelemetryLogger
+
+# What is around the step, loaded when it is asked for: name -> module.
+_AROUND = {
+    "Alarms": "alarms",
+    "Accumulator": "loop",
+    "LRFinding": "range_test",
+    "TelemetryLogger": "telemetry_log",
+    "check_gradients": "checking",
+    "initial_loss": "checking",
+    "overfit_one_batch": "checking",
+    "find_lr": "range_test",
+    "live": "telemetry_live",
+    "param_groups": "groups",
+    "step_in_backward": "release",
+    "swats": "switch_swats",
+    "switch": "switch_rule",
+    "switch_at": "switch_policy",
+}
+
 __all__ = [
     "ASGD",
     "SGD",
+    "Accumulator",
     "Adadelta",
     "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Alarms",
+    "LRFinding",
     "Lion",
     "Muon",
     "NAdam",
@@ -46,8 +81,19 @@ __all__ = [
     "Rprop",
     "RuleOptimizer",
     "SparseAdam",
+    "TelemetryLogger",
+    "check_gradients",
+    "find_lr",
+    "initial_loss",
+    "live",
     "muon_groups",
     "optimizer",
+    "overfit_one_batch",
+    "param_groups",
+    "step_in_backward",
+    "swats",
+    "switch",
+    "switch_at",
 ]  # fmt: skip
 
 
@@ -56,6 +102,10 @@ def __getattr__(name: str) -> Any:
 
     if name.startswith("_"):
         raise AttributeError(name)
+    if name in _AROUND:
+        found = getattr(importlib.import_module(f"{__name__}.{_AROUND[name]}"), name)
+        globals()[name] = found
+        return found
     known = {rule_name.replace("_", ""): rule for rule_name, rule in rules.all().items()}
     rule = known.get(name.replace("_", "").lower())
     if rule is None:

@@ -17,13 +17,13 @@ import torch.optim.optimizer as _torch
 from ..core.settings import unknown_setting
 from ..engines import ENGINES
 from ..stepping import NONFINITE, NonFiniteGradient, commit
-from . import checkpoint
+from . import checkpoint, telemetry
 from .plan import Plan
 from .points import Points
-from .spec import OWN, Spec
+from .spec import Spec
 from .state import State
 
-_OPTIONS = {"engine": "auto", "nonfinite": "propagate"}
+_OPTIONS: dict[str, Any] = {"engine": "auto", "nonfinite": "propagate", "telemetry": False}
 
 
 _profiling = torch._C._autograd._profiler_enabled  # pyright: ignore[reportAttributeAccessIssue]
@@ -36,7 +36,8 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         clip_norm: clip all gradients to this global norm first; a number, a schedule or None.
         nonfinite: what NaN or infinity in any gradient does: ``"propagate"`` (as torch), ``"skip"`` the
             step, changing nothing, or ``"raise"`` NonFiniteGradient, changing nothing.
-        engine: ``"auto"``, or ``"numba"``, ``"torch"`` or ``"numpy"`` to insist.
+        engine: ``"auto"``, or ``"numba"``, ``"torch"``, ``"triton"`` or ``"numpy"`` to insist.
+        telemetry: measure norms in every step, see ``telemetry``; ``"cosine"`` measures directions too.
     """
 
     spec: ClassVar[Spec]
@@ -59,6 +60,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             raise ValueError(f"nonfinite must be one of {', '.join(NONFINITE)}; got {options['nonfinite']!r}")
         if options["engine"] not in ("auto", *ENGINES):
             raise ValueError(f"unknown engine {options['engine']!r}; choose one of auto, {', '.join(ENGINES)}")
+        options["telemetry"] = telemetry.asked_for(options["telemetry"])
         defaults = {**spec.arguments, **given}
         spec.check(defaults, "")
         spec.choose(defaults)
@@ -98,6 +100,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             where = f" (parameter group {len(self.param_groups)})"
             filled = {**self.defaults, **param_group}
             self.spec.check(filled, where)
+            self.spec.look_ahead(filled, where)
             self.spec.choose(filled)
         super().add_param_group(param_group)
         self._plan = None
@@ -167,6 +170,15 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         if self._options["nonfinite"] == "raise":
             raise NonFiniteGradient(f"{self.spec.name}: a gradient holds NaN or infinity; nothing was changed")
 
+    @property
+    def telemetry(self) -> telemetry.Telemetry:
+        """What the last step measured, per tensor and group; for an optimizer made with ``telemetry=True``.
+
+        Raises:
+            ValueError: it was made without.
+        """
+        return telemetry.Telemetry(self)
+
     def loss_scale(self) -> float | None:
         """What a GradScaler multiplied the loss of this step by; None without one."""
         scale = self.__dict__.get("grad_scale")
@@ -189,7 +201,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         """As torch's: ``{"state": ..., "param_groups": ...}`` of tensors, numbers and lists only."""
         saved = super().state_dict()
         saved["state"] = {k: dict(v) if isinstance(v, dict) else v for k, v in saved["state"].items()}
-        saved["param_groups"] = [checkpoint.plain(group) for group in saved["param_groups"]]
+        saved["param_groups"] = [checkpoint.plain(group, self.steps) for group in saved["param_groups"]]
         return saved
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -206,13 +218,14 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         groups, state = checkpoint.fitted(self, state_dict)
         self.param_groups[:] = groups
         self.state = state
+        self.steps = checkpoint.steps(state_dict)
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
             "defaults": self.defaults, "state": self.state, "param_groups": self.param_groups,
-            "_options": self._options,
+            "_options": self._options, "steps": self.steps,
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -227,20 +240,10 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         self.state = inner
 
     def __repr__(self) -> str:
-        head = f"{self.spec.name} (engine {self.engine})"
-        keys = [
-            *self.spec.arguments,
-            *sorted(set().union(*self.param_groups) - set(self.spec.arguments) - {"params"}),
-        ]
-        lines = [head]
+        lines = [f"{self.spec.name} (engine {self.engine})"]
         for i, group in enumerate(self.param_groups):
-            shown = ", ".join(f"{k}={group[k]!r}" for k in keys if k in group and not _is_default_hint(k, group[k]))
-            lines.append(f"  group {i}: {len(group['params'])} tensors, {shown}")
+            lines.append(f"  group {i}: {len(group['params'])} tensors, {self.spec.shown(group)}")
         return "\n".join(lines)
-
-
-def _is_default_hint(key: str, value: Any) -> bool:
-    return key == "param_names" or (key in OWN and value is None) or value in (None, False)
 
 
 _step_with_hooks = torch.optim.Optimizer.profile_hook_step(RuleOptimizer._step)

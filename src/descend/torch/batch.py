@@ -98,7 +98,9 @@ class Batch:
         rule = self.work.rule
         arrays: dict[str, list[torch.Tensor]] = {s.name: [] for s in rule.slots if not s.init.is_number}
         numbers = {s.name: torch.zeros_like(self.steps) for s in rule.slots if s.init.is_number}
-        keeps_step = bool(rule.slots) or rule.uses_t
+        keeps_step = any(not slot.init.passing for slot in rule.slots) or any(
+            stage.uses_t for stage in rule.stages or (rule,)
+        )
         for k, leaf in enumerate(self.leaves):
             before = set(leaf.state)
             checks.complete(leaf, rule)
@@ -116,7 +118,8 @@ class Batch:
                     start = settings.get(str(slot.init.fill), slot.init.fill)
                     numbers[slot.name][k] = float(leaf.state.get(slot.saved_as, start))
                     made = numbers[slot.name][k]
-                leaf.state[slot.saved_as] = made
+                if not slot.init.passing:
+                    leaf.state[slot.saved_as] = made
             if set(leaf.state) != before:
                 self.fresh.append(leaf)
         for slot in rule.slots:

@@ -14,15 +14,27 @@ if TYPE_CHECKING:
     from .base import RuleOptimizer
 
 
-def plain(group: dict[str, Any]) -> dict[str, Any]:
-    """A group whose numbers are Python's: ``torch.load(weights_only=True)`` refuses NumPy's."""
+def plain(group: dict[str, Any], step: int = 0) -> dict[str, Any]:
+    """A group of plain numbers, as ``torch.load(weights_only=True)`` wants it: a schedule is saved as what it says now.
+
+    The schedule itself is the program's; with the step it goes on where it was, also when it was made longer.
+    """
 
     def number(value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(map(number, value))
+        if callable(value):
+            now: Any = value(step)
+            return float(now)
         return value.item() if isinstance(value, np.generic | np.ndarray) and value.size == 1 else value
 
-    return {name: number(value) for name, value in group.items()}
+    saved = {name: number(value) for name, value in group.items()}
+    return saved | ({"schedule_step": step} if any(map(scheduled, group.values())) else {})
+
+
+def scheduled(value: Any) -> bool:
+    """Whether a setting is a schedule, or has one inside."""
+    return callable(value) or (isinstance(value, tuple) and any(map(callable, value)))
 
 
 def of_right_form(saved: Any) -> dict[str, Any]:
@@ -60,6 +72,8 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[s
     for i, (group, now) in enumerate(zip(groups, current, strict=True)):
         keys = _matched(group, now, i)
         group = {**{k: v for k, v in now.items() if k not in group}, **group, "params": now["params"]}
+        group |= {k: v for k, v in now.items() if k in spec.arguments and scheduled(v)}
+        group.pop("schedule_step", None)
         if "param_names" in now:
             group["param_names"] = now["param_names"]
         known = {k: v for k, v in group.items() if k in spec.arguments}
@@ -129,3 +143,10 @@ def _step(step: Any, what: str) -> float:
     if not (count >= 0 and count == int(count)):
         raise ValueError(f"loaded state dict, {what}: 'step' must be one number, 0 or more, got {step!r}")
     return count
+
+
+def steps(saved: dict[str, Any]) -> int:
+    """The steps a checkpoint was taken after: where schedules go on. Without any, the most a parameter has taken."""
+    said = [int(group["schedule_step"]) for group in saved["param_groups"] if "schedule_step" in group]
+    taken = [int(entry["step"]) for entry in saved["state"].values() if isinstance(entry, dict) and "step" in entry]
+    return max(said or taken, default=0)

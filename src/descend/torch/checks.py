@@ -75,7 +75,7 @@ def complete(leaf: Leaf, rule: Rule) -> None:
     Raises:
         ValueError: some entries of the rule's state are there and others are not.
     """
-    wanted = [slot.saved_as for slot in rule.slots]
+    wanted = [slot.saved_as for slot in rule.slots if not slot.init.passing]
     missing = [name for name in wanted if leaf.state.get(name) is None]
     if missing and len(missing) < len(wanted):
         raise ValueError(f"the state of {leaf.name} has no {missing[0]!r}; delete all of it to begin anew")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,12 @@ class Plan:
         self.works = [batch.work for batch in self.batches]
         self.sparse = any(leaf.rows is not None for leaf in leaves)
         self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
-        self.run = self.engine.prepare(self.works, self.guard)
+        # tells autograd, which refuses a backward pass through parameters that have changed since
+        self.written = functools.partial(torch.autograd.graph.increment_version, self.having)
+        self.run: Any = self.engine.prepare(self.works, self.guard)
+        self.beside = hasattr(self.run, "meanwhile")  # the engine can do the rest while its kernels run
+        if self.beside:
+            self.run.meanwhile = self.written
         self.pointers = list(map(POINTER, grads)) if self.engine.on_memory else []
         self.grads = grads if self.sparse else []  # a plan for rows serves one step: the next has others
         for batch in self.batches:
@@ -69,7 +75,8 @@ class Plan:
             spec.check(group, f" (parameter group {i})" if len(groups) > 1 else "")
         clip = any(group["clip_norm"] is not None for group in groups)
         scale = self.scale = self.optimizer.loss_scale()
-        self.rules = [spec.rule(group, clip, scale is not None) for group in groups]
+        watch = self.optimizer._options["telemetry"]
+        self.rules = [spec.rule(group, clip, scale is not None, watch) for group in groups]
         step = self.optimizer.steps if self.volatile else 0
         self.numbers = [spec.numbers(g, rule, step, scale) for g, rule in zip(groups, self.rules, strict=True)]
 
@@ -89,7 +96,7 @@ class Plan:
                     continue
                 name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
                 leaf = Leaf(i, p, p.grad, name, dict(self.optimizer._state.get(p, {})))
-                checks.gradient(leaf, self.optimizer.spec.takes_complex, self.optimizer.spec.sparse(self.rules[i]))
+                checks.gradient(leaf, self.optimizer.spec.takes_complex, self.optimizer.spec.by_rows(self.rules[i]))
                 yield leaf
 
     @staticmethod
@@ -214,7 +221,8 @@ class Plan:
             batch.fresh = []
         state.changed = False
         self.optimizer.steps += 1
-        torch.autograd.graph.increment_version(self.having)
+        if not self.beside:
+            self.written()
         return True
 
     @property

@@ -15,11 +15,15 @@ from ..core.chain import chain
 from ..core.rule import Rule
 from ..core.settings import check_setting, unknown_setting
 from ..optimizer import CLIP
+from ..rules import watching
+from ..schedules.ahead import refuse_values
+from ..schedules.schedule import Schedule
 
 # Keys that schedulers, trainers and torch itself put into parameter groups.
 FOREIGN = frozenset({
     "params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum",
     "swa_lr", "lr_scale", "warmup_steps", "layer_name", "initial_weight_decay",
+    "schedule_step",
 })  # fmt: skip
 HINTS: dict[str, Any] = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
 _FLAGS = ("maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay", "adamw", "polar_express")
@@ -31,12 +35,15 @@ _TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value
 
 
 @functools.cache
-def _composed(rule: Rule, scaled: bool, clip: bool, maximize: bool, l2: bool) -> Rule:
+def _composed(rule: Rule, scaled: bool, watch: str, clip: bool, maximize: bool, l2: bool) -> Rule:
     stages = [rules.unscale] if scaled else []
+    stages += [watching.watch_gradient] if watch else []
     stages += [CLIP] if clip else []
     stages += [rules.negate] if maximize else []
     stages += [rules.decay_l2] if l2 else []
-    return chain(*stages, rule)
+    behind = [watching.watch_step] if watch else []
+    behind += [watching.watch_turn] if watch == "cosine" else []
+    return chain(*stages, rule, *behind)
 
 
 @dataclass(frozen=True)
@@ -75,17 +82,22 @@ class Spec:
         """Complex numbers are stepped as pairs of reals where torch's class of the name does so."""
         return hasattr(torch.optim, self.name)
 
-    def rule(self, group: Mapping[str, Any], clip: bool, scaled: bool = False) -> Rule:
+    def by_rows(self, rule: Rule) -> bool:
+        """Whether a group's rule, watched or not, may be applied to the rows of a sparse gradient alone."""
+        stages = [stage for stage in rule.stages if stage not in watching.STAGES]
+        return self.sparse(stages[0] if len(stages) == 1 else rule)
+
+    def rule(self, group: Mapping[str, Any], clip: bool, scaled: bool = False, watch: str = "") -> Rule:
         """The rule of a group, with the stages it asks for before it, in torch's order.
 
         ``clip``: some group of the optimizer clips by global norm, so this one's norm counts. ``scaled``: the
-        gradients are of a scaled loss.
+        gradients are of a scaled loss. ``watch``: "" or what telemetry wants, "norms" or "cosine".
         """
         rule = self.choose(group)
         decay = group.get("weight_decay", 0.0)
         known = {**rule.settings, **(rule.vectors.settings if rule.vectors else {})}
         l2 = "weight_decay" not in known and (callable(decay) or float(decay) != 0)
-        return _composed(rule, scaled, clip, bool(group.get("maximize")), l2)
+        return _composed(rule, scaled, watch, clip, bool(group.get("maximize")), l2)
 
     def check(self, group: Mapping[str, Any], where: str) -> None:
         """Refuse, by name, an argument that torch refuses (or should).
@@ -113,6 +125,18 @@ class Spec:
             raise ValueError(f"{self.name}{where}: differentiable=True is not supported: a step is no autograd graph")
         if group.get("fused") and group.get("foreach"):
             raise RuntimeError("`fused` and `foreach` cannot be `True` together." + where)
+
+    def look_ahead(self, group: Mapping[str, Any], where: str) -> None:
+        """Refuse a schedule that a setting will not admit at some step.
+
+        Raises:
+            ValueError: the setting, the value and the step.
+        """
+        for name in self.settings:
+            values = group[name] if name in self.tuples else (group[name],)
+            for setting, value in zip(self.tuples.get(name, (name,)), values, strict=False):
+                if isinstance(value, Schedule):
+                    refuse_values(value, setting, self.name + where)
 
     def _check_tuple(self, name: str, values: Any, where: str) -> None:
         count = len(self.arguments[name])
@@ -176,3 +200,9 @@ class Spec:
             value = value.detach() if isinstance(value, torch.Tensor) else value
             values[name] = check_setting(name, value(step) if callable(value) else value, self.name)
         return values
+
+    def shown(self, group: Mapping[str, Any]) -> str:
+        """What a group's keys hold, without those that say nothing."""
+        keys = [*self.arguments, *sorted(set(group) - set(self.arguments) - {"params", "param_names"})]
+        silent = [key for key in keys if key not in group or group[key] is None or group[key] is False]
+        return ", ".join(f"{key}={group[key]!r}" for key in keys if key not in silent)

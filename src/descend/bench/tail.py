@@ -1,0 +1,90 @@
+"""The tail of a training step: clip by global norm, AdamW, EMA of the weights; and the global norm alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from .. import rules
+from .. import torch as ours
+from ..core.chain import chain
+from ..core.init import number
+from ..core.ops import norm
+from ..core.rule import Rule, rule
+from .peers import Call
+from .speed import Bench, Cell
+from .workloads import Tensors
+
+DECAY = 0.999
+_lerp: Any = torch._foreach_lerp_  # pyright: ignore[reportPrivateImportUsage]
+TAIL: Rule = chain(rules.clip_norm(1.0), rules.adamw, rules.ema(DECAY))
+# Bytes per parameter of torch's composition: the norm reads g; clipping reads and writes it; AdamW reads p, g and two
+# moments and writes all but g; the average reads e and p and writes e.
+TORCH_BYTES = 4 * (1 + 2 + 7 + 3)
+
+
+@rule
+def gradient_norm(p: Any, g: Any, length: Any = number) -> Any:
+    """Global norm: a rule that only looks: the norm of all gradients."""
+    length = norm(g, over="all")
+    return p, length
+
+
+class _Holder(torch.nn.Module):
+    """A model that is nothing but its parameters, for ``AveragedModel``."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
+        super().__init__()
+        self.all = torch.nn.ParameterList(parameters)
+
+
+def compositions(tensors: Tensors) -> Iterator[tuple[str, Call]]:
+    """torch's ways to do the same: its fastest clipping and AdamW, with either average."""
+
+    def lerp() -> Call:
+        parameters = tensors.copies()
+        adamw = torch.optim.AdamW(parameters, fused=True)
+        weights = [p.detach() for p in parameters]
+        average = [p.clone() for p in weights]
+
+        def step() -> None:
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
+            adamw.step()
+            _lerp(average, weights, 1 - DECAY)
+
+        return torch.no_grad()(step)
+
+    def averaged() -> Call:
+        parameters = tensors.copies()
+        model = _Holder(parameters)
+        adamw = torch.optim.AdamW(parameters, fused=True)
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
+
+        def step() -> None:
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
+            adamw.step()
+            average.update_parameters(model)
+
+        return step
+
+    yield "torch clip + fused + foreach lerp", lerp()
+    yield "torch clip + fused + AveragedModel", averaged()
+
+
+def tail(bench: Bench, workload: str = "20M", until: float | None = None) -> Cell:
+    """Clip + AdamW + EMA as one rule, beside torch's compositions."""
+    tensors, _ = bench.inputs(workload)
+    mine = ours.optimizer(TAIL)(tensors.copies())
+    return bench.cell(workload, TAIL.name, TAIL, mine, compositions(tensors), until)
+
+
+def global_norm(bench: Bench, workload: str = "20M", until: float | None = None) -> Cell:
+    """The norm of all gradients, beside reading them once and beside ``torch.nn.utils.get_total_norm``."""
+    tensors, _ = bench.inputs(workload)
+    mine = ours.optimizer(gradient_norm)(tensors.copies())
+    grads = [g.clone() for _, g in tensors.pairs]
+    peers = [("torch get_total_norm", lambda: torch.nn.utils.get_total_norm(grads, foreach=True))]
+    return bench.cell(workload, gradient_norm.name, gradient_norm, mine, peers, until)

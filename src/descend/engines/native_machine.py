@@ -1,0 +1,78 @@
+"""The processor that kernels are compiled for, and machine code of theirs made callable, by LLVM alone."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import binding
+
+MACHINE: dict[str, Any] = {"opt": 3, "reloc": "pic", "codemodel": "jitdefault", "jit": True}
+LOCK = threading.RLock()
+"""Held while LLVM works, and by whoever forks: a child never inherits LLVM in the middle of something."""
+# llvmlite's own lock is held by whichever thread frees one of its objects, outside of ours
+_LOCKS = [LOCK, *([inner] if (inner := getattr(getattr(binding.ffi.lib, "_lock", None), "_lock", None)) else [])]
+
+
+def _hold() -> None:
+    for lock in _LOCKS:
+        lock.acquire()
+
+
+def _let_go() -> None:
+    for lock in reversed(_LOCKS):
+        lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
+
+Function = Callable[[int, int, int], None]
+
+
+@functools.cache
+def processor() -> tuple[str, str]:
+    """Name and features of the processor; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override, as they do for Numba."""
+    name = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    return name, binding.get_host_cpu_features().flatten() if features is None else features
+
+
+def machine() -> Any:
+    """LLVM's target machine for ``processor``."""
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    name, features = processor()
+    return _target().create_target_machine(cpu=name, features=features, **MACHINE)
+
+
+def _target() -> Any:
+    return binding.Target.from_triple(binding.get_process_triple())
+
+
+@functools.cache
+def _linker() -> Any:
+    # of LLVM's two linkers the one that reports a missing symbol as an error; the other ends the process
+    return binding.create_lljit_compiler(machine(), use_jit_link=False, suppress_errors=True)
+
+
+_names = itertools.count()  # LLVM keeps the name of a library that could not be linked, too
+_linked: list[Any] = []  # what keeps the code in memory: kernels live as long as the process
+
+
+def linked(code: bytes) -> Function:
+    """``kernel(arguments, lo, hi)`` of an object file, with the GIL released while it runs.
+
+    Raises:
+        RuntimeError: it is no object file for this machine, or it has no ``kernel``.
+    """
+    library = binding.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol("kernel")
+    tracker = library.link(_linker(), f"descend{next(_names)}")
+    _linked.append(tracker)
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+    return kind(tracker["kernel"])

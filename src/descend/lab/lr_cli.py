@@ -1,0 +1,116 @@
+"""`descend lr`: the range test of `descend.torch.find_lr` on a task of the lab."""
+
+import contextlib
+import difflib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+ENDINGS = (".svg", ".png", ".html")
+
+
+@click.command()
+@click.argument("rule")
+@click.argument("task", type=click.Choice(["digits"]), default="digits")
+@click.option("--steps", type=click.IntRange(min=10), default=300, show_default=True, help="Steps of a sweep.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Sweeps.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time budget.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights and order.")
+@click.option(
+    "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture: .svg, .png or .html."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the learning rate only.")
+@click.pass_context
+def lr(
+    ctx: click.Context,
+    rule: str,
+    task: str,
+    steps: int,
+    repeats: int,
+    seconds: float | None,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Find a learning rate for RULE on TASK (digits: a perceptron 64-64-10 on handwritten digits).
+
+    Sweeps raise the rate from step to step; what their curves suggest is probed by short trainings. The same for
+    a model of yours: descend.torch.find_lr(model, optimizer, loss_fn, loader).
+    """
+    if as_json and quiet:
+        raise click.UsageError("--json and --quiet exclude each other.")
+    if out is not None and out.suffix.lower() not in ENDINGS:
+        raise click.BadParameter(f"{out}: the ending must be one of {', '.join(ENDINGS)}", param_hint="-o")
+    _refuse_unknown(rule)
+    if importlib.util.find_spec("sklearn") is None:
+        raise click.UsageError("the digits come with scikit-learn: pip install 'descend[lab]'")
+    try:
+        with _progress(rule, quiet or as_json) as progress:
+            from torch.nn.functional import cross_entropy
+
+            from ..torch.range_test import find_lr
+            from .torch_digits import Batches, model
+
+            found = find_lr(
+                model(seed), rule, cross_entropy, Batches(seed),
+                steps=steps, repeats=repeats, seconds=seconds, progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        click.echo("interrupted; no rate was found", err=True)
+        ctx.exit(INTERRUPTED)
+    except (ValueError, RuntimeError) as error:
+        click.echo(f"Error: {rule} on {task}: {error}", err=True)
+        ctx.exit(1)
+    if out is not None:
+        try:
+            found.save(out)
+        except OSError as error:
+            raise click.FileError(str(out), error.strerror) from None
+    if as_json:
+        click.echo(found.to_json())
+    elif quiet:
+        click.echo(f"{found.lr:g}")
+    else:
+        from ..torch.range_test.picture import Picture
+
+        click.echo(f"{rule} on {task}\n\n{Picture(found).text(_width())}")
+        if out is not None:
+            click.echo(f"\nwrote {out}")
+
+
+def _refuse_unknown(name: str) -> None:
+    from .. import rules
+
+    valid = [known for known, rule in rules.all().items() if "lr" in rule.settings and rule.kind == "rule"]
+    if name not in valid:
+        near = difflib.get_close_matches(name, valid, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise click.BadParameter(f"no rule {name!r} with a learning rate.{hint} `descend list` shows all.")
+
+
+def _width() -> int:
+    from ..explain.terminal import console
+
+    return console(100).width
+
+
+@contextlib.contextmanager
+def _progress(rule: str, silent: bool) -> Iterator[Callable[[int, int], Any] | None]:
+    """A bar with the time left, on stderr, where that is a terminal."""
+    if silent or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        at = bar.add_task(f"range test of {rule}", total=None)
+        yield lambda done, most: bar.update(at, completed=done, total=most)

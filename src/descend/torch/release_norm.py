@@ -1,0 +1,183 @@
+"""What is known only when all gradients have arrived: which rules need it, and the norm, from a pass of its own."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from .. import rules
+from ..core import ops
+from ..core.chain import chain
+from ..core.rule import Rule, before
+from ..core.trace import NotTraceable, trace
+from ..engines import load
+from ..engines.base import Row, Work
+from ..engines.many import Many
+from ..optimizer import CLIP
+from . import checks
+
+if TYPE_CHECKING:
+    from .release_tensor import Settled, Single
+
+SCALE = "measured_clip"
+_CLIPPED = chain(CLIP, rules.gradient_descent)  # its first pass is the norm, with the bits of the ordinary form
+
+
+@before
+def _clip(p: Any, g: Any, *, measured_clip: float = 1.0) -> Any:
+    """Clip by a norm measured before: what is left of clip_norm is its factor."""
+    return g * measured_clip
+
+
+@functools.cache
+def scaled(rule: Rule) -> Rule:
+    """``rule`` behind a factor for the gradient, the setting ``SCALE``."""
+    return chain(_clip, rule)
+
+
+# ---------------------------------------------------------------- which rules need all gradients
+
+
+def refuse_totals(rule: Rule) -> None:
+    """Raises ValueError for a rule that must see all gradients before it steps a tensor, or wants another point."""
+    if takes_totals(rule):
+        raise ValueError(
+            f"{rule.name} cannot be stepped tensor by tensor: it takes a total over all parameters, known only when "
+            "the last gradient has arrived. Use the ordinary class; or clip_tensor, which clips each gradient by its "
+            "own norm; or, for clipping by global norm, step_in_backward(..., clip_norm=...) with measure()"
+        )
+    if rule.gradient_point is not None:
+        raise ValueError(
+            f"{rule.name} wants its gradient at another point than the parameters, and a step taken inside "
+            "gradient_point() is lost when the block ends: use the ordinary class"
+        )
+
+
+def takes_totals(rule: Rule) -> bool:
+    """Whether the rule, or its rule for vectors, reduces over all parameters of the optimizer."""
+    if any(slot.init.shape == "all" for slot in rule.slots):
+        return True
+    try:
+        found = any(node.op in ("total", "count") and node.value == "all" for node in trace(rule).nodes)
+    except NotTraceable:
+        found = _asks(rule)
+    return found or (rule.vectors is not None and takes_totals(rule.of((2,))))
+
+
+class _Asked:
+    """In the place of ``Gather``: notices that a total or a count over all parameters is asked for."""
+
+    asked = False
+
+    def all(self, partial: Any) -> Any:
+        self.asked = True
+        return partial
+
+    @property
+    def count(self) -> int:
+        self.asked = True
+        return 1
+
+
+def _asks(rule: Rule) -> bool:
+    """``takes_totals`` of a rule for matrices: run once on a small one."""
+    load("torch")  # registers the words of the vocabulary for tensors
+    gather: Any = _Asked()
+
+    def made(shape: tuple[int, ...]) -> torch.Tensor:
+        one = torch.ones(shape, dtype=torch.float64, device="cpu")
+        return one + torch.eye(2, dtype=torch.float64, device="cpu") if shape == (2, 2) else one
+
+    arrays = [Many([made((2, 2))], gather) for _ in "pg"]
+    arrays += [Many([made(slot.init.shape_for((2, 2)))], gather) for slot in rule.slots]
+    settings = {name: made(()) * float(value) for name, value in rule.settings.items()}
+    with torch.no_grad():
+        rule.apply(*arrays, t=made(()), **settings)
+    return gather.asked
+
+
+# ---------------------------------------------------------------- the norm
+
+
+class Measured:
+    """What ``measure()`` found.
+
+    Attributes:
+        norm: the Euclidean norm of all gradients, once the block has ended; float64.
+        finite: whether every gradient was finite.
+    """
+
+    def __init__(self) -> None:
+        self.norm = math.nan
+        self.finite = True
+        self.passes = 0
+        self._sums: dict[int, tuple[Single, float]] = {}
+
+    def __contains__(self, single: Single) -> bool:
+        return id(single.p) in self._sums
+
+    def add(self, single: Single, settled: Settled) -> None:
+        """Take the sum of squares of the gradient that stands, and free the gradient."""
+        p, g = single.p, single.p.grad
+        assert g is not None
+        sparse = g.layout is torch.sparse_coo
+        if sparse:
+            g = g.coalesce().values()
+        elif settled.engine.on_memory:
+            like = p.detach() if checks.is_dense(p) else torch.empty(p.shape, dtype=p.dtype, device=p.device)
+            if g.is_neg() or g.is_conj() or not checks.same_layout(g, like):
+                g = torch.empty_like(like).copy_(g)
+        g = checks.plain(g)
+        square = self._by_kernel(g, settled, not sparse) if settled.engine.name == "numba" else _by_words(g, settled)
+        if not math.isfinite(square) and not bool(torch.isfinite(g).all()):
+            self.finite = False
+        self._sums[id(p)] = single, square
+        p.grad = None
+
+    def _by_kernel(self, g: torch.Tensor, settled: Settled, keep: bool) -> float:
+        machine: tuple[Work, Any] = settled.machine(_work(g), keep)
+        work, step = machine
+        work.addresses[1, 0] = g.data_ptr()  # type: ignore[index]
+        ready = step.ready[0]
+        ready.run(0, ready.tables[0], torch.get_num_threads())  # the first pass has no numbers, and writes nothing
+        return float(ready.by_sum(0)[0][1][0])
+
+    def close(self, settled: Settled) -> None:
+        """Add the sums up, in the order in which the ordinary form adds them."""
+        parts: dict[Any, list[float]] = {}
+        for i, members in enumerate(settled.members):
+            rule = settled.whole[i]
+            for p in members:
+                if id(p) in self._sums:
+                    vector = rule.vectors is not None and p.dim() < 2
+                    parts.setdefault((rule, vector, p.dtype, p.device), []).append(self._sums[id(p)][1])
+        if settled.engine.on_memory:
+            total = sum((float(np.array(part).sum()) for part in parts.values()), 0.0)
+        else:
+            sums = [sum(part[1:], part[0]) for part in parts.values()]
+            total = sum(sums[1:], sums[0])
+        self.norm = ops.NUMBERS["sqrt"](total)
+
+    def factor(self, limit: float) -> float:
+        """By which ``clip_norm`` multiplies, as in ``rules.clip_norm``."""
+        return ops.minimum(ops.divide(limit, self.norm + 1e-6), 1.0)
+
+
+def _work(g: torch.Tensor) -> Work:
+    settings = {name: float(value) for name, value in _CLIPPED.settings.items()}
+    return Work(
+        _CLIPPED, checks.dtype_name(g), [g.numel()], [Row(1, settings)], np.zeros(1, np.int64),
+        addresses=np.full((2, 1), g.data_ptr(), np.int64),
+    )  # fmt: skip
+
+
+def _by_words(g: torch.Tensor, settled: Settled) -> float:
+    g = torch.view_as_real(g) if g.is_complex() else g
+    x: Any = g.to(checks.WORKING.get(g.dtype, g.dtype))
+    if settled.engine.name == "numpy":
+        x = x.double().numpy()
+    return float(ops.total(x * x))

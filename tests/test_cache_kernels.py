@@ -1,0 +1,238 @@
+"""Kernels: LLVM alone makes what Numba makes, and what comes from disk is what was compiled."""
+
+import hashlib
+import os
+import threading
+import time
+import types
+
+import numpy as np
+import pytest
+
+from descend import chain, rules
+from descend.engines import cache, kernels, native, native_machine, numba_jit
+from descend.engines.numba import cut, texts
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="the cache's tests are for POSIX")
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+ADAMW = texts(cut(rules.adamw, False), "float32")[0]
+CLIPPED = texts(cut(chain(rules.clip_norm(1.0), rules.adamw, rules.ema), True), "bfloat16")
+RULES = {name: rule for name, rule in rules.all().items() if rule.vectors is None}
+
+
+@pytest.fixture(autouse=True)
+def fresh(tmp_path, monkeypatch):
+    """An empty cache, and a process that knows no kernel yet."""
+    monkeypatch.setenv("DESCEND_CACHE", str(tmp_path / "kernels"))
+    monkeypatch.setattr(kernels, "_known", {})
+    return tmp_path / "kernels"
+
+
+def forget(monkeypatch):
+    monkeypatch.setattr(kernels, "_known", {})
+
+
+def given_of(rule, dtype):
+    return [given for guard in (False, True) for given in texts(cut(rule, guard), dtype)]
+
+
+def same_answer(given):
+    made = kernels.kernel(*given)
+    assert made.origin == "compiled", given[0]
+    second = kernels._Numbas(numba_jit.compiled(*given), given[2])
+    assert kernels.probe(made, *given) == kernels.probe(second, *given), given[0]
+
+
+@pytest.mark.parametrize("given", [ADAMW, *CLIPPED], ids=["adamw", "norm", "clipped"])
+def test_both_compilers_give_the_same_bits(given):
+    same_answer(given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RULES)
+def test_both_compilers_give_the_same_bits_for_every_rule(name):
+    for given in dict.fromkeys(given_of(RULES[name], "float32")):
+        same_answer(given)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_rule_needs_the_second_compiler(dtype):
+    wanted = dict.fromkeys(given for rule in RULES.values() for given in given_of(rule, dtype))
+    assert len(wanted) > 100
+    assert {kernels.kernel(*given).origin for given in wanted} == {"compiled"}
+
+
+@pytest.mark.parametrize("given", [ADAMW, *CLIPPED], ids=["adamw", "norm", "clipped"])
+def test_from_disk_comes_what_was_compiled(monkeypatch, given):
+    made = kernels.kernel(*given)
+    assert (made.origin, made.unkept) == ("compiled", "")
+    forget(monkeypatch)
+    monkeypatch.setattr(native, "compiled", None)  # compiling would raise
+    found = kernels.kernel(*given)
+    assert found.origin == "disk"
+    assert kernels.probe(found, *given) == kernels.probe(made, *given)
+
+
+def test_the_self_test_sees_every_kernel_of_a_rule_as_different():
+    answers = {
+        kernels.probe(kernels.kernel(*given), *given) for given in (ADAMW, texts(cut(rules.adam, False), "float32")[0])
+    }
+    assert len(answers) == 2
+
+
+def spoil(monkeypatch, change):
+    """Store a kernel, change what is stored, with a right checksum, and get it in a new process's place."""
+    name = kernels.name_of(*ADAMW)
+    right = kernels.probe(kernels.kernel(*ADAMW), *ADAMW)
+    held = cache.load(name)
+    assert held is not None
+    cache.store(name, change(held))
+    forget(monkeypatch)
+    found = kernels.kernel(*ADAMW)
+    assert found.origin == "compiled"
+    assert kernels.probe(found, *ADAMW) == right
+    assert cache.load(name) == held  # healed
+    forget(monkeypatch)
+    assert kernels.kernel(*ADAMW).origin == "disk"
+
+
+def test_code_that_gives_other_bits_is_compiled_again(monkeypatch, caplog):
+    other = native.compiled(ADAMW[0].replace("x14 / ", "x14 * "), *ADAMW[1:])
+    spoil(monkeypatch, lambda held: held[:32] + other)
+    assert "another answer" in caplog.text
+
+
+def test_a_wrong_answer_is_compiled_again(monkeypatch):
+    spoil(monkeypatch, lambda held: hashlib.sha256(held[:32]).digest() + held[32:])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda held: b"",
+        lambda held: held[:32],
+        lambda held: held[:700],
+        lambda held: held[:32] + b"no object file" * 99,
+        lambda held: held.replace(b"kernel\0", b"kernal\0"),
+    ],
+    ids=["empty", "no code", "half the code", "garbage", "no kernel"],
+)
+def test_what_cannot_be_linked_is_compiled_again(monkeypatch, change):
+    spoil(monkeypatch, change)
+
+
+def test_a_missing_function_is_an_error_that_can_be_caught():
+    code = native.compiled(ADAMW[0].replace("math.sqrt", "math.tanh"), *ADAMW[1:])
+    assert b"tanhf\0" in code
+    with pytest.raises(RuntimeError, match="materialize"):
+        native_machine.linked(code.replace(b"tanhf\0", b"tanhq\0"))
+
+
+def test_a_word_llvm_was_not_taught_is_left_to_numba(fresh):
+    text = ADAMW[0].replace("x34 = ", "x34 = math.atan(e_p) + 0 * ")
+    given = (text, *ADAMW[1:])
+    with pytest.raises(native.Unknown):
+        native.compiled(*given)
+    made = kernels.kernel(*given)
+    assert (made.origin, made.unkept) == ("numba", "Numba compiled it")
+    assert kernels.probe(made, *given) != kernels.probe(kernels.kernel(*ADAMW), *ADAMW)
+    assert not list(fresh.glob(f"{kernels.name_of(*given)}*"))
+
+
+def test_the_name_depends_on_all_that_the_code_depends_on(monkeypatch):
+    text, streams, dtype = ADAMW
+    names = [kernels.name_of(*given) for given in (
+        ADAMW, (text + " ", streams, dtype), (text, streams[::-1], dtype), (text, streams, "float64"))]  # fmt: skip
+    changes = [
+        (native_machine, "processor", lambda: ("another", "+avx")),
+        (native_machine, "MACHINE", {"opt": 2}),
+        (native_machine.binding, "llvm_version_info", (0, 0, 0)),
+        (kernels.platform, "python_version", lambda: "3.0"),
+        (kernels.struct, "calcsize", lambda kind: 4),
+        (kernels, "_SOURCES", ("native",)),
+    ]
+    for owner, attribute, value in changes:
+        with monkeypatch.context() as changed:
+            changed.setattr(owner, attribute, value)
+            kernels.version.cache_clear()
+            names.append(kernels.name_of(*ADAMW))
+    kernels.version.cache_clear()
+    assert len(set(names)) == len(names)
+    assert kernels.name_of(*ADAMW) == names[0]
+
+
+@pytest.mark.parametrize("wrong", ["float32 addresses", "float64 scalars", "one dimension", "strided"])
+def test_tables_of_another_kind_are_refused(wrong):
+    tables = {
+        "addresses": np.zeros((4, 1), np.int64 if wrong != "float32 addresses" else np.float32),
+        "chunks": np.zeros((4, 2), np.int64)[:, :: 2 if wrong == "strided" else 1],
+        "scalars": np.zeros((1, 9), np.float64 if wrong == "float64 scalars" else np.float32),
+        "partials": np.zeros((1, 1) if wrong != "one dimension" else 1),
+    }
+    with pytest.raises(TypeError, match="C-contiguous"):
+        kernels.kernel(*ADAMW).bind(**tables)
+
+
+def test_threads_that_ask_at_once_get_one_kernel():
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(kernels.kernel(*ADAMW))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len(set(map(id, found))) == 1
+
+
+def ended(child, seconds=20):
+    """The exit status of a child; it is killed if it hangs."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, 9)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forking with threads is what is tested
+def test_a_child_forked_while_a_thread_compiles_can_compile():
+    right = kernels.probe(kernels.kernel(*ADAMW), *ADAMW)
+    stop = threading.Event()
+
+    def keep_compiling():
+        n = 0
+        while not stop.is_set():
+            n += 1
+            kernels.kernel(ADAMW[0] + "\n" * n, *ADAMW[1:])
+
+    worker = threading.Thread(target=keep_compiling)
+    worker.start()
+    try:
+        for n in range(10):
+            child = os.fork()
+            if child == 0:
+                given = (ADAMW[0] + " " * (n + 1), *ADAMW[1:])
+                os._exit(0 if kernels.probe(kernels.kernel(*given), *given) == right else 1)
+            assert ended(child) == 0
+    finally:
+        stop.set()
+        worker.join()
+
+
+def test_with_no_cache_kernels_are_compiled_all_the_same(monkeypatch):
+    monkeypatch.setenv("DESCEND_CACHE", "off")
+    made = kernels.kernel(*ADAMW)
+    assert (made.origin, made.unkept) == ("compiled", "DESCEND_CACHE is off")
+
+
+def test_a_full_disk_does_not_stop_a_step(monkeypatch):
+    def full(*_args, **_given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "os", types.SimpleNamespace(**{**vars(os), "replace": full}))
+    made = kernels.kernel(*ADAMW)
+    assert made.origin == "compiled"
+    assert "No space left" in made.unkept

@@ -1,0 +1,63 @@
+"""Every example runs, learns, and where torch's optimizer can stand in its place, does what that does."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+# file: the packages it needs besides the project's own, the arguments of a small run, whether torch's AdamW fits in
+RUNS = {
+    "plain_loop": ((), 1, False),
+    "mixed_precision": ((), 2, False),
+    "with_accelerate": (("accelerate",), 1, True),
+    "with_lightning": (("lightning",), 2, True),
+    "with_transformers": (("transformers", "accelerate"), 60, True),
+}
+PROGRAM = """
+import json, sys, torch
+torch.set_num_threads(1)
+import {name} as example
+results = [example.main({size})]
+if {both}:
+    example.AdamW = torch.optim.AdamW
+    results.append(example.main({size}))
+print(json.dumps(results))
+"""
+
+
+def run(name: str, size: int, both: bool, folder: Path) -> list[list[float]]:
+    """First and last loss of an example, in a process of its own; then, if ``both``, with torch's AdamW."""
+    environment = {
+        **os.environ, "PYTHONPATH": str(EXAMPLES), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "NO_COLOR": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(name=name, size=size, both=both)],
+        capture_output=True, text=True, timeout=300, cwd=folder, env=environment, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_every_example_is_run():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} - {"digits"} == set(RUNS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_an_example_learns_as_with_torch(name, tmp_path):
+    packages, size, both = RUNS[name]
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            assert os.environ.get("CI") != "true", f"CI must have {package} to run examples/{name}.py"
+            pytest.skip(f"{package} is not installed")
+    ours, *theirs = run(name, size, both, tmp_path)
+    assert ours[1] < 0.6 * ours[0]
+    for other in theirs:
+        assert ours == pytest.approx(other, rel=1e-3)
+    assert list(tmp_path.iterdir()) == []
