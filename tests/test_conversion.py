@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 from conversion_pairs import BETA, LR, QHM, begin, far, pairs, settings_of, slot, slot_unit, velocity, walk
-from descend.rules.conversion import convert
 
 from descend import rules
 from descend.core.rule import Rule
+from descend.rules.conversion import convert
 
 SHAPES = ((3, 4), (5,), (), (0,), (2, 0, 3))
 

@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 from conversion_pairs import BETA, CLASSIC, LR, NESTEROV, QHM, begin, far, pairs, settings_of, slot, slot_unit, walk
-from descend.rules.conversion import convert
 
 from descend import rules
 from descend.core.rule import Rule
+from descend.rules.conversion import convert
 
 OTHERS = (rules.gradient_descent, rules.adam, rules.lion, rules.signum)
 REFUSED = [

@@ -4,11 +4,11 @@ import io
 
 import pytest
 import torch
-from descend.torch.curvature import feed, gauss_newton_bartlett, hutchinson
 from torch.nn import Parameter
 
 from descend.checks.references import REFERENCES
 from descend.torch import Adam, Sophia
+from descend.torch.curvature import feed, gauss_newton_bartlett, hutchinson
 
 SETTINGS = {"lr": 0.01, "beta1": 0.9, "rho": 0.3, "eps": 1e-12, "weight_decay": 0.1}
 

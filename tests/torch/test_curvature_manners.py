@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from descend.torch.curvature import gauss_newton_bartlett, hutchinson
 from torch.nn import Parameter
 from torch.nn.functional import cross_entropy
+
+from descend.torch.curvature import gauss_newton_bartlett, hutchinson
 
 
 def seeded(seed=0):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from switching import feed, parameters, same, ulps
@@ -81,7 +83,8 @@ def test_conventions_are_converted_as_conversion_says(one, other):
     state = [opt.state[p][slot.saved_as] for p in params]
     settings = {k: opt.param_groups[0][k] for k in source.settings}
     made, points, buffers = convert(source, target, settings, [p.detach() for p in params], {slot.name: state})
-    new = switch(opt, target, **({"nu": 1.0} if other == "quasi_hyperbolic" else {}))
+    extra: dict[str, Any] = {"nu": 1.0} if other == "quasi_hyperbolic" else {}
+    new = switch(opt, target, **extra)
     assert {k: new.param_groups[0][k] for k in target.settings} == made
     assert same([p.detach() for p in params], points)
     assert same([new.state[p][new_slot.saved_as] for p in params], buffers[new_slot.name])

@@ -161,3 +161,23 @@ def test_the_same_rule_from_its_shipped_point(name):
         for p, s in zip(params, shipped, strict=True):
             torch.testing.assert_close(p.detach(), s)
     feed(new, params, 4, 2)
+
+
+def test_an_average_over_steps_begins_again_where_steps_are_counted_again():
+    params = parameters()
+    opt = optimizer(chain(rules.momentum_ema, rules.swa))(params)
+    feed(opt, params, 0, 4)
+    new = switch(opt, chain(rules.adamw, rules.swa), lr=1e-3)
+    assert not new.state
+    feed(new, params, 4, 1)
+    assert same([new.state[p]["swa"] for p in params], [p.detach() for p in params])
+
+
+def test_what_begins_at_the_first_gradient_waits_for_it():
+    params = parameters()
+    opt = optimizer(chain(rules.adam, rules.ema))(params)
+    feed(opt, params, 0, 3)
+    new = switch(opt, chain(rules.mars, rules.ema), lr=1e-3)
+    assert not new.state
+    feed(new, params, 3, 1)
+    assert all(torch.equal(new.state[p]["previous_grad"], p.grad) for p in params if p.grad is not None)

@@ -198,21 +198,21 @@ def test_complex_and_strided_parameters():
 
 def test_a_rule_of_ones_own_is_not_taken_for_one_of_the_same_name():
     @rule
-    def adam(p, g, exp_avg=zeros, exp_avg_sq=zeros, *, lr=1e-3):
+    def adam(p, g, m=zeros, v=zeros, *, lr=1e-3):
         """Adam: only in name."""
-        exp_avg = 0.5 * exp_avg + g
-        exp_avg_sq = exp_avg_sq + exp_avg * exp_avg
-        p = p - lr * exp_avg
-        return p, exp_avg, exp_avg_sq
+        m = 0.5 * m + g
+        v = v + m * m
+        p = p - lr * m
+        return p, m, v
 
     opt, params = run()
     new = switch(opt, adam, lr=1e-3)
     assert not new.state
     feed(new, params, 3, 2)
     again = switch(new, adam)
-    assert set(again.state[params[0]]) == {"step", "exp_avg", "exp_avg_sq"}
+    assert set(again.state[params[0]]) == {"step", "m", "v"}
     wrapped = switch(again, chain(rules.clip_tensor(1.0), adam))
-    assert set(wrapped.state[params[0]]) == {"step", "exp_avg", "exp_avg_sq"}
+    assert set(wrapped.state[params[0]]) == {"step", "m", "v"}
     assert wrapped.defaults["lr"] == 1e-3
     assert not switch(wrapped, "adamw", lr=1e-3).state
 

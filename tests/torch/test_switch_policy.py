@@ -123,3 +123,15 @@ def test_a_plan_that_would_fail_later_fails_now(at, error, says):
     with pytest.raises(error, match=says):
         switch_at(opt, at)
     feed(opt, params, 0, 1)
+
+
+def test_the_optimizer_before_a_loaded_stage_steps_no_more():
+    params = parameters()
+    first = AdamW(params)
+    opt = switch_at(first, {1: ("sgd", {"lr": 0.1})})
+    feed(opt, params, 0, 2)
+    saved, other = copy.deepcopy(opt.state_dict()), AdamW(params)
+    again = switch_at(other, {1: ("sgd", {"lr": 0.1})})
+    again.load_state_dict(saved)
+    with pytest.raises(RuntimeError, match="SGD of a checkpoint"):
+        other.step()

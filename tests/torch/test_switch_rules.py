@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ PAIRS = list(itertools.product(NAMES, NAMES))
 SOME = PAIRS[::13]
 
 
-def given(rule, lr=1e-3):
+def given(rule, lr=1e-3) -> dict[str, Any]:
     return {"lr": lr} if "lr" in rule.settings else {}
 
 

@@ -171,3 +171,23 @@ def test_a_gradient_scaler_divides_before_the_policy_steps():
     b.step()
     assert a.projected == b.projected
     assert same([p.detach() for p in params], [p.detach() for p in twins])
+
+
+def test_swats_weighs_gradients_by_the_rates_of_their_groups():
+    params = split()
+    opt = swats(Adam([{"params": params[:1]}, {"params": params[1:], "lr": 0.001}], lr=0.01))
+    list(train(opt, params, 1))
+    g, rate = CURVES * START, np.repeat([0.01, 0.001], [2, 3])
+    p = -rate * np.sign(g)
+    assert opt.projected == pytest.approx(p @ p / -(p @ (rate / 0.01 * g)), rel=1e-6)
+
+
+def test_swats_does_not_switch_to_an_ascent():
+    p = Parameter(torch.zeros(1, dtype=torch.float64))
+    opt = swats(Adam([p], lr=0.01), eps=1e9)
+    for slope in (1.0, -0.01):
+        p.grad = torch.full_like(p, slope)
+        opt.step()
+    assert opt.average is not None
+    assert opt.average < 0
+    assert opt.stage == 0

@@ -118,7 +118,7 @@ def _past(opt: RuleOptimizer, old: dict[str, Any], spec: Spec, made: GroupSettin
     shapes = sorted({min(p.dim(), 2) * (1,) for p in old["params"]}, reverse=True) or _SHAPES
     over = [Handover(made.source.of(s), made.before, rule.of(s), numbers, True, False) for s in shapes]
     done: set[str] = set()
-    for hand in sorted(over, key=lambda h: bool(h.anew)):  # what is carried has the say
+    for hand in over:  # what begins anew has no origins, and so no say
         for move in hand.moves:
             if move.source is None or move.to.stage.kind != "rule":
                 continue
