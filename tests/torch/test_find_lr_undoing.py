@@ -22,6 +22,8 @@ def boom():
     raise Boom
 
 
+# Python prints what is raised inside a destructor and goes on, an interrupt too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.slow
 def test_signals_at_random_times_leave_no_trace():
     loop, ends = Loop("ours Adam"), []

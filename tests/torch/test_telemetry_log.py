@@ -387,6 +387,7 @@ def test_a_copy_of_the_optimizer_logs_nothing_and_a_scheduler_of_torch_changes_n
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="counts the open files of Linux")
 def test_a_logger_that_is_dropped_closes_its_file(tmp_path):
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     for i in range(5):
         _, opt = setup()
