@@ -27,15 +27,6 @@ from descend.bench.speed import PEERS
 from descend.core.emit import program
 from descend.core.rule import Rule
 
-MORE_PEERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "adadelta": ("Adadelta", {}),
-    "adamax": ("Adamax", {}),
-    "amsgrad": ("Adam", {"amsgrad": True}),
-    "nadam": ("NAdam", {}),
-    "radam": ("RAdam", {}),
-    "rprop": ("Rprop", {}),
-    "asgd": ("ASGD", {}),
-}
 FORMS = ("fused", "foreach", "compiled")
 COMPILED = 1000  # tensors above which torch.compile unrolls too much to be waited for
 COLUMNS = (
@@ -108,7 +99,7 @@ def times(rule: Rule, shapes: list[tuple[int, ...]], dtype: str) -> dict[str, fl
     with torch.cuda.graph(graph):
         step(1)
     found["graph"] = seconds(graph.replay)
-    peer, arguments = (PEERS | MORE_PEERS).get(rule.name, ("", {}))
+    peer, arguments = PEERS.get(rule.name, ("", {}))
     for form in FORMS if peer else ():
         if form == "compiled" and len(shapes) > COMPILED:
             continue

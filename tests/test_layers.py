@@ -11,6 +11,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LINES = 250
 LAYER = {
     "core": 0,
+    "scale": 0.5,
     "terminal_plot": 0.5,
     "rules": 1,
     "schedules": 1,

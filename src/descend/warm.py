@@ -158,16 +158,9 @@ def _every() -> list[Any]:
 
 
 def _found(name: str) -> Any:
-    from .explain import facts
+    from .explain.cli import named
 
-    try:
-        found = facts.find(name)
-    except KeyError as error:
-        near = facts.nearest_names(error.args[0])
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise click.UsageError(f"no rule {error.args[0]!r}.{hint} `descend list` shows all.") from None
-    except TypeError as error:
-        raise click.UsageError(str(error)) from None
+    found = named(name)
     if found.kind != "rule":
         raise click.UsageError(f"{name} is a modifier; name a chain with a rule in it: {name}+adamw.")
     return found

@@ -104,21 +104,9 @@ def called(rule: Rule, shape: tuple[int, ...], settings: dict[str, float], froze
         return rule.apply(*arrays, t=np.float64(1), **numbers)
 
 
-def run(
-    rule: Rule,
-    start: Sequence[np.ndarray],
-    grads: Sequence[Sequence[np.ndarray]],
-    settings: dict[str, float],
-    *,
-    engine: str | Engine = "numpy",
-    dtype: str = "float64",
-    resume: tuple[int, Snapshot] | None = None,
-    touch: Touch | None = None,
-    fed: bool = True,
-) -> list[Snapshot]:
-    """What an engine makes of a rule, after each step; float64 copies. See ``walk``."""
-    how: dict[str, Any] = {"engine": engine, "dtype": dtype, "resume": resume, "touch": touch, "fed": fed}
-    return list(walk(rule, start, grads, settings, **how))
+def run(*given: Any, **how: Any) -> list[Snapshot]:
+    """All that ``walk`` yields: what an engine makes of a rule, after each step; float64 copies."""
+    return list(walk(*given, **how))
 
 
 def walk(

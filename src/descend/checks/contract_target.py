@@ -58,8 +58,7 @@ def _of_catalogue(name: str) -> Found:
     try:
         rule = facts.find(name)
     except KeyError as error:
-        near = facts.nearest_names(error.args[0])
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        hint = facts.hint(error.args[0])
         raise BadTarget(f"no file and no rule {error.args[0]!r}.{hint} `descend list` shows the rules.") from None
     except TypeError as error:
         raise BadTarget(str(error)) from None

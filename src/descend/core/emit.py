@@ -67,11 +67,6 @@ class Program:
         return tuple(slot.name for slot in self.rule.slots if slot.init.is_number)
 
     @cached_property
-    def per_tensor(self) -> bool:
-        """Whether any number on the host differs from tensor to tensor."""
-        return any(node.extent in (Extent.TENSOR, Extent.ALL) for node in self.tape.nodes)
-
-    @cached_property
     def moved(self) -> tuple[int, int]:
         """Arrays read and arrays written per step, over all passes."""
         reads = sum(len(kernel.loads) for kernel in self.kernels)
@@ -111,9 +106,12 @@ class Program:
 
     def differs(self, k: int) -> bool:
         """Whether what ``host(k)`` returns differs from tensor to tensor."""
+        return any(self.tape.nodes[i].extent is Extent.TENSOR for i in self._results(k))
+
+    def _results(self, k: int) -> list[int]:
+        """What ``host(k)`` returns."""
         behind = k == len(self.kernels)
-        results = [self.tape.outputs[slot] for slot in self.tensor_slots] if behind else list(self.kernels[k].scalars)
-        return any(self.tape.nodes[i].extent is Extent.TENSOR for i in results)
+        return [self.tape.outputs[slot] for slot in self.tensor_slots] if behind else list(self.kernels[k].scalars)
 
     def host_arguments(self) -> list[str]:
         return ["t", *self.rule.settings, *self.tensor_slots, "count_tensor", "count_all"]
@@ -123,9 +121,7 @@ class Program:
 
         Returns the scalars of kernel ``k``; behind the last kernel the new per-tensor state.
         """
-        nodes, behind = self.tape.nodes, k == len(self.kernels)
-        results = [self.tape.outputs[slot] for slot in self.tensor_slots] if behind else list(self.kernels[k].scalars)
-        known = self.known(k)
+        nodes, results, known = self.tape.nodes, self._results(k), self.known(k)
         needed = self.tape.ancestors(results, through=lambda node: node.op != "total")
         names = {i: f"r{i}" for i in known}
         for i in needed:

@@ -7,13 +7,16 @@ gradients), then one commit in which nothing can fail any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..core.emit import program
 from ..core.rule import Rule
+from ..core.trace import NotTraceable
+from .native_words import WIDTH
 
 
 @dataclass
@@ -49,6 +52,33 @@ class Work:
     @property
     def names(self) -> list[str]:
         return ["p", "g", *(slot.name for slot in self.rule.slots if slot.init.shape == "element")]
+
+
+def finite(works: list[Work]) -> bool:
+    """Whether all gradients, NumPy arrays, are."""
+    return all(np.isfinite(g).all() for work in works for g in work.arrays["g"])
+
+
+def write(works: list[Work], new: Iterable[dict[str, Any]]) -> None:
+    """Write the new value of everything, by name, into the works' arrays and numbers, which are NumPy's."""
+    for work, values in zip(works, new, strict=True):
+        for name, items in values.items():
+            if name in work.numbers:
+                work.numbers[name][:] = items
+            else:
+                for array, item in zip(work.arrays[name], items, strict=True):
+                    array[...] = item
+
+
+def untraceable(rule: Rule, dtype: str, engine: str) -> str | None:
+    """Why an engine of kernels cannot run the rule on this type, or None."""
+    if dtype not in WIDTH:
+        return f"the {engine} engine has no {dtype}"
+    try:
+        program(rule)
+    except NotTraceable as reason:
+        return str(reason)
+    return None
 
 
 class Engine(Protocol):

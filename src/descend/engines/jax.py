@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..core.rule import Rule
-from .base import Work
+from .base import Work, finite, write
 from .jax_leaves import Group, Leaves
 from .jax_moved import Moved
 from .jax_numbers import Number, wide_types
@@ -139,7 +139,7 @@ def _stepped(rules: list[Rule], rows: list[np.ndarray], inputs: list[Any]) -> li
 
 
 def _step(works: list[Work], guard: bool, compiled: Callable[..., Any]) -> bool:
-    if guard and not all(np.isfinite(g).all() for work in works for g in work.arrays["g"]):
+    if guard and not finite(works):
         return False
     with wide_types(True):
         inputs = []
@@ -148,13 +148,7 @@ def _step(works: list[Work], guard: bool, compiled: Callable[..., Any]) -> bool:
             table |= {k: np.array([row.settings[k] for row in work.rows], np.float64) for k in work.rule.settings}
             inputs.append((work.arrays, work.numbers, table))
         new = jax.device_get(compiled(inputs))
-    for work, values in zip(works, new, strict=True):
-        for name, items in values.items():
-            if name in work.numbers:
-                work.numbers[name][:] = items
-            else:
-                for array, item in zip(work.arrays[name], items, strict=True):
-                    array[...] = item
+    write(works, new)
     return True
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..core.emit import Program, program
 from ..core.rule import Rule
-from ..core.trace import Extent, NotTraceable
+from ..core.trace import Extent
 from . import native_words as words
-from .base import Work
+from .base import Work, untraceable
 from .host import compiled
 from .kernels import kernel
 from .pool import POOL
@@ -234,13 +234,7 @@ class NumbaEngine:
     on_memory = True
 
     def refuses(self, rule: Rule, dtype: str) -> str | None:
-        if dtype not in words.WIDTH:
-            return f"the numba engine has no {dtype}"
-        try:
-            program(rule)
-        except NotTraceable as reason:
-            return str(reason)
-        return None
+        return untraceable(rule, dtype, self.name)
 
     def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
         return _Step(works, guard)

@@ -8,7 +8,6 @@ from numba import types
 from numba.extending import intrinsic
 
 from .native_memory import element, narrow, scoped, widen
-from .native_words import SPELLING, WIDTH  # noqa: F401
 
 
 @intrinsic

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..core import ops
 from ..core.rule import Rule
-from .base import Work
+from .base import Work, finite, write
 from .many import evaluate
 from .noise import normal, spectral_bound
 
@@ -65,17 +65,11 @@ class NumpyEngine:
         return lambda threads: self._step(works, guard)
 
     def _step(self, works: list[Work], guard: bool) -> bool:
-        if guard and not all(np.isfinite(g).all() for work in works for g in work.arrays["g"]):
+        if guard and not finite(works):
             return False
         with np.errstate(all="ignore"):  # inf and NaN are values here; the vocabulary says which
             new = evaluate(works, lambda work, array: np.asarray(array, np.float64), np.float64)
-        for work, values in zip(works, new, strict=True):
-            for name, items in values.items():
-                if name in work.numbers:
-                    work.numbers[name][:] = items
-                else:
-                    for array, item in zip(work.arrays[name], items, strict=True):
-                        array[...] = item
+        write(works, new)
         return True
 
 

@@ -22,9 +22,7 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from ..core.emit import program
 from ..core.rule import Rule
-from ..core.trace import NotTraceable
-from . import triton_words as words
-from .base import Work
+from .base import Work, untraceable
 from .triton_source import PLUS, counts_truths
 from .triton_step import Ready, Shared
 
@@ -117,13 +115,9 @@ class TritonEngine:
     on_memory = True
 
     def refuses(self, rule: Rule, dtype: str) -> str | None:
-        if dtype not in words.WIDTH:
-            return f"the triton engine has no {dtype}"
-        try:
-            traced = program(rule)
-        except NotTraceable as reason:
-            return str(reason)
-        if counts_truths(traced):
+        if reason := untraceable(rule, dtype, self.name):
+            return reason
+        if counts_truths(program(rule)):
             return f"{rule.name} does arithmetic on a comparison; write where(condition, 1.0, 0.0)"
         return None
 

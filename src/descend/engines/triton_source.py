@@ -23,6 +23,7 @@ from ..core.emit import Program
 from ..core.rule import Rule
 from ..core.trace import Extent
 from . import triton_words as words
+from .native_words import WIDTH
 
 # What tl.sum adds with. tl.sum itself is one more function of Triton's, compiled or interpreted as the environment
 # said when Triton was imported; the interpreter knows this one and leaves it to NumPy.
@@ -89,11 +90,6 @@ def by_tensor(program: Program) -> bool:
     return bool(program.tensor_slots) or any(node.extent is Extent.TENSOR for node in program.tape.nodes)
 
 
-def known_sums(program: Program, k: int) -> list[int]:
-    """The reductions whose values host kernel ``k`` may use: those of the passes before."""
-    return [i for i in program.sums if program.tape.nodes[i].level <= k]
-
-
 def sums_over(program: Program, extent: Extent) -> list[int]:
     return [i for i in program.sums if program.tape.nodes[i].extent is extent]
 
@@ -114,7 +110,7 @@ def element(program: Program, k: int, dtype: str, capturable: bool = False) -> s
         text += [" n = tl.where(tl.load(blocked) == 0, n, 0)"]
     for n in touched:
         where = f"addresses + {len(all_streams)} * i + {all_streams.index(n)}"
-        text += [f" a_{n} = tl.load({where}) + begin * {words.WIDTH[kinds[n]]}"]
+        text += [f" a_{n} = tl.load({where}) + begin * {WIDTH[kinds[n]]}"]
     for position, index in enumerate(kernel.scalars):
         value = f"tl.load(scalars + {len(kernel.scalars)} * line + {position})"
         # a truth is made a block first: the interpreter mixes no single truth with a block of them

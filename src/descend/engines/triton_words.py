@@ -7,8 +7,6 @@ calls CUDA's libdevice by name, so the interpreter runs the text that the compil
 
 from __future__ import annotations
 
-WIDTH = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
-
 _COMMON = {
     "add": "{0} + {1}",
     "sub": "{0} - {1}",

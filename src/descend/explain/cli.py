@@ -84,7 +84,7 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: Path | None,
     asked = [name for name, value in given.items() if value]
     if len(asked) > 1:
         raise click.UsageError(f"{' and '.join(asked)} exclude each other.")
-    found = _found(rule)
+    found = named(rule)
     if as_json:
         click.echo(json.dumps(as_dict(found, steps), ensure_ascii=False, indent=1))
     elif source:
@@ -106,13 +106,16 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: Path | None,
         print_page(console(EXPLAIN_WIDTH), found, steps)
 
 
-def _found(name: str) -> Any:
+def named(name: str) -> Any:
+    """The rule, modifier or chain of that name.
+
+    Raises:
+        UsageError: there is none (the message has the nearest), or the stages make no chain.
+    """
     try:
         return facts.find(name)
     except KeyError as error:
         unknown = error.args[0]
-        near = facts.nearest_names(unknown)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise click.UsageError(f"no rule {unknown!r}.{hint} `descend list` shows all.") from None
+        raise click.UsageError(f"no rule {unknown!r}.{facts.hint(unknown)} `descend list` shows all.") from None
     except TypeError as error:
         raise click.UsageError(str(error)) from None

@@ -46,6 +46,12 @@ def nearest_names(name: str) -> list[str]:
     return list(dict.fromkeys([*difflib.get_close_matches(low, known, 3), *within]))[:3]
 
 
+def hint(name: str) -> str:
+    """What to say to somebody who meant one of ``nearest_names``, with a space before it; empty if there is none."""
+    near = nearest_names(name)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
 # The first line of a docstring: name, idea, and in parentheses the paper.
 
 _TITLE = re.compile(r"(?P<said>.*?)\s*(?:\((?P<paper>(?:[^()]|\([^()]*\))*)\))?\.?", re.DOTALL)

@@ -6,8 +6,9 @@ own mark here, so that nothing depends on telling colours apart.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
+
+from .. import scale
 
 Points = Sequence[tuple[float, float]]
 
@@ -27,32 +28,13 @@ UP = "M0 -4L3.5 3H-3.5Z"
 DIAMOND = "M0 -5L5 0L0 5L-5 0Z"
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Values `low..high` onto pixels `start..end`, linear or logarithmic."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def __call__(self, x: float) -> float:
-        if self.log:
-            share = math.log(x / self.low) / math.log(self.high / self.low)
-        else:
-            share = (x - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
+class Scale(scale.Scale):
+    """With ticks that are close where there is room."""
 
     def ticks(self, wanted: int = 6) -> list[float]:
         """Round values inside the scale, about as many as wanted: 1, 2, 5 times powers of ten, or fewer."""
         if not self.log:
-            raw = (self.high - self.low) / wanted
-            power = 10 ** math.floor(math.log10(raw))
-            step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * 0.999)
-            first = math.ceil(self.low / step - 1e-9)
-            last = math.floor(self.high / step + 1e-9)
-            return [k * step for k in range(first, last + 1)]
+            return self.even(wanted)
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         inside = [
             [m * 10**p for p in powers for m in mantissas if self.low * 0.999 <= m * 10**p <= self.high * 1.001]

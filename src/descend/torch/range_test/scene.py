@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from html import escape
 
+from ... import scale
+
 LIGHT = {
     "paper": "#ffffff", "ink": "#1c1f24", "quiet": "#5d6570", "grid": "#e3e7ec", "curve": "#0072b2",
     "chosen": "#d55e00", "plateau": "#008a64", "stable": "#b0488f",
@@ -136,29 +138,12 @@ def _path(points: tuple[Point, ...]) -> str:
     return "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
-@dataclass(frozen=True)
-class Scale:
-    """Values `low..high` onto pixels `start..end`, linear or logarithmic."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    log: bool = False
-
-    def __call__(self, value: float) -> float:
-        if self.log:
-            share = math.log(value / self.low) / math.log(self.high / self.low)
-        else:
-            share = (value - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
+class Scale(scale.Scale):
+    """With ticks that are sparse: whole powers of ten."""
 
     def ticks(self, wanted: int) -> list[float]:
         """Round values inside: powers of ten, or 1, 2, 5 times a power of ten apart."""
         if self.log:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             return [10.0**p for p in range(first, last + 1, max(1, math.ceil((last - first + 1) / wanted)))]
-        power = 10 ** math.floor(math.log10((self.high - self.low) / wanted))
-        step = next(m * power for m in (1, 2, 5, 10) if m * power * wanted >= (self.high - self.low) * 0.999)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [k * step for k in range(first, last + 1)]
+        return self.even(wanted)
