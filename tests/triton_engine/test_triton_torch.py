@@ -46,3 +46,44 @@ def test_tensors_out_of_reach_are_refused_by_name(monkeypatch):
     p.grad = torch.ones(2)
     with pytest.raises(RuntimeError, match="engine='triton' cannot step a tensor on cpu"):
         opt.step()
+
+
+def replay(opt, params, steps):
+    """What a CUDA graph does when it is replayed: the kernels run, and Python does not."""
+    for t in steps:
+        draw = torch.Generator().manual_seed(100 + t)
+        for p in params:
+            p.grad.copy_(torch.randn(p.shape, generator=draw))
+        opt._plan.run(1)
+
+
+@pytest.mark.parametrize("name", ["AdamW", "RAdam", "Prodigy", "NAdam"])
+def test_a_capturable_optimizer_knows_the_steps_that_a_graph_has_replayed(name):
+    mine, params = trained("triton", name, 3, capturable=True)
+    _, twins = trained("numba", name, 7)
+    replay(mine, params, range(3, 6))
+    assert mine.state_dict()["state"][0]["step"] == 6
+    assert mine.steps == 6
+    feed(mine, params, range(6, 7))
+    assert mine.state_dict()["state"][1]["step"] == 7
+    for p, q in zip(params, twins, strict=True):
+        assert torch.equal(p, q)
+    replay(mine, params, range(7, 8))
+    mine.add_param_group({"params": [late := torch.nn.Parameter(torch.ones(2))]})
+    late.grad = torch.ones(2)
+    feed(mine, params, range(8, 9))
+    assert [mine.state[p]["step"] for p in (*params, late)] == [9, 9, 9, 1]
+
+
+def test_a_scaler_s_infinity_is_left_to_the_device_by_a_capturable_step():
+    opt, params = trained("triton", "AdamW", 2, capturable=True)
+    before = [p.detach().clone() for p in params]
+    opt.found_inf = torch.ones(1)
+    feed(opt, params, range(2, 3))
+    assert all(map(torch.equal, params, before))
+    assert (opt.state_dict()["state"][0]["step"], opt.steps) == (2, 2)
+    del opt.found_inf
+    feed(opt, params, range(2, 3))
+    assert opt.state_dict()["state"][0]["step"] == 3
+    for p, q in zip(params, trained("numba", "AdamW", 3)[1], strict=True):
+        assert torch.equal(p, q)

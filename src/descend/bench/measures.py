@@ -10,8 +10,10 @@ from typing import Any
 
 from .peers import FUSED, OPTAX, UNFUSED
 from .speed import NEW, Cell, elementwise
-from .tail import TAIL, TORCH_BYTES, gradient_norm
+from .tail import TAIL, TORCH_BYTES, UNWATCHED, WATCHED, gradient_norm
 
+WATCHED_ON = ("20M", "1000x1000", "mlp")
+"""The workloads on which telemetry is measured."""
 Cells = dict[tuple[str, str], Cell]
 
 
@@ -61,6 +63,13 @@ def _optax(cells: Cells, workload: str, rule: str) -> float | None:
     cell = cells.get((workload, rule))
     peer = cell.peer("optax") if cell else None
     return peer.speedup if peer else None
+
+
+def _added(cells: Cells, workload: str) -> float | None:
+    """Per cent that telemetry adds to a step."""
+    cell = cells.get((workload, WATCHED))
+    bare = cell.peer(UNWATCHED) if cell else None
+    return 100 * (1 / bare.speedup - 1) if bare else None
 
 
 @dataclass(frozen=True)
@@ -130,6 +139,8 @@ def of_cells(cells: Cells, at_20m: Iterable[str]) -> list[Bar]:
         bar("AdamW, four-tensor MLP: against torch fused", _small(cells, "mlp"), 2.5, 5.0),
         bar("clip + AdamW + EMA, 20M: against torch's best", _one(_best(cells, "20M", TAIL.name)),
             1.3, TORCH_BYTES / own if own else None),
+        *(bar(f"telemetry, {workload}: what it adds to a step of AdamW", _one(_added(cells, workload)),
+              5.0, None, False, "%") for workload in WATCHED_ON),
         bar("the rules optax has, 20M: mean against optax under jit",
             _each([r for r in names if r in OPTAX], lambda r: _optax(cells, "20M", r), mean=True), 1.5),
     ]  # fmt: skip

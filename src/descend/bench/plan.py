@@ -69,6 +69,14 @@ def _renewed(bench: Bench, report: Report, workload: str) -> Job:
     return Job(_section(workload), f"adamw{NEW}, {workload}", about, run)
 
 
+def _watched(bench: Bench, report: Report, workload: str) -> Job:
+    def run(until: float) -> None:
+        report.add(tail.watched(bench, workload, until))
+
+    section = "tail" if workload == "20M" else _section(workload)
+    return Job(section, f"{tail.WATCHED}, {workload}", 3.0, run)
+
+
 def _section(workload: str) -> str:
     return next((section for section, members in OF_SECTION.items() if workload in members), "models")
 
@@ -96,6 +104,8 @@ def jobs(
         made.extend(cells(bench, report, workload, wanted or own, quick))
         if workload in RENEWED and not (wanted or quick):
             made.append(_renewed(bench, report, workload))
+        if workload in measures.WATCHED_ON and workload != "20M" and not (wanted or quick):
+            made.append(_watched(bench, report, workload))
 
     if chosen:
         for workload in chosen:
@@ -133,6 +143,7 @@ def _tail(bench: Bench, report: Report, quick: bool) -> list[Job]:
     return [
         Job("tail", "global norm", 4.0, lambda until: report.add(tail.global_norm(bench, until=until))),
         Job("tail", "clip + AdamW + EMA", 8.0, lambda until: report.add(tail.tail(bench, until=until))),
+        _watched(bench, report, "20M"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The tail of a training step: clip by global norm, AdamW, EMA of the weights; and the global norm alone."""
+"""The tail of a training step: clip by global norm, AdamW, EMA of the weights; the global norm alone; telemetry."""
 
 from __future__ import annotations
 
@@ -88,3 +88,14 @@ def global_norm(bench: Bench, workload: str = "20M", until: float | None = None)
     grads = [g.clone() for _, g in tensors.pairs]
     peers = [("torch get_total_norm", lambda: torch.nn.utils.get_total_norm(grads, foreach=True))]
     return bench.cell(workload, gradient_norm.name, gradient_norm, mine, peers, until)
+
+
+WATCHED = "adamw+telemetry"
+UNWATCHED = "without telemetry"
+
+
+def watched(bench: Bench, workload: str, until: float | None = None) -> Cell:
+    """AdamW with telemetry, beside AdamW without."""
+    tensors, _ = bench.inputs(workload)
+    mine, bare = (ours.AdamW(tensors.copies(), telemetry=telemetry) for telemetry in (True, False))
+    return bench.cell(workload, WATCHED, rules.adamw, mine, [(UNWATCHED, bare.step)], until)

@@ -71,8 +71,16 @@ def linked(code: bytes) -> Function:
     Raises:
         RuntimeError: it is no object file for this machine, or it has no ``kernel``.
     """
+    return ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(placed(code))
+
+
+def placed(code: bytes) -> int:
+    """The address of ``kernel`` of an object file, which stays in memory as long as the process.
+
+    Raises:
+        RuntimeError: as ``linked``.
+    """
     library = binding.JITLibraryBuilder().add_object_img(code).add_current_process().export_symbol("kernel")
     tracker = library.link(_linker(), f"descend{next(_names)}")
     _linked.append(tracker)
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-    return kind(tracker["kernel"])
+    return tracker["kernel"]

@@ -6,7 +6,6 @@ commit runs the kernels, publishes new state and cannot fail. A step that raises
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
@@ -14,17 +13,13 @@ from typing import Any, ClassVar
 import torch
 import torch.optim.optimizer as _torch
 
-from ..core.settings import unknown_setting
 from ..engines import ENGINES
 from ..stepping import NONFINITE, NonFiniteGradient, commit
 from . import checkpoint, telemetry
 from .plan import Plan
 from .points import Points
-from .spec import Spec
+from .spec import OPTIONS, Spec
 from .state import State
-
-_OPTIONS: dict[str, Any] = {"engine": "auto", "nonfinite": "propagate", "telemetry": False}
-
 
 _profiling = torch._C._autograd._profiler_enabled  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -45,17 +40,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         spec = self.spec
-        valid = [*spec.arguments, *_OPTIONS]
-        if len(args) > spec.positional:
-            raise TypeError(f"{spec.name} takes at most {spec.positional} arguments by position after params")
-        given = dict(zip(spec.arguments, args, strict=False))
-        for name, value in kwargs.items():
-            if name not in valid:
-                raise TypeError(unknown_setting(name, valid, spec.name))
-            if name in given:
-                raise TypeError(f"{spec.name} got two values for {name!r}")
-            given[name] = value
-        options = {name: given.pop(name, default) for name, default in _OPTIONS.items()}
+        given, options = spec.taken(args, kwargs)
         if options["nonfinite"] not in NONFINITE:
             raise ValueError(f"nonfinite must be one of {', '.join(NONFINITE)}; got {options['nonfinite']!r}")
         if options["engine"] not in ("auto", *ENGINES):
@@ -79,14 +64,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "spec" in cls.__dict__:
-            kinds, names = (
-                inspect.Parameter,
-                {"params": inspect.Parameter.empty, **cls.spec.arguments, **_OPTIONS},
-            )
-            cls.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
-                kinds(n, kinds.POSITIONAL_OR_KEYWORD if i <= cls.spec.positional else kinds.KEYWORD_ONLY, default=d)
-                for i, (n, d) in enumerate(names.items())
-            ])  # fmt: skip
+            cls.__signature__ = cls.spec.signature()  # type: ignore[attr-defined]
 
     # ---------------------------------------------------------------- groups
 
@@ -103,6 +81,8 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             self.spec.look_ahead(filled, where)
             self.spec.choose(filled)
         super().add_param_group(param_group)
+        if self._plan is not None:
+            self._plan.catch_up()
         self._plan = None
 
     @property
@@ -153,10 +133,10 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     def _update(self) -> None:
         if self._elsewhere:
             raise RuntimeError("step() inside shipped() or gradient_point(): leave the block first")
-        if (found := self.__dict__.get("found_inf")) is not None and float(found):
+        plan, found = self._plan, self.__dict__.get("found_inf")
+        if plan.skips(found) if plan else found is not None and float(found):
             self.skipped += 1
             return
-        plan = self._plan
         if plan is None or not plan.refresh():
             with torch.inference_mode(False), torch.no_grad():  # state made in inference mode is lost to training
                 plan = self._plan = Plan(self)
@@ -189,6 +169,8 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     @property
     def state(self) -> State:
         """As torch's. Once it has been handed out, every step checks that no state tensor was moved."""
+        if self._plan is not None:
+            self._plan.catch_up()
         self._state.exposed = True
         return self._state
 
@@ -230,7 +212,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._ready()
-        state = {"_options": dict(_OPTIONS), **state}
+        state = {"_options": dict(OPTIONS), **state}
         inner = state.pop("state", {})
         super().__setstate__(state)
         self.defaults.setdefault("differentiable", False)

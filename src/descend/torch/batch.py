@@ -140,12 +140,11 @@ class Batch:
             if g.is_neg() or g.is_conj() or not checks.same_layout(g, p)
         }
 
-    def take(self, grads: list[torch.Tensor], pointers: list[int]) -> None:
-        """Work on these gradients of the whole plan, and on their addresses."""
+    def take(self, pointers: np.ndarray) -> None:
+        """Work on the gradients at these addresses, which are those of the whole plan."""
         if self.work.addresses is None:
             return
-        mine = pointers if len(pointers) == len(self.index) else [pointers[i] for i in self.index]
-        self.work.addresses[1] = mine
+        self.work.addresses[1] = pointers if len(pointers) == len(self.index) else pointers[self.index]
         for k, dense in self.scratch.items():
             self.work.addresses[1, k] = dense.data_ptr()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +12,21 @@ from ..core.rule import Rule
 from ..engines import load
 from ..engines.base import Engine
 from ..stepping import pick
-from . import checks
+from . import captured, checks
 from .batch import POINTER, Batch, Leaf
+from .reuse import GRAD, Reuse
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
 
-_IS_CONTIGUOUS = torch.Tensor.is_contiguous
-_GRAD = operator.attrgetter("grad")
 
-
-class Plan:
+class Plan(Reuse):
     """Batches for the parameters that have gradients now; kept while nothing it relies on changes."""
 
     def __init__(self, optimizer: RuleOptimizer) -> None:
         self.optimizer = optimizer
+        if optimizer._plan is not None:
+            optimizer._plan.catch_up()
         self.groups = optimizer.param_groups
         self.members = [list(group["params"]) for group in self.groups]
         self.guard = optimizer._options["nonfinite"] != "propagate"
@@ -47,14 +46,16 @@ class Plan:
         self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
         # tells autograd, which refuses a backward pass through parameters that have changed since
         self.written = functools.partial(torch.autograd.graph.increment_version, self.having)
-        self.run: Any = self.engine.prepare(self.works, self.guard)
+        self.capturable = captured.wanted(self)
+        self.run: Any = self.engine.prepare(self.works, self.guard, **{"capturable": True} if self.capturable else {})
         self.beside = hasattr(self.run, "meanwhile")  # the engine can do the rest while its kernels run
         if self.beside:
             self.run.meanwhile = self.written
-        self.pointers = list(map(POINTER, grads)) if self.engine.on_memory else []
+        self.pointers: list[int] = []
+        if self.engine.on_memory:
+            self.pointers = list(map(POINTER, grads))
+            self._take(self.pointers)
         self.grads = grads if self.sparse else []  # a plan for rows serves one step: the next has others
-        for batch in self.batches:
-            batch.take(grads, self.pointers)
         for leaf in leaves:
             del leaf.grad  # a plan that held gradients would keep their memory through the next forward pass
             if leaf.state and leaf.p in optimizer._state:  # the same numbers, where the kernels will write
@@ -139,75 +140,11 @@ class Plan:
             batches[-1].set_rows()
         return batches
 
-    # ---------------------------------------------------------------- using it again
-
-    def refresh(self) -> bool:
-        """Bring the plan up to date for another step; False if it must be made anew."""
-        optimizer = self.optimizer
-        if self.sparse or optimizer._state.changed or len(self.members) != len(optimizer.param_groups):
-            return False
-        for members, group in zip(self.members, optimizer.param_groups, strict=True):
-            now = group["params"]
-            if len(now) != len(members) or not all(map(operator.is_, now, members)):
-                return False
-        fresh = self.volatile or self._read() != self.values or self.scale != optimizer.loss_scale()
-        if fresh and not self._resettle():
-            return False
-        if self.without and any(p.grad is not None for p in self.without):
-            return False
-        exposed = optimizer._state.exposed
-        if any(batch.moved(exposed) for batch in self.batches):
-            return False
-        return self._refresh_gradients() and (not exposed or all(batch.counted_alike() for batch in self.batches))
-
-    def _resettle(self) -> bool:
-        """New numbers for the same rules; False if a group now asks for another rule."""
-        before = self.rules
-        self._settle()
-        if self.rules != before:
-            return False
-        for batch in self.batches:
-            batch.numbers = self.numbers
-            batch.set_rows()
-        return True
-
-    def _refresh_gradients(self) -> bool:
-        """Take the gradients of this step; False if one is missing or does not fit as the planned ones did."""
-        grads = list(map(_GRAD, self.having))
-        if not self.engine.on_memory:
-            return all(map(self._fits, grads, self.having, self.strides))
-        try:
-            pointers = list(map(POINTER, grads))
-        except (TypeError, RuntimeError):  # None, or a tensor without memory of its own
-            return False
-        if pointers == self.pointers:
-            if self.contiguous:
-                return all(map(_IS_CONTIGUOUS, grads))
-            return all(g.stride() == stride for g, stride in zip(grads, self.strides, strict=True))
-        if not all(map(self._fits, grads, self.having, self.strides)):
-            return False
-        self.pointers = pointers
-        for batch in self.batches:
-            batch.take(grads, pointers)
-        return True
-
-    @staticmethod
-    def _fits(g: Any, p: torch.Tensor, stride: tuple[int, ...]) -> bool:
-        return (
-            g is not None
-            and g.dtype is p.dtype
-            and g.shape == p.shape
-            and g.layout is torch.strided
-            and g.stride() == stride
-            and g.device == p.device
-            and not (g.is_neg() or g.is_conj())
-        )
-
     # ---------------------------------------------------------------- the commit
 
     def commit(self) -> bool:
         """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
-        grads = self.grads if self.sparse else list(map(_GRAD, self.having)) if self.copying else []
+        grads = self.grads if self.sparse else list(map(GRAD, self.having)) if self.copying else []
         for batch in self.batches:
             batch.read(grads)
         if not self.run(torch.get_num_threads()):
@@ -224,6 +161,17 @@ class Plan:
         if not self.beside:
             self.written()
         return True
+
+    def skips(self, found_inf: Any) -> bool:
+        """Whether a GradScaler found infinities; a capturable step leaves that to the device."""
+        if self.capturable:
+            self.run.found_inf = found_inf
+        return not self.capturable and bool(found_inf)
+
+    def catch_up(self) -> None:
+        """Learn the steps that replayed graphs have taken."""
+        if self.capturable:
+            captured.catch_up(self)
 
     @property
     def unpublished(self) -> bool:

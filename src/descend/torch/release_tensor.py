@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ..engines.base import Engine, Work
@@ -15,6 +16,7 @@ from . import checks
 from .batch import Batch, Leaf
 from .plan import Plan
 from .release_norm import SCALE, refuse_totals, scaled
+from .reuse import fits
 
 if TYPE_CHECKING:
     from .release_pass import Passes
@@ -127,26 +129,26 @@ class Single:
 
     def _fits(self, g: torch.Tensor, settled: Settled) -> bool:
         batch = self.batch
-        if batch is None or self.settled is not settled or not Plan._fits(g, self.p, self.stride):
+        if batch is None or self.settled is not settled or not fits(g, self.p, self.stride):
             return False
         exposed = settled.optimizer._state.exposed
         if batch.moved(exposed) or (exposed and not batch.counted_alike()):
             return False
         if batch.on_memory:
-            batch.take([g], [g.data_ptr()])
+            batch.take(np.array([g.data_ptr()]))
         return True
 
     def _build(self, g: torch.Tensor, settled: Settled) -> None:
         optimizer, p = settled.optimizer, self.p
         leaf = Leaf(self.group, p, g, self.name, dict(optimizer._state.get(p, {})))
         rule = settled.rules[self.group]
-        checks.gradient(leaf, optimizer.spec.takes_complex, optimizer.spec.sparse(rule))
+        checks.gradient(leaf, optimizer.spec.takes_complex, optimizer.spec.by_rows(rule))
         self.sparse = leaf.rows is not None
         self.values = leaf.grad if self.sparse else None
         batch = Batch(settled.engine, rule.of(tuple(p.shape)), [leaf], [0], settled.numbers)
         batch.set_rows()
         if batch.on_memory:
-            batch.take([leaf.grad], [leaf.grad.data_ptr()])
+            batch.take(np.array([leaf.grad.data_ptr()]))
         self.work, self.run = settled.machine(batch.work, not self.sparse)
         self.stride = g.stride() if not self.sparse else ()
         del leaf.grad  # or it would live on through the next forward pass

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,8 @@ FOREIGN = frozenset({
     "swa_lr", "lr_scale", "warmup_steps", "layer_name", "initial_weight_decay",
     "schedule_step",
 })  # fmt: skip
+OPTIONS: dict[str, Any] = {"engine": "auto", "nonfinite": "propagate", "telemetry": False}
+"""Arguments of every class that are no settings of a group -> default."""
 HINTS: dict[str, Any] = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
 _FLAGS = ("maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay", "adamw", "polar_express")
 OWN: dict[str, Any] = {"clip_norm": None}
@@ -76,6 +79,31 @@ class Spec:
     def __post_init__(self) -> None:
         flags = {*HINTS, *_FLAGS, *self.chosen}
         object.__setattr__(self, "settings", tuple(n for n in self.arguments if n not in flags))
+
+    def taken(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The arguments that a caller gave, and all options.
+
+        Raises:
+            TypeError: too many by position, an unknown one, or two values for one.
+        """
+        if len(args) > self.positional:
+            raise TypeError(f"{self.name} takes at most {self.positional} arguments by position after params")
+        given, valid = dict(zip(self.arguments, args, strict=False)), [*self.arguments, *OPTIONS]
+        for name, value in kwargs.items():
+            if name not in valid:
+                raise TypeError(unknown_setting(name, valid, self.name))
+            if name in given:
+                raise TypeError(f"{self.name} got two values for {name!r}")
+            given[name] = value
+        return given, {name: given.pop(name, default) for name, default in OPTIONS.items()}
+
+    def signature(self) -> inspect.Signature:
+        """Of the class that is made from this."""
+        kinds, names = inspect.Parameter, {"params": inspect.Parameter.empty, **self.arguments, **OPTIONS}
+        return inspect.Signature([
+            kinds(n, kinds.POSITIONAL_OR_KEYWORD if i <= self.positional else kinds.KEYWORD_ONLY, default=default)
+            for i, (n, default) in enumerate(names.items())
+        ])  # fmt: skip
 
     @property
     def takes_complex(self) -> bool:

@@ -17,6 +17,7 @@ from . import classes, points
 from .base import RuleOptimizer
 from .batch import Leaf
 from .classes import optimizer
+from .spec import OPTIONS
 from .switch_plan import SwitchPlan
 from .switch_settings import GroupSettings, settle
 from .switch_state import Handover
@@ -24,7 +25,6 @@ from .switch_words import page
 
 Target = str | Rule | type[RuleOptimizer]
 
-_OPTIONS = ("engine", "nonfinite", "telemetry")
 HOOKS = (
     "_optimizer_step_pre_hooks", "_optimizer_step_post_hooks", "_optimizer_state_dict_pre_hooks",
     "_optimizer_state_dict_post_hooks", "_optimizer_load_state_dict_pre_hooks", "_optimizer_load_state_dict_post_hooks",
@@ -129,10 +129,10 @@ class Switch:
         self.opt, self.cls, self.at, self.carry = opt, resolved(rule), at, carry
         spec = self.cls.spec
         for name in settings:
-            if name not in spec.arguments and name not in _OPTIONS:
-                raise TypeError(unknown_setting(name, [*spec.arguments, *_OPTIONS], spec.name))
-        self.options = {**opt._options, **{name: settings[name] for name in _OPTIONS if name in settings}}
-        self.given = {name: value for name, value in settings.items() if name not in _OPTIONS}
+            if name not in spec.arguments and name not in OPTIONS:
+                raise TypeError(unknown_setting(name, [*spec.arguments, *OPTIONS], spec.name))
+        self.options = {**opt._options, **{name: settings[name] for name in OPTIONS if name in settings}}
+        self.given = {name: value for name, value in settings.items() if name not in OPTIONS}
         self.groups = [self._group(i, group) for i, group in enumerate(opt.param_groups)]
         for i, group in enumerate(self.groups):
             if not spec.takes_complex and any(p.is_complex() for p in group.params):
