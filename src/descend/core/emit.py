@@ -108,6 +108,12 @@ class Program:
         """Whether what ``host(k)`` returns differs from tensor to tensor."""
         return any(self.tape.nodes[i].extent is Extent.TENSOR for i in self._results(k))
 
+    def differs_by_state(self, k: int) -> bool:
+        """Whether, if so, it is for nothing but the tensors' own numbers: not for sums over a tensor, nor its size."""
+        nodes = self.tape.nodes
+        needed = self.tape.ancestors(self._results(k), through=lambda node: node.op != "total")
+        return all(nodes[i].extent is not Extent.TENSOR for i in needed if nodes[i].op in ("total", "count"))
+
     def _results(self, k: int) -> list[int]:
         """What ``host(k)`` returns."""
         behind = k == len(self.kernels)

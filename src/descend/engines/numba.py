@@ -7,7 +7,7 @@ so neither do the bits of the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..core.rule import Rule
 from ..core.trace import Extent
 from . import native_words as words
 from .base import Work, untraceable
-from .host import compiled
+from .host import Numbers
 from .kernels import kernel
 from .pool import POOL
 
@@ -73,9 +73,7 @@ class _Ready:
         self.program = of = cut(work.rule, guard)
         self.calls = [kernel(*given) for given in texts(of, work.dtype)]
         self.bound: list[tuple[Any, Any]] = [((None,) * 4, None)] * len(self.calls)  # tables, the kernel on them
-        self.number = np.float64 if work.dtype == "float64" else np.float32
-        self.by_tensor = [of.differs(k) for k in range(len(self.calls) + 1)]
-        self.hosts = [compiled(of.host(k), arrays) for k, arrays in enumerate(self.by_tensor)]
+        self.numbers = Numbers(of, work, np.float64 if work.dtype == "float64" else np.float32)
         sizes = np.asarray(work.sizes, np.int64)
         self.sizes = sizes
         counts = -(-sizes // CHUNK)
@@ -87,61 +85,18 @@ class _Ready:
         self.by_row: Any = None
         self.rows_at: Any = None
         self.first, self.filled = first, sizes > 0
-        kernels = of.kernels
-        self.tables = [np.zeros((len(sizes) if self.by_tensor[k] else 1, len(kernels[k].scalars)), self.number)
-                       for k in range(len(kernels))]  # fmt: skip
-        self.known = [of.known(k) for k in range(len(kernels) + 1)]
         # one table per kernel: a refused step must leave the sums of the last pass of the step before it
-        self.partials = [np.zeros((max(1, len(kernel.sums)), len(tensor))) for kernel in kernels]
-        self.sums: dict[int, Any] = {}  # reduction -> its value, one per tensor or one for all
+        self.partials = [np.zeros((max(1, len(kernel.sums)), len(tensor))) for kernel in of.kernels]
         # numbers that no step needs are left as partial sums until somebody asks
         self.unasked = all(slot.init.passing for slot in work.rule.slots if slot.init.is_number)
         self.elements = int(sizes.sum())
 
-    def _asked(self, k: int, count_all: int) -> Iterator[tuple[Any, ...]]:
-        """What ``host(k)`` says: once, with a column per number, or once for each row."""
-        host, rows = self.hosts[k], self.work.rows
-        known = [self.sums[i] for i in self.known[k]]
-        state = [self.work.numbers[name] for name in self.program.tensor_slots]
-        if not self.by_tensor[k]:
-            state = [float(numbers[0]) for numbers in state]  # of use only if all parameters share them
-            for row in rows:
-                yield host(row.t, *row.settings.values(), *state, None, count_all, *known)
-            return
-        order = self.work.row_of
-        columns = [np.array([float(r.t) for r in rows])[order]]
-        columns += [np.array([r.settings[name] for r in rows])[order] for name in self.program.rule.settings]
-        with np.errstate(all="ignore"):
-            yield host(*columns, *state, self.sizes.astype(float), float(count_all), *known)
-
-    def scalars(self, k: int, count_all: int) -> np.ndarray:
-        """The scalar table of kernel ``k``: a line per tensor or per row."""
-        table = self.tables[k]
-        if not self.by_tensor[k] and len(table) != len(self.work.rows):
-            table = self.tables[k] = np.empty((len(self.work.rows), table.shape[1]), self.number)
-        for line, values in enumerate(self._asked(k, count_all)):
-            if not self.by_tensor[k]:
-                table[line] = values
-                continue
-            for column, value in enumerate(values):
-                table[:, column] = value
-        return table
-
-    def count_on(self, count_all: int) -> None:
-        """The state that is numbers, for the next step."""
-        if not self.program.tensor_slots:
-            return
-        for values in self._asked(len(self.calls), count_all):
-            new = values
-        for name, value in zip(self.program.tensor_slots, new, strict=True):
-            self.work.numbers[name][:] = value
-
     def _chunks(self, k: int) -> np.ndarray:
         """The table of chunks for kernel ``k``, where each knows which line of the scalar table is its tensor's."""
-        if self.by_tensor[k]:
+        if self.numbers.by_tensor[k]:
             return self.chunks
         if self.rows_at is not self.work.row_of:
-            self.by_row = self.chunks.copy() if any(self.by_tensor[:-1]) else self.chunks
+            self.by_row = self.chunks.copy()
             self.by_row[3], self.rows_at = self.work.row_of[self.by_row[0]], self.work.row_of
         return self.by_row
 
@@ -186,25 +141,33 @@ class _Step:
         self.depth = max((len(r.calls) for r in self.ready), default=1) - 1
 
     def __call__(self, threads: int) -> bool:
-        before = [dict(r.sums) for r in self.ready] if self.guard else []
+        for r in self.ready:
+            r.numbers.settle()
+        before = [dict(r.numbers.sums) for r in self.ready] if self.guard else []
         for level in range(self.depth):
             self._pass(level, [r for r in self.ready if level < len(r.calls) - 1], threads)
-            if level == 0 and self.guard and any(r.sums[r.program.tape.guard or 0] for r in self.ready):
+            if level == 0 and self.guard and any(r.numbers.sums[r.program.tape.guard or 0] for r in self.ready):
                 for r, sums in zip(self.ready, before, strict=True):
-                    r.sums = sums
+                    r.numbers.sums = sums
                 return False
         self._pass(-1, self.ready, threads)
         for r in self.ready:
             if not r.unasked:
-                r.count_on(self.count_all)
+                r.numbers.count_on(self.count_all)
         return True
+
+    def first_sums(self, threads: int) -> list[list[tuple[int, np.ndarray]]]:
+        """Run the first pass alone, of rules in several passes whose first has no numbers: for each Work its sums."""
+        for r in self.ready:
+            r.run(0, r.numbers.table(0, self.count_all), threads)
+        return [r.by_sum(0) for r in self.ready]
 
     def measure(self) -> None:
         """Bring the numbers up to date that are of this step alone."""
         for r in self.ready:
             if r.unasked:
-                r.sums |= dict(r.by_sum(len(r.calls) - 1))
-                r.count_on(self.count_all)
+                r.numbers.sums |= dict(r.by_sum(len(r.calls) - 1))
+                r.numbers.count_on(self.count_all)
 
     def _pass(self, level: int, ready: list[_Ready], threads: int) -> None:
         """Run pass ``level`` of some Works and join the sums: over a tensor alone, or over all Works.
@@ -213,20 +176,20 @@ class _Step:
         """
         everywhere: dict[int, list[tuple[_Ready, int]]] = {}
         parts: dict[int, float] = {}
-        tables = [r.scalars(level % len(r.calls), self.count_all) for r in ready]
+        tables = [r.numbers.table(level % len(r.calls), self.count_all) for r in ready]
         for r, table in zip(ready, tables, strict=True):
             k = level % len(r.calls)
             r.run(k, table, threads, self.meanwhile if level < 0 and r is ready[0] else None)
             for order, (index, totals) in enumerate(() if r.unasked and level < 0 else r.by_sum(k)):
                 if r.program.tape.nodes[index].extent is Extent.TENSOR:
-                    r.sums[index] = totals
+                    r.numbers.sums[index] = totals
                     continue
                 key = -1 if index == r.program.tape.guard else order
                 everywhere.setdefault(key, []).append((r, index))
                 parts[key] = parts.get(key, 0.0) + float(totals.sum())
         for key, places in everywhere.items():
             for r, index in places:
-                r.sums[index] = parts[key]
+                r.numbers.sums[index] = parts[key]
 
 
 class NumbaEngine:

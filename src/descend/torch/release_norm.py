@@ -142,9 +142,8 @@ class Measured:
         machine: tuple[Work, Any] = settled.machine(_work(g), keep)
         work, step = machine
         work.addresses[1, 0] = g.data_ptr()  # type: ignore[index]
-        ready = step.ready[0]
-        ready.run(0, ready.tables[0], torch.get_num_threads())  # the first pass has no numbers, and writes nothing
-        return float(ready.by_sum(0)[0][1][0])
+        ((_, square),) = step.first_sums(torch.get_num_threads())[0]
+        return float(square[0])
 
     def close(self, settled: Settled) -> None:
         """Add the sums up, in the order in which the ordinary form adds them."""
