@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -46,6 +47,8 @@ class Numbers:
         self.differs = [of.differs(k) for k in self.passes]
         self.by_state = [of.differs_by_state(k) for k in self.passes]
         self.by_tensor = list(self.differs)
+        self._may_share = any(map(operator.and_, self.differs, self.by_state))
+        self._kept = [slot.name for slot in of.rule.slots if slot.init.is_number and not slot.init.passing]
         self.known = [of.known(k) for k in self.passes]
         self.sums: dict[int, Any] = {}
         self.sizes = np.asarray(work.sizes, np.float64)
@@ -59,13 +62,13 @@ class Numbers:
 
     def settle(self) -> None:
         """Find out what differs in this step."""
-        if not any(self.differs):
+        if not self._may_share:
             return
         if self._rows_at is not self.work.row_of:
             self._rows_at = self.work.row_of
             self._first = np.unique(self._rows_at, return_index=True)[1]
             self._left = {}
-        alike = len(self._first) == len(self.work.rows) and all(map(self._alike, self.program.tensor_slots))
+        alike = len(self._first) == len(self.work.rows) and all(map(self._alike, self._kept))
         self.by_tensor = [
             differs and not (alike and by_state) for differs, by_state in zip(self.differs, self.by_state, strict=True)
         ]
