@@ -137,9 +137,13 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         if plan.skips(found) if plan else found is not None and float(found):
             self.skipped += 1
             return
+        self._plan = None  # whatever is refused now, the next step is planned anew
         if plan is None or not plan.refresh():
+            if plan is not None:
+                plan.catch_up()
             with torch.inference_mode(False), torch.no_grad():  # state made in inference mode is lost to training
-                plan = self._plan = Plan(self)
+                plan = Plan(self)
+        self._plan = plan
         if not plan.works:
             return
         if commit(plan.commit):

@@ -72,7 +72,7 @@ class Batch:
             self.work.addresses = np.array([list(map(POINTER, column)) for column in columns], np.int64)
             self.work.addresses = self.work.addresses.reshape(len(columns), len(leaves))
         self.params = [leaf.p for leaf in leaves]
-        self.pointers = list(map(POINTER, self.params))
+        self.forms = self._forms()
         self.state_pointers = self._state_pointers()
 
     def _given(self, arrays: list[torch.Tensor]) -> list[Any]:
@@ -148,14 +148,16 @@ class Batch:
         for k, dense in self.scratch.items():
             self.work.addresses[1, k] = dense.data_ptr()
 
+    def _forms(self) -> list[tuple[Any, ...]]:
+        """Where each parameter lies, and how its memory is read."""
+        return [(p.data_ptr(), p.shape, p.stride(), p.is_neg(), p.is_conj()) for p in self.params]
+
     def _state_pointers(self) -> list[list[int]]:
         return [list(map(POINTER, arrays)) for arrays in self.states.values()]
 
     def moved(self, states: bool) -> bool:
         """Whether a parameter (or, if ``states``, a state tensor) lies elsewhere than the kernels would write."""
-        if list(map(POINTER, self.params)) != self.pointers:
-            return True
-        return states and self._state_pointers() != self.state_pointers
+        return self._forms() != self.forms or (states and self._state_pointers() != self.state_pointers)
 
     def set_rows(self) -> None:
         """One row per distinct (group, step count); a tensor's row is where its numbers stand."""

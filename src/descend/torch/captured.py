@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def wanted(plan: Plan) -> bool:
     """Whether a group asks for ``capturable`` steps and the engine has them; other engines step as ever."""
-    return plan.engine.name == "triton" and any(group.get("capturable") for group in plan.groups)
+    return plan.engine.name == "triton" and any(group.get("capturable") for group in plan.optimizer.param_groups)
 
 
 def catch_up(plan: Plan) -> None:

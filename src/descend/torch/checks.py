@@ -61,6 +61,8 @@ def gradient(leaf: Leaf, takes_complex: bool, takes_sparse: bool = False) -> Non
 
 def _overlaps_itself(p: torch.Tensor) -> bool:
     """Whether two elements may stand at one place: some stride is within the span of the smaller ones."""
+    if not p.numel():
+        return False
     span = 0
     for stride, size in sorted((s, n) for s, n in zip(p.stride(), p.shape, strict=True) if n > 1):
         if stride <= span:
@@ -113,6 +115,14 @@ def off_memory(p: torch.Tensor, engine: str = "numba") -> str | None:
     if p.layout is not torch.strided:
         return "a tensor that is not strided"
     return "a tensor with a lazy sign or conjugate" if p.is_neg() or p.is_conj() else None
+
+
+def without_memory(g: torch.Tensor) -> bool:
+    """Whether a gradient's numbers stand nowhere: zeros of autograd's, or an object that only plays a tensor."""
+    try:
+        return g.numel() > 0 and g.data_ptr() == 0
+    except RuntimeError:
+        return True
 
 
 def say_fallback(rule: Rule, reason: str) -> None:
@@ -183,7 +193,7 @@ def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, f
         raise ValueError(f"state {slot.saved_as!r} of {leaf.name}: expected {expected}, got {got}")
     if slot.init.shape == "element" and not same_layout(there, like):
         return torch.empty_like(like, dtype=dtype).copy_(there)
-    return there.detach()
+    return there.detach().resolve_neg().resolve_conj()
 
 
 def saved_array(value: Any, slot: Slot, p: torch.Tensor, what: str) -> torch.Tensor:

@@ -25,10 +25,7 @@ class Plan(Reuse):
 
     def __init__(self, optimizer: RuleOptimizer) -> None:
         self.optimizer = optimizer
-        if optimizer._plan is not None:
-            optimizer._plan.catch_up()
-        self.groups = optimizer.param_groups
-        self.members = [list(group["params"]) for group in self.groups]
+        self.members = [list(group["params"]) for group in optimizer.param_groups]
         self.guard = optimizer._options["nonfinite"] != "propagate"
         self._settle()
         leaves = list(self._leaves())
@@ -36,13 +33,14 @@ class Plan(Reuse):
         self.having = [leaf.p for leaf in leaves]
         grads = [leaf.grad for leaf in leaves]
         self.strides = [g.stride() for g in grads]
-        self.contiguous = all(g.is_contiguous() for g in grads)
         have = set(map(id, self.having))
         self.without = [p for members in self.members for p in members if id(p) not in have]
         self.engine = self.choose_engine(optimizer, self.rules)
+        if self.engine.on_memory:
+            self.engine = self._reaching(leaves)
         self.batches = self._batches(leaves)
         self.works = [batch.work for batch in self.batches]
-        self.sparse = any(leaf.rows is not None for leaf in leaves)
+        self.once |= any(leaf.rows is not None for leaf in leaves)
         self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
         # tells autograd, which refuses a backward pass through parameters that have changed since
         self.written = functools.partial(torch.autograd.graph.increment_version, self.having)
@@ -55,17 +53,18 @@ class Plan(Reuse):
         if self.engine.on_memory:
             self.pointers = list(map(POINTER, grads))
             self._take(self.pointers)
-        self.grads = grads if self.sparse else []  # a plan for rows serves one step: the next has others
+        self.grads = grads if self.once else []
         for leaf in leaves:
             del leaf.grad  # a plan that held gradients would keep their memory through the next forward pass
             if leaf.state and leaf.p in optimizer._state:  # the same numbers, where the kernels will write
-                optimizer._state[leaf.p] = {k: v for k, v in leaf.state.items() if k in optimizer._state[leaf.p]}
+                known = optimizer._state[leaf.p]
+                optimizer._state.keep(leaf.p, {k: v for k, v in leaf.state.items() if k in known})
         optimizer._state.changed = False
 
     # ---------------------------------------------------------------- making it
 
     def _filled(self) -> list[dict[str, Any]]:
-        return [{**self.optimizer.spec.arguments, **group} for group in self.groups]
+        return [{**self.optimizer.spec.arguments, **group} for group in self.optimizer.param_groups]
 
     def _settle(self) -> None:
         """The rule and the numbers of every group, from the values its keys hold now."""
@@ -73,7 +72,9 @@ class Plan(Reuse):
         self.values = self._read()
         self.volatile = any(_volatile(value) for values in self.values for value in values)
         for i, group in enumerate(groups):
-            spec.check(group, f" (parameter group {i})" if len(groups) > 1 else "")
+            # keys of others, put there since, are no affair of a step
+            own = {name: group[name] for name in spec.arguments}
+            spec.check(own, f" (parameter group {i})" if len(groups) > 1 else "")
         clip = any(group["clip_norm"] is not None for group in groups)
         scale = self.scale = self.optimizer.loss_scale()
         watch = self.optimizer._options["telemetry"]
@@ -83,11 +84,11 @@ class Plan(Reuse):
 
     def _read(self) -> list[tuple[Any, ...]]:
         arguments = self.optimizer.spec.arguments
-        return [tuple(group.get(name) for name in arguments) for group in self.groups]
+        return [tuple(group.get(name) for name in arguments) for group in self.optimizer.param_groups]
 
     def _leaves(self) -> Iterator[Leaf]:
         seen: set[int] = set()
-        for i, group in enumerate(self.groups):
+        for i, group in enumerate(self.optimizer.param_groups):
             names = group.get("param_names")
             for k, p in enumerate(group["params"]):
                 if id(p) in seen:
@@ -99,6 +100,22 @@ class Plan(Reuse):
                 leaf = Leaf(i, p, p.grad, name, dict(self.optimizer._state.get(p, {})))
                 checks.gradient(leaf, self.optimizer.spec.takes_complex, self.optimizer.spec.by_rows(self.rules[i]))
                 yield leaf
+
+    def _reaching(self, leaves: list[Leaf]) -> Engine:
+        """The engine chosen, or eager torch where it cannot reach a gradient.
+
+        Raises:
+            RuntimeError: as ``choose_engine``.
+        """
+        lost = next((leaf for leaf in leaves if checks.without_memory(leaf.grad)), None)
+        if lost is None:
+            return self.engine
+        reason = f"the gradient of {lost.name}: it has no memory"
+        if self.optimizer._options["engine"] != "auto" or any(g.get("fused") for g in self.optimizer.param_groups):
+            raise RuntimeError(f"engine={self.engine.name!r} cannot reach {reason}")
+        checks.say_fallback(self.rules[lost.group], reason)
+        self.once = True
+        return load("torch")
 
     @staticmethod
     def choose_engine(optimizer: RuleOptimizer, rules: list[Rule] | None = None) -> Engine:
@@ -144,7 +161,7 @@ class Plan(Reuse):
 
     def commit(self) -> bool:
         """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
-        grads = self.grads if self.sparse else list(map(GRAD, self.having)) if self.copying else []
+        grads = self.grads if self.once else list(map(GRAD, self.having)) if self.copying else []
         for batch in self.batches:
             batch.read(grads)
         if not self.run(torch.get_num_threads()):
@@ -154,7 +171,7 @@ class Plan(Reuse):
             batch.written()
             batch.work.arrays.pop("g", None)
             for leaf in batch.fresh:
-                state[leaf.p] = leaf.state
+                state.keep(leaf.p, leaf.state)
             batch.fresh = []
         state.changed = False
         self.optimizer.steps += 1

@@ -2,7 +2,7 @@
 
 A step of many small tensors is mostly the question what has changed: from Python about 0.2 µs per tensor,
 and several times that when gradients are new, as after ``zero_grad()``. Here a function made by LLVM asks
-torch's own libraries: their stable C interface (``aoti_torch_*``) and three C++ functions that they export.
+torch's own libraries: their stable C interface (``aoti_torch_*``) and two C++ functions that they export.
 What is taken for granted is that a C++ tensor is one pointer; where a Python tensor keeps it is searched
 for. Every Reader compares what it reads with what Python says before anybody relies on it, and where
 anything is missing or differs, Python reads.
@@ -71,11 +71,12 @@ class Reader:
             "states": len(states),
             "state_objects": list(map(id, states)),
             "state_places": _places(states),
+            "state_shapes": np.zeros(sum(map(_words, states)), np.int64),
             "tensors": len(having),
             "objects": list(map(id, having)),
             "places": _places(having),
             "gradients": self.gradients,
-            "facts": np.zeros(sum(len(FACTS) + 1 + 2 * g.dim() for g in grads), np.int64),
+            "facts": np.zeros(len(FACTS) * len(grads) + sum(map(_words, (*having, *grads))), np.int64),
             "seen": np.zeros(SEEN * len(having), np.int64),
             "absent": len(without),
             "absents": list(map(id, without)),
@@ -111,6 +112,11 @@ class Reader:
 
 
 _STATES = TABLE.index("states")
+
+
+def _words(tensor: torch.Tensor) -> int:
+    """How many numbers its shape is: how many dimensions, sizes, strides."""
+    return 1 + 2 * tensor.dim()
 
 
 def _places(tensors: Sequence[torch.Tensor]) -> np.ndarray:

@@ -19,15 +19,15 @@ FUNCTIONS = {
     "aoti_torch_get_device_type": "torch_cpu", "aoti_torch_get_device_index": "torch_cpu",
     "aoti_torch_is_defined": "torch_cpu",
     "_ZNK3c1010TensorImpl4gradEv": "c10",
-    "_ZN2at6native6is_negERKNS_6TensorE": "torch_cpu", "_ZN2at6native7is_conjERKNS_6TensorE": "torch_cpu",
+    "_ZN2at6native6is_negERKNS_6TensorE": "torch_cpu",
 }  # fmt: skip
 """What is called -> the library that exports it."""
-_GRAD, *_LAZY = list(FUNCTIONS)[-3:]
+_GRAD, _IS_NEGATIVE = list(FUNCTIONS)[-2:]
 FACTS = ("dtype", "layout", "device_type", "device_index")  # of a gradient; what the numbers mean is torch's affair
 TABLE = (
     "offset", "record",
     "groups", "lists", "lengths", "members",
-    "states", "state_objects", "state_places",
+    "states", "state_objects", "state_places", "state_shapes",
     "tensors", "objects", "places", "gradients", "facts", "seen",
     "absent", "absents",
 )  # fmt: skip
@@ -66,9 +66,11 @@ class _Reading:
         self.functions = {name: given[name] for name in FUNCTIONS}
         self.offset, self.record = given["offset"], build.icmp_signed("!=", given["record"], _INT(0))
         self._lists(given)
+        build.store(given["state_shapes"], self.cursor)
         with self._each(given["states"]) as k:
             handle = self._handle(given["state_objects"], k)
             self._require(self._ask("get_data_ptr", handle), self._at(given["state_places"], k))
+            self._shape(handle)
         self._tensors(given)
         with self._each(given["absent"]) as k:
             self._stop_if(self._defined(self._gradient(self._handle(given["absents"], k))))
@@ -96,23 +98,18 @@ class _Reading:
             self._fetch(given, build.add(k, _INT(_AHEAD)))
             handle = self._handle(given["objects"], k)
             self._require(self._ask("get_data_ptr", handle), self._at(given["places"], k))
+            self._shape(handle)
             gradient = self._gradient(handle)
             self._stop_if(build.not_(self._defined(gradient)))
             for i, thing in enumerate((self._at(handle, _INT(0)), gradient, self._at(gradient, _INT(0)))):
                 build.store(thing, self._place(given["seen"], build.add(build.mul(k, _INT(SEEN)), _INT(i))))
             for fact in FACTS:
                 self._expect(self._ask(f"get_{fact}", gradient, _SMALL))
-            dimensions = self._ask("get_dim", gradient)
-            self._expect(dimensions)
-            for shape in ("get_sizes", "get_strides"):
-                numbers = self._ask(shape, gradient)
-                with self._each(dimensions) as i:
-                    self._expect(self._at(numbers, i))
+            self._shape(gradient)
             place = self._ask("get_data_ptr", gradient)
             kept = self._place(given["gradients"], k)
             with build.if_then(build.icmp_signed("!=", place, build.load(kept)), likely=False):
-                for lazy in _LAZY:
-                    self._stop_if(build.trunc(self._call(lazy, _BYTE, gradient), ir.IntType(1)))
+                self._stop_if(build.icmp_signed("==", place, _INT(0)))  # zeros that are no memory
                 build.store(place, kept)
                 build.store(_INT(MOVED), self.result)
 
@@ -142,6 +139,16 @@ class _Reading:
     def _gradient(self, handle: Any) -> Any:
         """Address of the C++ tensor that is the gradient; an undefined one if there is none."""
         return self._call(_GRAD, _INT, self._at(handle, _INT(0)))
+
+    def _shape(self, handle: Any) -> None:
+        """A tensor has the sizes and strides that are expected next, and its numbers are what its memory says."""
+        dimensions = self._ask("get_dim", handle)
+        self._expect(dimensions)
+        for shape in ("get_sizes", "get_strides"):
+            numbers = self._ask(shape, handle)
+            with self._each(dimensions) as i:
+                self._expect(self._at(numbers, i))
+        self._stop_if(self.build.trunc(self._call(_IS_NEGATIVE, _BYTE, handle), ir.IntType(1)))
 
     def _defined(self, handle: Any) -> Any:
         return self.build.trunc(self._ask("is_defined", handle, _BYTE), ir.IntType(1))

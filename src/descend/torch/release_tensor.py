@@ -34,8 +34,7 @@ class Settled(Plan):
 
     def __init__(self, optimizer: Passes) -> None:
         self.optimizer: Any = weakref.proxy(optimizer)  # no cycle: what is dropped frees its state at once
-        self.groups = optimizer.param_groups
-        self.members = [list(group["params"]) for group in self.groups]
+        self.members = [list(group["params"]) for group in optimizer.param_groups]
         self.guard = optimizer._options["nonfinite"] != "propagate"
         self.version = 0
         self.machines: dict[Any, Machine] = {}
@@ -153,7 +152,8 @@ class Single:
         self.stride = g.stride() if not self.sparse else ()
         del leaf.grad  # or it would live on through the next forward pass
         if leaf.state and p in optimizer._state:  # the same numbers, where the kernels will write
-            optimizer._state[p] = {k: v for k, v in leaf.state.items() if k in optimizer._state[p]}
+            known = optimizer._state[p]
+            optimizer._state.keep(p, {k: v for k, v in leaf.state.items() if k in known})
         optimizer._state.changed = False
         self.settled, self.version, self.batch = settled, settled.version, batch
 

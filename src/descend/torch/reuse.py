@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .reading import Reader
 
 GRAD = operator.attrgetter("grad")
-_IS_CONTIGUOUS = torch.Tensor.is_contiguous
 _OFTEN = 2  # uses after which a plan is worth a Reader, which takes about 1 µs per tensor to make
 
 
@@ -36,9 +35,8 @@ class Reuse:
     strides: list[tuple[int, ...]]
     pointers: list[int]
     scale: float | None
-    contiguous: bool
-    sparse: bool
     volatile: bool
+    once = False  # it serves one step: its gradients are of another kind than the next step's are likely to be
     uses = 0
     reader: Reader | None = None
 
@@ -49,7 +47,7 @@ class Reuse:
     def refresh(self) -> bool:
         """Bring the plan up to date for another step; False if it must be made anew."""
         optimizer = self.optimizer
-        if self.sparse or optimizer._state.changed or len(self.members) != len(optimizer.param_groups):
+        if self.once or optimizer._state.changed or len(self.members) != len(optimizer.param_groups):
             return False
         fresh = self.volatile or self._read() != self.values or self.scale != optimizer.loss_scale()
         if fresh and not self._resettle():
@@ -106,20 +104,11 @@ class Reuse:
     def _refresh_gradients(self) -> bool:
         """Take the gradients of this step; False if one is missing or does not fit as the planned ones did."""
         grads = list(map(GRAD, self.having))
-        if not self.engine.on_memory:
-            return all(map(fits, grads, self.having, self.strides))
-        try:
-            pointers = list(map(POINTER, grads))
-        except (TypeError, RuntimeError):  # None, or a tensor without memory of its own
-            return False
-        if pointers == self.pointers:
-            if self.contiguous:
-                return all(map(_IS_CONTIGUOUS, grads))
-            return all(g.stride() == stride for g, stride in zip(grads, self.strides, strict=True))
         if not all(map(fits, grads, self.having, self.strides)):
             return False
-        self.pointers = pointers
-        self._take(pointers)
+        if self.engine.on_memory and (pointers := list(map(POINTER, grads))) != self.pointers:
+            self.pointers = pointers
+            self._take(pointers)
         return True
 
 

@@ -47,6 +47,17 @@ class State(defaultdict):
     popitem = _noticing(dict, "popitem")
     clear = _noticing(dict, "clear")
 
+    def __ior__(self, other: Any) -> Any:
+        self.update(other)
+        return self
+
+    def keep(self, p: Any, values: dict[str, Any]) -> None:
+        """The optimizer's own writing: into the dictionary that is there, which others may hold."""
+        if p in self:
+            dict.update(self[p], values)
+        else:
+            self[p] = values
+
     def update(self, *args: Any, **kwargs: Any) -> None:
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
@@ -72,6 +83,7 @@ class _Slots(dict):
     clear = _noticing(dict, "clear")
     update = _noticing(dict, "update")
     setdefault = _noticing(dict, "setdefault")
+    __ior__ = _noticing(dict, "__ior__")
 
     def __reduce__(self) -> Any:
         return dict, (dict(self),)
