@@ -184,3 +184,20 @@ def test_zero_gradients_and_lr_zero_move_nothing(engine):
             opt.step()
             after = [x.detach().view(-1).view(torch.uint8) for x in p]
             assert all(torch.equal(a, b) for a, b in zip(after, before, strict=True)), (name, dtype)
+
+
+@pytest.mark.parametrize("steps", [0, 5])
+@pytest.mark.parametrize("what", ["parameter", "gradient"])
+def test_memory_that_was_freed_is_refused_by_name_and_not_touched(what, steps):
+    params = [torch.nn.Parameter(torch.ones(3, 2)) for _ in range(2)]
+    opt = ours.AdamW(params)
+    for p in params:
+        p.grad = torch.ones(3, 2)
+    for _ in range(steps):
+        opt.step()
+    freed = params[1] if what == "parameter" else params[1].grad
+    freed.untyped_storage().resize_(0)
+    before = params[0].detach().clone()
+    with pytest.raises(ValueError, match=rf"{what}.*1 of group 0 has no memory"):
+        opt.step()
+    assert torch.equal(params[0], before)

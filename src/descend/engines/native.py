@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import binding, ir
 
 from .native_machine import machine
-from .native_memory import element, narrow, scoped, widen
+from .native_memory import element, fetch, narrow, scoped, widen
 from .native_numbers import DOUBLE, INT, SINGLE, Arithmetic, Unknown
 from .native_words import WIDTH
 
@@ -96,6 +96,8 @@ class _Kernel(Arithmetic):
                 self.build.store(self.to(self.value(value), DOUBLE), self.place(place))
             case ast.AugAssign(target=ast.Name(id=name), op=op, value=value):
                 self.let(name, self.arithmetic(op, self.value(ast.Name(name)), self.value(value)))
+            case ast.Expr(value=ast.Call(func=ast.Name(id="fetch"), args=[address])):
+                fetch(self.build, self.value(address))
             case ast.Expr(value=ast.Call(func=ast.Name(id=word), args=[address, index, value])) if word.startswith(
                 "store_"
             ):

@@ -25,6 +25,15 @@ def element(builder: Any, address: Any, index: Any, dtype: str) -> Any:
     return builder.gep(pointer, [index])
 
 
+def fetch(builder: Any, address: Any) -> None:
+    """Call for the first bytes behind an address; where nothing is, nothing happens."""
+    small, byte = ir.IntType(32), ir.IntType(8)
+    kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(byte), small, small, small])
+    name = "llvm.prefetch.p0"
+    prefetch = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+    builder.call(prefetch, [builder.inttoptr(address, ir.PointerType(byte)), small(0), small(3), small(1)])
+
+
 def scoped(builder: Any, instruction: Any, stream: int, streams: int) -> None:
     """Mark a load or store as touching no stream but its own."""
     module = builder.module

@@ -23,6 +23,7 @@ from .pool import POOL
 
 CHUNK = 1 << 15  # elements; 5 float32 streams of a chunk are 640 KiB, which fits a core's L2
 INLINE = 1 << 19  # elements below which waking a thread (about 60 µs) costs more than it saves
+_AHEAD = 8  # chunks: their first bytes are called for while this one is worked on
 _LANES = 4096  # elements summed in the working type before they join a float64 sum
 
 
@@ -41,6 +42,8 @@ def source(of: Program, k: int) -> str:
     body += [f"store_{n}(at_{n}, j, {names[i]})" for n, i in kernel.stores]
     sums = [(f"sum{i}", names[of.tape.nodes[i].args[0]]) for i in kernel.sums]
     text = ["def kernel(addresses, chunks, scalars, partials, lo, hi):", " for c in range(lo, hi):"]
+    text += [f"  i = chunks[0, min(c + {_AHEAD}, hi - 1)]; b = chunks[1, min(c + {_AHEAD}, hi - 1)]"]
+    text += [f"  fetch(addresses[{streams.index(n)}, i] + b * width_{n})" for n in touched]
     text += ["  i = chunks[0, c]; b = chunks[1, c]; n = chunks[2, c]; r = chunks[3, c]"]
     text += ["  " + line for line in head]
     if not sums:

@@ -20,6 +20,7 @@ _NAMES = {
     torch.float16: "float16",
     torch.bfloat16: "bfloat16",
 }
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
 WORKING = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 
@@ -36,7 +37,7 @@ def gradient(leaf: Leaf, takes_complex: bool, takes_sparse: bool = False) -> Non
 
     Raises:
         RuntimeError: it is sparse. ValueError: its shape, type or device is not the parameter's, or the
-            parameter overlaps itself, or is complex where that is not taken.
+            parameter overlaps itself, or is complex where that is not taken; one of them has been freed.
     """
     p, g = leaf.p, leaf.grad
     if g.layout is torch.sparse_coo and takes_sparse and g.sparse_dim() == 1:
@@ -55,6 +56,9 @@ def gradient(leaf: Leaf, takes_complex: bool, takes_sparse: bool = False) -> Non
         raise ValueError(f"{leaf.name} is {dtype_name(p)}; only floating-point parameters can be stepped")
     if _overlaps_itself(p):
         raise ValueError(f"{leaf.name} is a view whose elements share memory; clone it first")
+    if without_memory(p) or (without_memory(g) and type(g) in _PLAIN and not g._is_zerotensor()):
+        what = leaf.name if without_memory(p) else f"the gradient of {leaf.name}"
+        raise ValueError(f"{what} has no memory; was its storage freed?")
     if p.is_complex() and not takes_complex:
         raise ValueError(f"{leaf.name} is complex, which this rule does not support")
 
@@ -101,7 +105,7 @@ def overlaps(leaves: list[Leaf]) -> None:
 
 def off_memory(p: torch.Tensor, engine: str = "numba") -> str | None:
     """Why the fused engine cannot reach this tensor's memory, or None."""
-    if type(p) not in (torch.Tensor, torch.nn.Parameter):
+    if type(p) not in _PLAIN:
         return f"a {type(p).__name__}"
     if engine == "triton":
         from ..engines.triton import unable
@@ -118,9 +122,9 @@ def off_memory(p: torch.Tensor, engine: str = "numba") -> str | None:
 
 
 def without_memory(g: torch.Tensor) -> bool:
-    """Whether a gradient's numbers stand nowhere: zeros of autograd's, or an object that only plays a tensor."""
+    """Whether the numbers stand nowhere: freed, zeros of autograd's, or of an object that only plays a tensor."""
     try:
-        return g.numel() > 0 and g.data_ptr() == 0
+        return g.device.type == "cpu" and g.numel() > 0 and g.data_ptr() == 0
     except RuntimeError:
         return True
 

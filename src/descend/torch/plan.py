@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,13 +42,10 @@ class Plan(Reuse):
         self.works = [batch.work for batch in self.batches]
         self.once |= any(leaf.rows is not None for leaf in leaves)
         self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
-        # tells autograd, which refuses a backward pass through parameters that have changed since
-        self.written = functools.partial(torch.autograd.graph.increment_version, self.having)
         self.capturable = captured.wanted(self)
         self.run: Any = self.engine.prepare(self.works, self.guard, **{"capturable": True} if self.capturable else {})
         self.beside = hasattr(self.run, "meanwhile")  # the engine can do the rest while its kernels run
-        if self.beside:
-            self.run.meanwhile = self.written
+        self.tell(functools.partial(torch.autograd.graph.increment_version, self.having))
         self.pointers: list[int] = []
         if self.engine.on_memory:
             self.pointers = list(map(POINTER, grads))
@@ -158,6 +155,12 @@ class Plan(Reuse):
         return batches
 
     # ---------------------------------------------------------------- the commit
+
+    def tell(self, written: Callable[[], None]) -> None:
+        """How autograd is told, which refuses a backward pass through parameters that have changed since."""
+        self.written = written
+        if self.beside:
+            self.run.meanwhile = written
 
     def commit(self) -> bool:
         """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""

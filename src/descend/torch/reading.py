@@ -2,7 +2,7 @@
 
 A step of many small tensors is mostly the question what has changed: from Python about 0.2 µs per tensor,
 and several times that when gradients are new, as after ``zero_grad()``. Here a function made by LLVM asks
-torch's own libraries: their stable C interface (``aoti_torch_*``) and two C++ functions that they export.
+torch's own libraries: their stable C interface (``aoti_torch_*``) and three C++ functions that they export.
 What is taken for granted is that a C++ tensor is one pointer; where a Python tensor keeps it is searched
 for. Every Reader compares what it reads with what Python says before anybody relies on it, and where
 anything is missing or differs, Python reads.
@@ -52,7 +52,9 @@ class Reader:
         without: Sequence[torch.Tensor],
         states: Sequence[torch.Tensor],
     ) -> None:
-        offset, functions, self._read = _offset(), _functions(), _function()
+        offset, functions, (self._read, self._bump) = _offset(), _functions(), _function()
+        if any(p.is_inference() for p in having):
+            raise RuntimeError("a parameter was made in inference mode")  # which C++ refuses to bump
         for p in (*having, *without, *states):
             if ctypes.c_int64.from_address(id(p) + offset).value != p._cdata:  # pyright: ignore[reportAttributeAccessIssue]
                 raise RuntimeError("a Python tensor keeps its C++ tensor elsewhere")
@@ -64,6 +66,7 @@ class Reader:
         given: dict[str, Any] = {
             "offset": offset,
             "record": 1,
+            "bump": 0,
             "groups": len(members),
             "lists": self._lists,
             "lengths": [len(group) for group in members],
@@ -86,6 +89,9 @@ class Reader:
         self._table = np.array(facts + functions, np.int64)
         self._at = self._table.ctypes.data
         self._compare(members, places)
+        self._bump_table = self._table.copy()
+        self._bump_table[TABLE.index("bump")] = 1
+        self._bump_at = self._bump_table.ctypes.data
 
     def _compare(self, members: Sequence[Sequence[torch.Tensor]], places: np.ndarray) -> None:
         """Record what each gradient is, and see that Python agrees on where everything lies."""
@@ -109,6 +115,10 @@ class Reader:
             self._lists[k] = id(params)
         self._table[_STATES] = self._states if states else 0
         return self._read(self._at)
+
+    def written(self) -> None:
+        """Tell autograd, as ``torch.autograd.graph.increment_version`` does, that the parameters have been changed."""
+        self._bump(self._bump_at)
 
 
 _STATES = TABLE.index("states")
@@ -138,8 +148,11 @@ def _say(why: str) -> None:
 
 
 @functools.cache
-def _function() -> Callable[[int], int]:
-    """The machine code, from the disk or compiled now. It keeps the GIL: nobody replaces what is being read."""
+def _function() -> tuple[Callable[[int], int], Callable[[int], int]]:
+    """The machine code, from the disk or compiled now.
+
+    Once with the GIL, so that nobody replaces what is being read; and once without, to be run beside kernels.
+    """
     text = Path(reading_code.__file__).read_bytes()
     name = f"{kernels.version()[:8]}-{hashlib.sha256(kernels.version().encode() + text).hexdigest()[:40]}"
     with native_machine.LOCK:
@@ -147,7 +160,10 @@ def _function() -> Callable[[int], int]:
         if code is None:
             code = reading_code.compiled()
             cache.store(name, code)
-        return ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(native_machine.placed(code))
+        address = native_machine.placed(code)
+    kinds = (ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE)
+    reading, bumping = (kind(ctypes.c_int64, ctypes.c_void_p)(address) for kind in kinds)
+    return reading, bumping
 
 
 @functools.cache

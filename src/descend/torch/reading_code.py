@@ -18,14 +18,15 @@ FUNCTIONS = {
     "aoti_torch_get_strides": "torch_cpu", "aoti_torch_get_dtype": "torch_cpu", "aoti_torch_get_layout": "torch_cpu",
     "aoti_torch_get_device_type": "torch_cpu", "aoti_torch_get_device_index": "torch_cpu",
     "aoti_torch_is_defined": "torch_cpu",
+    "_ZN5torch8autograd4impl12bump_versionERKN2at6TensorE": "torch_cpu",
     "_ZNK3c1010TensorImpl4gradEv": "c10",
     "_ZN2at6native6is_negERKNS_6TensorE": "torch_cpu",
 }  # fmt: skip
 """What is called -> the library that exports it."""
-_GRAD, _IS_NEGATIVE = list(FUNCTIONS)[-2:]
+_BUMP, _GRAD, _IS_NEGATIVE = list(FUNCTIONS)[-3:]
 FACTS = ("dtype", "layout", "device_type", "device_index")  # of a gradient; what the numbers mean is torch's affair
 TABLE = (
-    "offset", "record",
+    "offset", "record", "bump",
     "groups", "lists", "lengths", "members",
     "states", "state_objects", "state_places", "state_shapes",
     "tensors", "objects", "places", "gradients", "facts", "seen",
@@ -42,7 +43,10 @@ _INT, _SMALL, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 
 
 def compiled() -> bytes:
-    """An object file whose ``int64 kernel(int64 *table)`` gives SAME, MOVED or OTHER."""
+    """An object file whose ``int64 kernel(int64 *table)`` gives SAME, MOVED or OTHER.
+
+    Where the table says ``bump`` it reads nothing, and tells autograd that all parameters have been written to.
+    """
     target = machine()
     module = _Reading().module
     module.triple, module.data_layout = target.triple, str(target.target_data)
@@ -65,6 +69,10 @@ class _Reading:
         given = {name: build.load(build.gep(made.args[0], [_INT(i)])) for i, name in enumerate((*TABLE, *FUNCTIONS))}
         self.functions = {name: given[name] for name in FUNCTIONS}
         self.offset, self.record = given["offset"], build.icmp_signed("!=", given["record"], _INT(0))
+        with build.if_then(build.icmp_signed("!=", given["bump"], _INT(0))):
+            with self._each(given["tensors"]) as k:
+                self._call(_BUMP, ir.VoidType(), self._handle(given["objects"], k))
+            build.ret(_INT(SAME))
         self._lists(given)
         build.store(given["state_shapes"], self.cursor)
         with self._each(given["states"]) as k:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from ..core.rule import Rule
 from ..engines.base import Engine
 from .batch import POINTER, Batch
+from .checks import without_memory
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
@@ -41,6 +43,8 @@ class Reuse:
     reader: Reader | None = None
 
     def _settle(self) -> None: ...
+
+    def tell(self, written: Callable[[], None]) -> None: ...
 
     def _read(self) -> list[tuple[Any, ...]]: ...
 
@@ -87,6 +91,8 @@ class Reuse:
         self.uses += 1
         if self.uses == _OFTEN and self.engine.on_memory:
             self.reader = self._reader()
+            if self.reader:
+                self.tell(self.reader.written)
         return True
 
     def _reader(self) -> Reader | None:
@@ -107,6 +113,8 @@ class Reuse:
         if not all(map(fits, grads, self.having, self.strides)):
             return False
         if self.engine.on_memory and (pointers := list(map(POINTER, grads))) != self.pointers:
+            if any(map(without_memory, grads)):
+                return False
             self.pointers = pointers
             self._take(pointers)
         return True
