@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import binding, ir
 
 from .native_machine import machine
-from .native_memory import element, fetch, narrow, scoped, widen
+from .native_memory import copysign, element, fetch, narrow, scoped, widen
 from .native_numbers import DOUBLE, INT, SINGLE, Arithmetic, Unknown
 from .native_words import WIDTH
 
@@ -181,6 +181,8 @@ class _Kernel(Arithmetic):
                 return build.fma(*(self.to(x, self.real) for x in (a, b, c)))
             case "add_any_order", [a, b]:
                 return build.fadd(a, self.to(b, a.type), flags=("reassoc", "contract"))
+            case "copysign", [a, b]:
+                return copysign(build, *(self.to(x, self.real) for x in (a, b)))
             case "power", [a, b]:
                 return self.intrinsic("llvm.pow", *(self.to(x, self.real) for x in (a, b)))
             case "float64", [a]:

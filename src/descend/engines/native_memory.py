@@ -34,6 +34,12 @@ def fetch(builder: Any, address: Any) -> None:
     builder.call(prefetch, [builder.inttoptr(address, ir.PointerType(byte)), small(0), small(3), small(1)])
 
 
+def copysign(builder: Any, size: Any, sign: Any) -> Any:
+    """The size of one number with the sign of another."""
+    kind = ir.FunctionType(size.type, [size.type, size.type])
+    return builder.call(builder.module.declare_intrinsic("llvm.copysign", [size.type], kind), [size, sign])
+
+
 def scoped(builder: Any, instruction: Any, stream: int, streams: int) -> None:
     """Mark a load or store as touching no stream but its own."""
     module = builder.module

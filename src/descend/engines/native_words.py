@@ -24,7 +24,8 @@ SPELLING = {
     **{op: f"math.{op}({{0}})" for op in ("sqrt", "exp", "log", "tanh")},
     "abs": "math.fabs({0})",
     # selects, not conditional expressions: a branch keeps LLVM from vectorising (Rprop fell to 40 %)
-    "sign": "select({0} > 0, one, select({0} < 0, -one, {0}))",
+    # the number itself where it is zero or NaN; two selects in one another took 9 % longer, at the speed of memory
+    "sign": "select(({0} > 0) | ({0} < 0), copysign(one, {0}), {0})",
     "isfinite": "math.fabs({0}) <= largest",
     "maximum": "select(({0} > {1}) | ({0} != {0}), {0}, {1})",
     "minimum": "select(({0} < {1}) | ({0} != {0}), {0}, {1})",

@@ -8,6 +8,7 @@ import numba
 from numba import types
 from numba.extending import intrinsic
 
+from . import native_memory
 from .native_memory import element, narrow, scoped, widen
 
 
@@ -69,6 +70,14 @@ def storer(stream: int, streams: int, dtype: str) -> Any:
         return types.void(types.int64, types.int64, number), codegen
 
     return store
+
+
+@intrinsic
+def copysign(typingctx: Any, a: Any, b: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return native_memory.copysign(builder, *args)
+
+    return a(a, a), codegen
 
 
 @numba.njit
