@@ -25,7 +25,7 @@ import torch
 
 from ..engines import cache, kernels, native_machine
 from . import reading_code
-from .reading_code import FACTS, FUNCTIONS, OTHER, SEEN, TABLE
+from .reading_code import FACTS, FUNCTIONS, MOVED, OTHER, SEEN, TABLE
 
 log = logging.getLogger("descend")
 _WORD = 8
@@ -44,6 +44,8 @@ class Reader:
     Raises:
         RuntimeError, OSError, AttributeError: torch's libraries are not as they must be.
     """
+
+    MOVED, OTHER = MOVED, OTHER
 
     def __init__(
         self,
@@ -111,7 +113,7 @@ class Reader:
         for k, group in enumerate(groups):
             params = group["params"]
             if not isinstance(params, list):
-                return OTHER
+                return self.OTHER
             self._lists[k] = id(params)
         self._table[_STATES] = self._states if states else 0
         return self._read(self._at)

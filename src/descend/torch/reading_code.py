@@ -124,11 +124,8 @@ class _Reading:
     def _fetch(self, given: dict[str, Any], k: Any) -> None:
         """Call for the cache lines where tensor ``k`` was last time; if it is elsewhere now, this did no harm."""
         build = self.build
-        prefetch = self.module.globals.get("llvm.prefetch.p0") or ir.Function(
-            self.module,
-            ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _SMALL, _SMALL, _SMALL]),
-            "llvm.prefetch.p0",
-        )
+        kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _SMALL, _SMALL, _SMALL])
+        prefetch = ir.Function(self.module, kind, "llvm.prefetch.p0")
         with build.if_then(build.icmp_signed("<", k, given["tensors"])):
             lines = [(self._handle(given["objects"], k), 1)]
             for i, n in enumerate(_LINES):

@@ -74,9 +74,9 @@ class Reuse:
     def _reread(self, reader: Reader, exposed: bool) -> bool:
         """As ``_read_by_python``."""
         changes = reader.changes(self.optimizer.param_groups, exposed)
-        if changes == 1:
+        if changes == reader.MOVED:
             self._take(reader.gradients)
-        return changes < 2
+        return changes != reader.OTHER
 
     def _read_by_python(self, exposed: bool) -> bool:
         """Take the gradients of this step; False if a tensor, its place or its gradient is not as it was planned."""
