@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -12,6 +13,10 @@ from hypothesis import settings
 settings.register_profile("descend", derandomize=True, deadline=None, database=None)
 settings.load_profile("descend")
 
+
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that; many tests are about Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests compile hundreds of kernels that nobody will ask for again; subprocesses inherit the directory.
 if "DESCEND_CACHE" not in os.environ:

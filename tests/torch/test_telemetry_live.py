@@ -11,6 +11,12 @@ import descend.torch as ours
 from descend.torch.telemetry_live import live
 
 
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch):
+    """A terminal that can draw, whatever the tests were started in."""
+    monkeypatch.setenv("TERM", "xterm")
+
+
 def setup(layers=8, **settings):
     torch.manual_seed(0)
     model = nn.Sequential(*[nn.Linear(16, 16) for _ in range(layers)])
