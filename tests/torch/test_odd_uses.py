@@ -181,3 +181,23 @@ def test_an_interrupt_is_deferred_not_lost_and_handlers_stay(engine):
         assert len(rung) == 1
     finally:
         signal.signal(signal.SIGINT, old)
+
+
+@pytest.mark.parametrize("name", ["shampoo", "soap", "muon", "psgd_kron", "adafactor"])
+def test_matrix_rules_have_the_same_bits_for_any_number_of_threads(name):
+    threads, found = torch.get_num_threads(), []
+    for count in (1, 2, 5):
+        torch.manual_seed(0)
+        p = torch.nn.Parameter(torch.randn(70, 130))
+        opt = ours.optimizer(rules.all()[name])([p])
+        try:
+            torch.set_num_threads(count)
+            for _ in range(3):
+                p.grad = torch.randn_like(p)
+                opt.step()
+            assert torch.get_num_threads() == count
+        finally:
+            torch.set_num_threads(threads)
+        found.append(p.detach().clone())
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])

@@ -41,6 +41,22 @@ def _pair(function: Any) -> Any:
     return word
 
 
+def _one_thread(factors: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
+    """LAPACK cuts its work by the number of threads, and rounds accordingly: one thread gives the same bits to all."""
+
+    def word(x: torch.Tensor) -> Any:
+        threads = torch.get_num_threads()
+        if threads == 1 or x.device.type != "cpu":
+            return factors(x)
+        torch.set_num_threads(1)
+        try:
+            return factors(x)
+        finally:
+            torch.set_num_threads(threads)
+
+    return word
+
+
 _AXIS = {"row": -1, "column": -2}
 
 
@@ -69,8 +85,8 @@ ops.register(
         "transpose": lambda x: x.mT,
         "rows": lambda x: float(x.shape[-2]),
         "columns": lambda x: float(x.shape[-1]),
-        "eigh": lambda x: tuple(torch.linalg.eigh(x)),
-        "qr": lambda x: torch.linalg.qr(x)[0],
+        "eigh": _one_thread(lambda x: tuple(torch.linalg.eigh(x))),
+        "qr": _one_thread(lambda x: torch.linalg.qr(x)[0]),
         "diagonal": torch.diagonal,
         "order": lambda d: torch.argsort(-d, stable=True),
         "by_columns": lambda x, order: x[:, order],
