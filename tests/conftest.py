@@ -33,3 +33,14 @@ def chromium() -> str:
     if os.environ.get("CI") == "true":
         pytest.fail("no Chromium on this machine, and CI must open the HTML report in one")
     pytest.skip("no Chromium on this machine")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A directory for kernels that does not exist yet, named by DESCEND_CACHE."""
+    from descend.engines import cache
+
+    monkeypatch.setenv("DESCEND_CACHE", str(tmp_path / "kernels"))
+    monkeypatch.setattr(cache, "_said", set())
+    monkeypatch.setattr(cache, "_stored", 1)  # no store of these tests prunes unless it asks to
+    return tmp_path / "kernels"

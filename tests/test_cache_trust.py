@@ -6,25 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from cached import NAME, file_of
 
 from descend.engines import cache
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and modes are those of POSIX")
-NAME = "0123abcd-" + "f" * 40
 NOBODY = 65534
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A directory that does not exist yet, named by DESCEND_CACHE."""
-    monkeypatch.setenv("DESCEND_CACHE", str(tmp_path / "kernels"))
-    monkeypatch.setattr(cache, "_said", set())
-    monkeypatch.setattr(cache, "_stored", 1)  # no store of these tests prunes unless it asks to
-    return tmp_path / "kernels"
-
-
-def file_of(place, name=NAME):
-    return place / f"{name}.kernel"
 
 
 def test_a_symbolic_link_is_not_followed(place, tmp_path):

@@ -10,14 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from descend.torch.checking import check_gradients
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small are not worth a second thread, which on a busy machine they would wait for."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def mlp(middle: nn.Module, dtype=torch.float32) -> nn.Sequential:

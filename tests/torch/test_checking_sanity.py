@@ -11,14 +11,7 @@ from torch.nn.functional import cross_entropy
 import descend.torch as ours
 from descend.torch.checking import initial_loss, overfit_one_batch
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small are not worth a second thread, which on a busy machine they would wait for."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def mlp(*middle: nn.Module) -> nn.Sequential:

@@ -6,19 +6,13 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from twins import Raises
 
 import descend.torch as ours
 from descend.stepping import NonFiniteGradient
 from descend.torch.loop import Accumulator
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small are not worth a second thread, which on a busy machine they would wait for."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def model(dtype=torch.float64):
@@ -232,22 +226,13 @@ def test_an_exception_drops_the_window():
 
 
 def test_an_exception_inside_backward_leaves_the_window_as_it_was():
-    class Fails(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            return x.clone()
-
-        @staticmethod
-        def backward(ctx, g):
-            raise OSError("out of memory")
-
     net = model()
     x, y = data(3)
     acc = Accumulator(ours.SGD(net.parameters(), lr=1.0), nonfinite="skip")
     acc.backward(cross_entropy(net(x), y), 3)
     before = [p.grad.clone() for p in net.parameters()]
     with pytest.raises(OSError, match="out of memory"):
-        acc.backward(cross_entropy(net[2](Fails.apply(net[1](net[0](x)))), y), 3)
+        acc.backward(cross_entropy(net[2](Raises.apply(net[1](net[0](x)), OSError("out of memory"))), y), 3)
     equal(net, before, 0)
     assert (acc.seen, acc.pending) == (3, 1)
 

@@ -6,22 +6,10 @@ import pytest
 import torch
 from test_release import everything
 from torch import nn
-from twins import bits
+from twins import Raises, bits
 
 import descend.torch as ours
 from descend.torch import step_in_backward
-
-
-class Fails(torch.autograd.Function):
-    """Passes its argument on; its backward raises."""
-
-    @staticmethod
-    def forward(ctx, x):
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx, g):
-        raise ZeroDivisionError("mine")
 
 
 @pytest.mark.parametrize("recovery", ["zero_grad", "step"])
@@ -34,7 +22,7 @@ def test_a_pass_that_fails_midway_leaves_whole_tensors(recovery):
     before = [bits(p) for p in model.parameters()]
     model[0].bias.grad = torch.ones(4).double()
     with pytest.raises(ZeroDivisionError):
-        model[2](model[1](Fails.apply(model[0](x)))).sum().backward()
+        model[2](model[1](Raises.apply(model[0](x), ZeroDivisionError("mine")))).sum().backward()
     after = [bits(p) for p in model.parameters()]
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, True, False, False, False, False]
     assert opt.steps == 1

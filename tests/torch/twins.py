@@ -162,3 +162,16 @@ def refusal(call: Any) -> str | None:
     except REFUSED as error:
         return str(error) or f"a {type(error).__name__} without a word"
     return None
+
+
+class Raises(torch.autograd.Function):
+    """Passes its first argument on; its backward raises the second."""
+
+    @staticmethod
+    def forward(ctx, x, error):
+        ctx.error = error
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        raise ctx.error

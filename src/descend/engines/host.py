@@ -52,13 +52,13 @@ class Numbers:
         self.known = [of.known(k) for k in self.passes]
         self.sums: dict[int, Any] = {}
         self.sizes = np.asarray(work.sizes, np.float64)
-        self._hosts: dict[tuple[int, bool], Callable[..., Any]] = {}
+        # both forms of those that may take either: nothing is compiled between two passes
+        forms = [{one, one and not by_state} for one, by_state in zip(self.differs, self.by_state, strict=True)]
+        self._hosts = {(k, arrays): compiled(of.host(k), arrays) for k in self.passes for arrays in forms[k]}
         self._tables = [np.zeros((0, len(kernel.scalars)), real) for kernel in of.kernels]
         self._rows_at: Any = None
         self._first = np.zeros(0, np.int64)
         self._left: dict[str, bytes] = {}
-        for k in self.passes:
-            self._host(k)  # nothing is compiled between two passes
 
     def settle(self) -> None:
         """Find out what differs in this step."""
@@ -82,15 +82,9 @@ class Numbers:
         self._left[slot] = held
         return True
 
-    def _host(self, k: int) -> Callable[..., Any]:
-        key = k, self.by_tensor[k]
-        if key not in self._hosts:
-            self._hosts[key] = compiled(self.program.host(k), self.by_tensor[k])
-        return self._hosts[key]
-
     def _said(self, k: int, count_all: int) -> Iterator[tuple[Any, ...]]:
         """What ``host(k)`` says: once, with a column per number, or once for each row."""
-        host, work = self._host(k), self.work
+        host, work = self._hosts[k, self.by_tensor[k]], self.work
         known = [self.sums[i] for i in self.known[k]]
         numbers = [work.numbers[name] for name in self.program.tensor_slots]
         if self.by_tensor[k]:

@@ -12,9 +12,9 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 
-from .native_machine import machine
+from .native_machine import emitted
 from .native_memory import copysign, element, fetch, narrow, scoped, widen
 from .native_numbers import DOUBLE, INT, SINGLE, Arithmetic, Unknown
 from .native_words import WIDTH
@@ -34,17 +34,7 @@ def compiled(text: str, streams: Sequence[str], dtype: str) -> bytes:
     Raises:
         Unknown: the text is outside the language. RuntimeError: LLVM refuses it.
     """
-    target = machine()
-    module = _Kernel(text, tuple(streams), dtype).module
-    module.triple, module.data_layout = target.triple, str(target.target_data)
-    parsed = binding.parse_assembly(str(module))
-    parsed.verify()
-    options = binding.create_pipeline_tuning_options(speed_level=OPTIONS["speed_level"])
-    options.loop_vectorization = OPTIONS["loop_vectorization"]
-    options.slp_vectorization = OPTIONS["slp_vectorization"]
-    builder = binding.create_pass_builder(target, options)
-    builder.getModulePassManager().run(parsed, builder)
-    return target.emit_object(parsed)
+    return emitted(_Kernel(text, tuple(streams), dtype).module, **OPTIONS)
 
 
 class _Kernel(Arithmetic):

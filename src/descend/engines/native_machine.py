@@ -51,6 +51,26 @@ def machine() -> Any:
     return _target().create_target_machine(cpu=name, features=features, **MACHINE)
 
 
+def emitted(module: Any, speed_level: int = 2, **tuning: bool) -> bytes:
+    """The object file of a module of llvmlite's.
+
+    Args:
+        tuning: options of LLVM's pipeline, such as ``loop_vectorization``.
+    Raises:
+        RuntimeError: LLVM refuses it.
+    """
+    target = machine()
+    module.triple, module.data_layout = target.triple, str(target.target_data)
+    parsed = binding.parse_assembly(str(module))
+    parsed.verify()
+    options = binding.create_pipeline_tuning_options(speed_level=speed_level)
+    for name, value in tuning.items():
+        setattr(options, name, value)
+    builder = binding.create_pass_builder(target, options)
+    builder.getModulePassManager().run(parsed, builder)
+    return target.emit_object(parsed)
+
+
 def _target() -> Any:
     return binding.Target.from_triple(binding.get_process_triple())
 

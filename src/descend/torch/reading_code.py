@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 
-from ..engines.native_machine import machine
+from ..engines.native_machine import emitted
+from ..engines.native_memory import fetch
 
 SAME, MOVED, OTHER = range(3)
 """Answers: all as it was; gradients lie elsewhere and are else as they were; something else has changed."""
@@ -47,14 +48,7 @@ def compiled() -> bytes:
 
     Where the table says ``bump`` it reads nothing, and tells autograd that all parameters have been written to.
     """
-    target = machine()
-    module = _Reading().module
-    module.triple, module.data_layout = target.triple, str(target.target_data)
-    parsed = binding.parse_assembly(str(module))
-    parsed.verify()
-    builder = binding.create_pass_builder(target, binding.create_pipeline_tuning_options(speed_level=2))
-    builder.getModulePassManager().run(parsed, builder)
-    return target.emit_object(parsed)
+    return emitted(_Reading().module)
 
 
 class _Reading:
@@ -124,16 +118,13 @@ class _Reading:
     def _fetch(self, given: dict[str, Any], k: Any) -> None:
         """Call for the cache lines where tensor ``k`` was last time; if it is elsewhere now, this did no harm."""
         build = self.build
-        kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _SMALL, _SMALL, _SMALL])
-        prefetch = ir.Function(self.module, kind, "llvm.prefetch.p0")
         with build.if_then(build.icmp_signed("<", k, given["tensors"])):
             lines = [(self._handle(given["objects"], k), 1)]
             for i, n in enumerate(_LINES):
                 lines.append((self._at(given["seen"], build.add(build.mul(k, _INT(SEEN)), _INT(i))), n))
             for address, n in lines:
                 for line in range(n):
-                    place = build.inttoptr(build.add(address, _INT(64 * line)), _BYTE.as_pointer())
-                    build.call(prefetch, [place, _SMALL(0), _SMALL(3), _SMALL(1)])
+                    fetch(build, build.add(address, _INT(64 * line)))
 
     # ---------------------------------------------------------------- torch's tensors
 
