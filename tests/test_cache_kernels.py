@@ -12,11 +12,13 @@ import pytest
 from descend import chain, rules
 from descend.engines import cache, kernels, native, native_machine, numba_jit
 from descend.engines.numba import cut, texts
+from descend.rules import watching
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the cache's tests are for POSIX")
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 ADAMW = texts(cut(rules.adamw, False), "float32")[0]
 CLIPPED = texts(cut(chain(rules.clip_norm(1.0), rules.adamw, rules.ema), True), "bfloat16")
+WATCHED = texts(cut(chain(watching.watch_gradient, rules.adamw, watching.watch_step), False), "float32")[0]
 RULES = {name: rule for name, rule in rules.all().items() if rule.vectors is None}
 
 
@@ -43,9 +45,26 @@ def same_answer(given):
     assert kernels.probe(made, *given) == kernels.probe(second, *given), given[0]
 
 
-@pytest.mark.parametrize("given", [ADAMW, *CLIPPED], ids=["adamw", "norm", "clipped"])
+@pytest.mark.parametrize("given", [ADAMW, *CLIPPED, WATCHED], ids=["adamw", "norm", "clipped", "watched"])
 def test_both_compilers_give_the_same_bits(given):
     same_answer(given)
+
+
+@pytest.mark.parametrize("bad", [[], [3], [3, 40], [40]])
+def test_both_compilers_count_what_is_not_finite(bad):
+    counted = []
+    for made in (kernels.kernel(*WATCHED), kernels._Numbas(numba_jit.compiled(*WATCHED), "float32")):
+        arrays = np.ones((4, 45), np.float32)
+        arrays[1, bad] = np.inf
+        addresses = np.array([[row.ctypes.data] for row in arrays], np.int64)
+        chunks = np.array([[0, 0], [0, 32], [32, 13], [0, 0]], np.int64)
+        partials = np.full((4, 2), 5.0)  # as a step before may have left them
+        scalars = np.array([[0.5] * 11], np.float32)
+        scalars[0, 4:6] = 0.0, 1.0  # what a finite element counts, and another
+        made(addresses, chunks, scalars, partials, 0, 2)
+        counted.append(partials.tolist())
+    assert repr(counted[0]) == repr(counted[1])
+    assert counted[0][1] == [sum(i < 32 for i in bad), sum(i >= 32 for i in bad)]
 
 
 @pytest.mark.slow

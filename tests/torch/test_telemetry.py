@@ -141,6 +141,25 @@ def test_the_share_of_nonfinite_elements_and_what_nan_does_to_the_norms(engine):
     assert opt.telemetry.total.nonfinite == pytest.approx(5 / sum(p.numel() for p in params))
 
 
+@pytest.mark.parametrize("clip", [None, 1.0], ids=["", "clip"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_only_what_is_not_finite_is_counted_where_squares_overflow(engine, clip):
+    params = parameters(torch.float32, shapes=((70_000,), (3,), (40_000,)))
+    opt = ours.SGD(params, lr=0.1, engine=engine, telemetry=True, clip_norm=clip)
+    for bad, share in (([], 0.0), ([0, 33_000, 69_999], 3 / 70_000), ([], 0.0)):
+        step(opt, params, 0)
+        params[0].grad = torch.full_like(params[0], 1e-3)
+        params[0].grad[7] = 1e30  # its square is infinite, and it is not
+        params[0].grad[bad] = float("inf")
+        opt.step()
+        first, *others = opt.telemetry.tensors
+        assert first.gradient_norm >= 1e29  # infinite where squares are added in float32
+        assert first.nonfinite == pytest.approx(share)
+        assert [m.nonfinite for m in others] == [0, 0]
+        for p in params:
+            p.data.fill_(1.0)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_empty_scalar_frozen_and_gradientless_tensors(engine):
     params = [nn.Parameter(torch.ones(n)) for n in (3, 0)] + [nn.Parameter(torch.tensor(2.0))]

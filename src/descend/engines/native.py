@@ -1,6 +1,6 @@
 """Compiles the text of a kernel to machine code, with LLVM alone.
 
-The language is the little that ``numba.source`` writes: counted loops, assignments, arithmetic, selects,
+The language is the little that ``numba_source`` writes: counted loops, assignments, arithmetic, selects,
 loads and stores. Its types are int64, bool, and one or two kinds of float, so no inference is needed:
 this takes about 40 ms where Numba takes 300-600 ms, and 1.5 s for the first kernel of a process.
 Whatever it does not know it refuses (``Unknown``), and Numba compiles that text instead.
@@ -15,7 +15,7 @@ from typing import Any
 from llvmlite import ir
 
 from .native_machine import emitted
-from .native_memory import copysign, element, fetch, narrow, scoped, widen
+from .native_memory import add_product, copysign, element, fetch, narrow, scoped, widen
 from .native_numbers import DOUBLE, INT, SINGLE, Arithmetic, Unknown
 from .native_words import WIDTH
 
@@ -165,12 +165,14 @@ class _Kernel(Arithmetic):
         build = self.build
         match word, args:
             case "select", [condition, a, b]:
-                a, b = self.alike(a, b)
-                return build.select(self.bit(condition), a, b)
+                whole = all(x.type == INT for x in (a, b))
+                return build.select(self.bit(condition), *((a, b) if whole else self.alike(a, b)))
             case "fma", [a, b, c]:
                 return build.fma(*(self.to(x, self.real) for x in (a, b, c)))
             case "add_any_order", [a, b]:
                 return build.fadd(a, self.to(b, a.type), flags=("reassoc", "contract"))
+            case "add_product_any_order", [total, a, b]:
+                return add_product(build, total, self.to(a, total.type), self.to(b, total.type))
             case "copysign", [a, b]:
                 return copysign(build, *(self.to(x, self.real) for x in (a, b)))
             case "power", [a, b]:

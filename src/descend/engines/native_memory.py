@@ -40,6 +40,13 @@ def copysign(builder: Any, size: Any, sign: Any) -> Any:
     return builder.call(builder.module.declare_intrinsic("llvm.copysign", [size.type], kind), [size, sign])
 
 
+def add_product(builder: Any, total: Any, a: Any, b: Any) -> Any:
+    """total + a * b, rounded once or twice, and added in any order: the terms of a sum that nobody promised bits of."""
+    kind = ir.FunctionType(total.type, [total.type] * 3)
+    word = builder.module.declare_intrinsic("llvm.fmuladd", [total.type], kind)
+    return builder.call(word, [a, b, total], fastmath=("reassoc", "contract"))
+
+
 def scoped(builder: Any, instruction: Any, stream: int, streams: int) -> None:
     """Mark a load or store as touching no stream but its own."""
     module = builder.module

@@ -15,46 +15,14 @@ import numpy as np
 from ..core.emit import Program, program
 from ..core.rule import Rule
 from ..core.trace import Extent
-from . import native_words as words
 from .base import Work, untraceable
 from .host import Numbers
 from .kernels import kernel
+from .numba_source import source, streams
 from .pool import POOL
 
 CHUNK = 1 << 15  # elements; 5 float32 streams of a chunk are 640 KiB, which fits a core's L2
 INLINE = 1 << 19  # elements below which waking a thread (about 60 µs) costs more than it saves
-_AHEAD = 8  # chunks: their first bytes are called for while this one is worked on
-_LANES = 4096  # elements summed in the working type before they join a float64 sum
-
-
-def source(of: Program, k: int) -> str:
-    """The text of kernel ``k``: what is compiled, and what ``explain`` may show."""
-    kernel, names = of.kernels[k], {}
-    streams = ["p", "g", *(slot.name for slot in of.rule.slots if slot.init.shape == "element")]
-    touched = [n for n in streams if n in kernel.loads or n in dict(kernel.stores)]
-    head = [f"at_{n} = addresses[{streams.index(n)}, i] + b * width_{n}" for n in touched]
-    for position, index in enumerate(kernel.scalars):
-        head.append(f"s{index} = scalars[r, {position}]")
-        names[index] = f"s{index}"
-    loads = [f"e_{n} = load_{n}(at_{n}, j)" for n in kernel.loads]  # e_: a slot may be called j or n
-    names |= {i: f"e_{of.tape.nodes[i].value}" for i in kernel.body if of.tape.nodes[i].op == "input"}
-    body = loads + of.lines(kernel.body, words.SPELLING, names)
-    body += [f"store_{n}(at_{n}, j, {names[i]})" for n, i in kernel.stores]
-    sums = [(f"sum{i}", names[of.tape.nodes[i].args[0]]) for i in kernel.sums]
-    text = ["def kernel(addresses, chunks, scalars, partials, lo, hi):", " for c in range(lo, hi):"]
-    text += [f"  i = chunks[0, min(c + {_AHEAD}, hi - 1)]; b = chunks[1, min(c + {_AHEAD}, hi - 1)]"]
-    text += [f"  fetch(addresses[{streams.index(n)}, i] + b * width_{n})" for n in touched]
-    text += ["  i = chunks[0, c]; b = chunks[1, c]; n = chunks[2, c]; r = chunks[3, c]"]
-    text += ["  " + line for line in head]
-    if not sums:
-        return "\n".join([*text, "  for j in range(n):", *("   " + line for line in body)])
-    text += [f"  {total} = 0.0" for total, _ in sums] + [f"  for q in range(0, n, {_LANES}):"]
-    text += [f"   part_{total} = zero" for total, _ in sums] + [f"   for j in range(q, min(q + {_LANES}, n)):"]
-    text += ["    " + line for line in body]
-    text += [f"    part_{total} = add_any_order(part_{total}, {value})" for total, value in sums]
-    text += [f"   {total} += float64(part_{total})" for total, _ in sums]
-    text += [f"  partials[{row}, c] = {total}" for row, (total, _) in enumerate(sums)]
-    return "\n".join(text)
 
 
 def cut(rule: Rule, guard: bool) -> Program:
@@ -64,8 +32,7 @@ def cut(rule: Rule, guard: bool) -> Program:
 
 def texts(of: Program, dtype: str) -> list[tuple[str, tuple[str, ...], str]]:
     """What ``kernel`` needs to make each pass: its text, the names of its streams, the parameters' type."""
-    streams = ("p", "g", *(slot.name for slot in of.rule.slots if slot.init.shape == "element"))
-    return [(source(of, k), streams, dtype) for k in range(len(of.kernels))]
+    return [(source(of, k), streams(of.rule), dtype) for k in range(len(of.kernels))]
 
 
 class _Ready:

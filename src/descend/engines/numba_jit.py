@@ -20,7 +20,8 @@ def compiled(text: str, streams: tuple[str, ...], dtype: str) -> Callable[..., N
     number = np.float64 if dtype == "float64" else np.float32
     scope: dict[str, Any] = {
         "math": math, "float64": np.float64, "select": words.select, "fma": words.fma,
-        "add_any_order": words.add_any_order, "fetch": words.fetch, "copysign": words.copysign,
+        "add_any_order": words.add_any_order, "add_product_any_order": words.add_product_any_order,
+        "fetch": words.fetch, "copysign": words.copysign,
         "zero": number(0), "one": number(1), "largest": np.finfo(number).max,
     }  # fmt: skip
     scope["power"] = numba.njit(**_OPTIONS)(lambda a, b: a**b)

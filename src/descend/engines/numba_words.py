@@ -40,6 +40,14 @@ def add_any_order(typingctx: Any, a: Any, b: Any) -> Any:
     return a(a, a), codegen
 
 
+@intrinsic
+def add_product_any_order(typingctx: Any, total: Any, a: Any, b: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return native_memory.add_product(builder, *args)
+
+    return total(total, total, total), codegen
+
+
 def loader(stream: int, streams: int, dtype: str) -> Any:
     """``load(address, index)`` for arrays of ``dtype``; the value is float32, or float64 for float64."""
 
