@@ -1,5 +1,6 @@
 """`find_lr` leaves no trace: normally, after NaN, after an exception, after a signal."""
 
+import copy
 import math
 import os
 import random
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import descend.torch as ours
 from descend.torch import find_lr
+from descend.torch.range_test.restore import hold_randomness
 
 
 class Boom(Exception):
@@ -191,3 +193,21 @@ def test_the_generator_of_the_device_is_put_back():
     seen = bits(torch.cuda.get_rng_state()), [bits(p.cpu()) for p in model.parameters()]
     assert find_lr(model, opt, torch.nn.functional.cross_entropy, [(x, y)], **FEW).lr > 0
     assert (bits(torch.cuda.get_rng_state()), [bits(p.cpu()) for p in model.parameters()]) == seen
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_the_generators_of_devices_that_are_not_here_are_put_back(kind, monkeypatch):
+    """Stand-ins with torch's names: the states of two devices for CUDA, one for Metal."""
+    now = {"cuda": [torch.arange(16), torch.arange(16) + 1], "mps": torch.arange(16)}
+    before = {name: copy.deepcopy(state) for name, state in now.items()}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cuda")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: kind == "mps")
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", lambda: copy.deepcopy(now["cuda"]))
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", lambda states: now.update(cuda=states))
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: now["mps"].clone())
+    monkeypatch.setattr(torch.mps, "set_rng_state", lambda state: now.update(mps=state))
+    thaw = hold_randomness()
+    for state in (*now["cuda"], now["mps"]):
+        state.add_(5)
+    thaw()
+    assert all(map(torch.equal, now[kind], before[kind]))
