@@ -1,5 +1,6 @@
 """`descend lr`: what it prints, what it refuses, and what it leaves when it is stopped."""
 
+import errno
 import json
 import os
 import signal
@@ -75,10 +76,48 @@ def test_bad_usage_exits_2(args, says):
     assert "Traceback" not in result.output
 
 
-def test_a_folder_that_is_not_there():
+@pytest.fixture
+def no_run(monkeypatch):
+    monkeypatch.setattr("descend.torch.range_test.find_lr", lambda *_, **__: pytest.fail("it ran all the same"))
+
+
+def test_a_folder_that_is_not_there_is_refused_before_the_run(no_run):
     result = call("adam", *SHORT, "-o", "/nowhere/at/all.svg")
     assert result.exit_code == 1
-    assert "Could not open file" in result.output
+    assert "Could not open file '/nowhere/at/all.svg': there is no folder /nowhere/at" in result.output
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["the folder", "the file"])
+def test_what_may_not_be_written_is_refused_before_the_run(exists, no_run, tmp_path, monkeypatch):
+    path = tmp_path / "x.svg"
+    if exists:
+        path.touch()
+    asked = []
+    monkeypatch.setattr(os, "access", lambda where, mode: mode == os.R_OK or asked.append(where))
+    result = call("adam", *SHORT, "-o", str(path))
+    assert asked == [path if exists else tmp_path]
+    assert result.exit_code == 1
+    assert "Permission denied" in result.output
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_picture_that_cannot_be_written_after_all_does_not_take_the_result_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("descend.torch.LRFinding.save", full)
+    result = call("adam", *SHORT, "-q", "-o", str(tmp_path / "x.svg"))
+    assert result.exit_code == 1
+    assert float(result.stdout) > 0
+    assert result.stderr == f"Error: could not write to {tmp_path / 'x.svg'}: No space left on device\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_the_output_is_one_line():
+    program = [sys.executable, "-m", "descend", "lr", "adam", *SHORT, "-q"]
+    with open("/dev/full", "w") as stdout:
+        done = subprocess.run(program, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (1, "Error: could not write to standard output: No space left on device\n")
 
 
 @pytest.mark.slow

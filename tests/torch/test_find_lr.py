@@ -106,43 +106,41 @@ def test_the_range_follows_the_rules_default(kind, low):
     assert start == pytest.approx(low)
 
 
-def test_groups_keep_their_ratio_and_get_one_multiplier():
-    model = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.Linear(4, 1))
-    _, batches = regression()
-    groups = [{"params": model[0].parameters(), "lr": 0.02}, {"params": model[1].parameters(), "lr": 0.002}]
-    opt = torch.optim.SGD(groups)
-    ratios = set()
-    opt.register_step_pre_hook(lambda o, *_: ratios.add(round(o.param_groups[0]["lr"] / o.param_groups[1]["lr"], 6)))
-    found = find_lr(model, opt, mse_loss, batches, **FEW)
-    assert ratios == {10.0}
-    assert found.lrs == pytest.approx([found.lr, found.lr / 10])
-    found.apply(opt)
-    assert [group["lr"] for group in opt.param_groups] == found.lrs
-    with pytest.raises(ValueError, match="found for 2 groups; this optimizer has 1"):
-        found.apply(torch.optim.SGD(model.parameters()))
-
-
-def test_apply_fills_a_tensor_in_place():
-    model, batches = regression()
-    lr = torch.tensor(0.01)
-    opt = torch.optim.Adam(model.parameters(), lr=lr)
-    found = find_lr(model, opt, mse_loss, batches, **FEW)
-    assert float(lr) == pytest.approx(0.01)
-    found.apply(opt)
-    assert opt.param_groups[0]["lr"] is lr
-    assert float(lr) == pytest.approx(found.lr)
-
-
 def test_a_schedule_is_compared_by_its_peak():
     model, batches = regression()
     opt = ours.SGD(model.parameters(), lr=0.03 * (schedules.linear_warmup(10) >> schedules.cosine(90)))
     assert find_lr(model, opt, mse_loss, batches, **FEW).bases == pytest.approx((0.03,), rel=0.01)
 
 
-def test_a_loader_with_one_batch_is_read_again_and_again():
+def test_a_short_loader_is_read_again_and_again():
     model, batches = regression()
-    found = find_lr(model, "adam", mse_loss, batches[:1], **FEW)
+    found = find_lr(model, "adam", mse_loss, batches[:2], **FEW)
     assert len(found.curve.raw) == 20 or found.diverged_at
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["a list", "of unknown length"])
+def test_one_batch_that_is_all_there_is(known):
+    model, batches = regression()
+    whole = batches[:1] if known else type("Unsized", (), {"__iter__": lambda _: iter(batches[:1])})()
+    found = find_lr(model, "adam", mse_loss, whole, full_batch=True, **FEW)
+    assert len(found.curve.raw) == 20 or found.diverged_at
+
+
+def test_the_look_at_a_loader_without_a_length_takes_no_batch_from_the_run():
+    class Shuffled:
+        def __init__(self):
+            self.generator = torch.Generator().manual_seed(5)
+
+        def __iter__(self):
+            return (batches[k] for k in torch.randperm(len(batches), generator=self.generator).tolist())
+
+    class Sized(Shuffled):
+        def __len__(self):
+            return len(batches)
+
+    model, batches = regression()
+    found = [find_lr(model, "adam", mse_loss, kind(), **FEW).curve.raw.tolist() for kind in (Shuffled, Sized)]
+    assert found[0] == found[1]
 
 
 def test_a_minimum_at_an_end_extends_the_range_once():

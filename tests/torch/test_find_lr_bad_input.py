@@ -12,24 +12,28 @@ import descend.torch as ours
 from descend.torch import find_lr
 
 
-def no_length():
-    class Endless:
-        def __iter__(self):
-            return iter(())
+class Unsized:
+    """A loader that does not know how many batches it has."""
 
-    return Endless()
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
 
 
 BATCH = (torch.ones(4, 4), torch.zeros(4, dtype=torch.long))
 LOADERS = {
     "an empty list": ([], ValueError, "the loader is empty: it has length 0"),
-    "empty, of unknown length": (no_length(), ValueError, "the loader is empty: it gave no batch"),
+    "empty, of unknown length": (Unsized([]), ValueError, "the loader is empty: it gave no batch"),
     "an iterator": (iter([BATCH]), TypeError, "an iterator, .* give what it was made from"),
     "a generator": ((b for b in [BATCH]), TypeError, "an iterator, which cannot be put back"),
     "a number": (3, TypeError, "must give batches when iterated over, got int"),
     "None": (None, TypeError, "must give batches when iterated over, got NoneType"),
-    "batches that are no pairs": ([BATCH[0]], TypeError, "batches that are pairs .input, target., got a Tensor"),
-    "triples": ([(*BATCH, 1)], TypeError, "got a tuple of 3"),
+    "one batch": ([BATCH], ValueError, "the loader gives a single batch, .* smaller batches .* full_batch=True"),
+    "one batch, of unknown length": (Unsized([BATCH]), ValueError, "the loader gives a single batch, .* full_batch"),
+    "batches that are no pairs": ([BATCH[0]] * 2, TypeError, "batches that are pairs .input, target., got a Tensor"),
+    "triples": ([(*BATCH, 1)] * 2, TypeError, "got a tuple of 3"),
 }
 LOSSES = {
     "a vector": (lambda o, t: cross_entropy(o, t, reduction="none"), ValueError, r"one number, got shape \(8,\): take"),
@@ -49,10 +53,17 @@ ARGUMENTS = {
     "probe_steps": [0],
     "val_batches": [0],
     "accumulate": [0],
-    "low": [0, -1.0, math.nan, math.inf, "1e-6"],
+    "low": [0, -1.0, math.nan, math.inf, "1e-6", [1]],
     "high": [0, math.inf],
     "seconds": [0, -1, math.inf, math.nan],
 }
+
+
+class Refuser(torch.nn.Linear):
+    """A model that must not be called."""
+
+    def forward(self, x):
+        raise AssertionError("this came too late")
 
 
 def refused(loop, kind, says, *, optimizer=None, loss=None, loader=None, **options):
@@ -72,6 +83,30 @@ def refused(loop, kind, says, *, optimizer=None, loss=None, loader=None, **optio
 def test_a_loader_that_cannot_serve(name):
     loader, kind, says = LOADERS[name]
     refused(Loop("ours Adam"), kind, says, loader=[loader])
+
+
+@pytest.mark.parametrize("loader", [[BATCH], Unsized([BATCH])], ids=["a list", "of unknown length"])
+def test_one_batch_is_refused_before_the_model_runs(loader):
+    with pytest.raises(ValueError, match="a single batch"):
+        find_lr(Refuser(4, 4), "adam", cross_entropy, loader, **FEW)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"autocast": "bf16"}, "autocast must be a dtype .torch.bfloat16. or a function .* got 'bf16'"),
+        ({"scaler": "x"}, "scaler must be a torch.amp.GradScaler, got 'x'"),
+    ],
+)
+def test_what_is_no_precision(options, says):
+    refused(Loop("ours Adam"), TypeError, says, **options)
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, None])
+def test_what_is_no_model(loss):
+    loop = Loop("ours Adam")
+    with pytest.raises(TypeError, match="model must be a module or a function of the input, got None"):
+        find_lr(None, loop.opt, loss, loop.loader)
 
 
 @pytest.mark.parametrize("name", ["an empty list", "empty, of unknown length", "an iterator"])
@@ -134,7 +169,7 @@ def test_steps_inside_backward_cannot_be_undone():
 
 def test_a_class_needs_a_module():
     with pytest.raises(TypeError, match="to make a Adam the model must be a torch"):
-        find_lr(lambda x: x, torch.optim.Adam, lambda model, batch: batch.sum(), [torch.ones(3)])
+        find_lr(lambda x: x, torch.optim.Adam, lambda model, batch: batch.sum(), [torch.ones(3)] * 2)
 
 
 def test_a_group_without_an_lr():

@@ -1,5 +1,8 @@
 """Every form of loop that `find_lr` takes: batches, models, losses, accumulation, closures, mixed precision."""
 
+import math
+
+import numpy as np
 import pytest
 import schedulefree
 import torch
@@ -46,6 +49,56 @@ def test_autocast_and_scaler():
     assert 0.1 <= found.lr / plain.lr <= 10
     made = find_lr(model, "adam", loss_fn, batches, autocast=lambda: torch.autocast("cpu", dtype=torch.bfloat16), **FEW)
     assert made.lr > 0
+
+
+class Steep(torch.autograd.Function):
+    """Passes its input on; the gradient overflows a half, as one of a large model does, unless the scale is small."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, *grads):
+        return grads[0] * torch.where(grads[0].abs().max() > 100, math.inf, 1.0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 64.0, 2.0**20])
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.LBFGS])
+def test_a_closure_sees_the_gradient_without_its_scale(kind, scale):
+    model, batches = regression()
+    found = []
+    for scaler in (None, torch.amp.GradScaler("cpu", init_scale=scale)):
+        opt, seen = kind(model.parameters(), lr=0.1), []
+
+        def loss_fn(output, target):
+            return mse_loss(Steep.apply(output), target)
+
+        opt.register_step_post_hook(lambda o, *_, seen=seen: seen.append(model.weight.grad.clone()))
+        found.append(find_lr(model, opt, loss_fn, batches, closure=True, scaler=scaler, probes=0, steps=20, repeats=1))
+        found.append(seen)
+        assert scaler is None or scaler.get_scale() == scale
+    plain, gradients, scaled, same = found
+    assert scaled.lr == plain.lr
+    np.testing.assert_array_equal(scaled.curve.raw, plain.curve.raw)
+    np.testing.assert_array_equal(torch.stack(gradients), torch.stack(same))
+
+
+def test_a_gradient_that_no_scale_makes_finite_ends_the_sweep():
+    model, batches = regression()
+    opt, calls = torch.optim.SGD(model.parameters(), lr=0.1), []
+
+    def loss_fn(output, target):
+        calls.append(1)
+        return mse_loss(output, target) + (output.sum() * 0 if len(calls) < 15 else (output * 0).abs().sqrt().sum())
+
+    before = model.weight.detach().clone()
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    found = find_lr(model, opt, loss_fn, batches, closure=True, scaler=scaler, **{**FEW, "probes": 0})
+    assert len(found.curve.raw) == 16
+    assert not math.isfinite(found.curve.raw[-1])
+    assert torch.equal(model.weight, before)
+    assert scaler.get_scale() == 8.0
 
 
 @pytest.mark.parametrize("kind", [ours.ScheduleFreeAdamW, schedulefree.AdamWScheduleFree])

@@ -191,7 +191,7 @@ def test_the_generator_of_the_device_is_put_back():
     opt = ours.Adam(model.parameters())
     x, y = torch.randn(16, 4), torch.randint(0, 3, (16,))
     seen = bits(torch.cuda.get_rng_state()), [bits(p.cpu()) for p in model.parameters()]
-    assert find_lr(model, opt, torch.nn.functional.cross_entropy, [(x, y)], **FEW).lr > 0
+    assert find_lr(model, opt, torch.nn.functional.cross_entropy, [(x, y)] * 2, **FEW).lr > 0
     assert (bits(torch.cuda.get_rng_state()), [bits(p.cpu()) for p in model.parameters()]) == seen
 
 

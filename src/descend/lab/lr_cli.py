@@ -2,13 +2,18 @@
 
 import contextlib
 import difflib
+import errno
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from ..torch.range_test import LRFinding
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 ENDINGS = (".svg", ".png", ".html")
@@ -49,6 +54,8 @@ def lr(
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise click.BadParameter(f"{out}: the ending must be one of {', '.join(ENDINGS)}", param_hint="-o")
     _refuse_unknown(rule)
+    if out is not None:
+        _refuse_unwritable(out)
     if importlib.util.find_spec("sklearn") is None:
         raise click.UsageError("the digits come with scikit-learn: pip install 'descend[lab]'")
     try:
@@ -68,21 +75,46 @@ def lr(
     except (ValueError, RuntimeError) as error:
         click.echo(f"Error: {rule} on {task}: {error}", err=True)
         ctx.exit(1)
-    if out is not None:
-        try:
+    with _writing("standard output"):
+        click.echo(_shown(found, f"{rule} on {task}", as_json, quiet))
+    if out is not None:  # after that: the result is not lost where the disk is full
+        with _writing(str(out)):
             found.save(out)
-        except OSError as error:
-            raise click.FileError(str(out), error.strerror) from None
-    if as_json:
-        click.echo(found.to_json())
-    elif quiet:
-        click.echo(f"{found.lr:g}")
-    else:
-        from ..torch.range_test.picture import Picture
-
-        click.echo(f"{rule} on {task}\n\n{Picture(found).text(_width())}")
-        if out is not None:
+    if out is not None and not as_json and not quiet:
+        with _writing("standard output"):
             click.echo(f"\nwrote {out}")
+
+
+def _shown(found: "LRFinding", title: str, as_json: bool, quiet: bool) -> str:
+    if as_json:
+        return found.to_json()
+    if quiet:
+        return f"{found.lr:g}"
+    from ..torch.range_test.picture import Picture
+
+    return f"{title}\n\n{Picture(found).text(_width())}"
+
+
+def _refuse_unwritable(path: Path) -> None:
+    """Before the run rather than after it."""
+    if not path.parent.is_dir():
+        raise click.FileError(str(path), f"there is no folder {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise click.FileError(str(path), os.strerror(errno.EACCES))
+
+
+@contextlib.contextmanager
+def _writing(where: str) -> Iterator[None]:
+    """One line where writing fails. Of a pipe whose reader has gone, click itself makes a quiet end."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if where == "standard output":  # what it could not take would be tried again, and fail, at the very end
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.ClickException(f"could not write to {where}: {error.strerror or error}") from None
 
 
 def _refuse_unknown(name: str) -> None:

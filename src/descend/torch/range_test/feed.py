@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
+
+from .moving import moved
+
+__all__ = ["ONE_BATCH", "Feed", "moved", "refuse"]
+ONE_BATCH = (
+    "the loader gives a single batch, so that every step would see the same samples: give it smaller batches "
+    "(batch_size), or say full_batch=True if this batch is all there is to train on"
+)
 
 
 class Feed:
@@ -17,7 +26,7 @@ class Feed:
     """
 
     def __init__(self, loader: Any, device: torch.device | None, name: str = "loader") -> None:
-        refuse(loader, name)
+        refuse(loader, name, single=True)
         self.loader, self.device, self.name = _of_its_own(loader), device, name
         self._batches: Iterator[Any] = iter(())
 
@@ -41,14 +50,19 @@ class Feed:
         for _, batch in zip(range(most), iter(self.loader), strict=False):
             yield moved(batch, self.device)
 
+    def single(self) -> bool:
+        """Whether it gives one batch only. Of a loader without a length, two are read."""
+        length = _length(self.loader)
+        return len(list(islice(iter(self.loader), 2))) == 1 if length is None else length == 1
+
     def close(self) -> None:
         """Lets worker processes end."""
         self._batches = iter(())
         self.loader = ()
 
 
-def refuse(loader: Any, name: str = "loader") -> None:
-    """Refuse what cannot be read twice, and what is seen to be empty without reading it."""
+def refuse(loader: Any, name: str = "loader", *, single: bool = False) -> None:
+    """Refuse what cannot be read twice, and what is seen without reading to be empty, or one batch if not `single`."""
     if isinstance(loader, Iterator):
         raise TypeError(
             f"the {name} is an iterator, which cannot be put back to where it was: give what it was made from, "
@@ -56,12 +70,19 @@ def refuse(loader: Any, name: str = "loader") -> None:
         )
     if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
         raise TypeError(f"the {name} must give batches when iterated over, got {type(loader).__name__}")
-    try:
-        empty = len(loader) == 0
-    except (TypeError, NotImplementedError):
-        return  # an iterable without a length: found out by reading
-    if empty:
+    length = _length(loader)
+    if length == 0:
         raise ValueError(f"the {name} is empty: it has length 0 (drop_last with too few samples does that)")
+    if length == 1 and not single:
+        raise ValueError(ONE_BATCH)
+
+
+def _length(loader: Any) -> int | None:
+    """The number of batches; None of an iterable where only reading finds out."""
+    try:
+        return len(loader)
+    except (TypeError, NotImplementedError):
+        return None
 
 
 def _of_its_own(loader: Any) -> Any:
@@ -71,18 +92,3 @@ def _of_its_own(loader: Any) -> Any:
     own = object.__new__(type(loader))
     own.__dict__.update(loader.__dict__, _iterator=None)
     return own
-
-
-def moved(batch: Any, device: torch.device | None) -> Any:
-    """The batch with its tensors on a device; containers keep their type."""
-    if device is None:
-        return batch
-    if isinstance(batch, torch.Tensor):
-        return batch.to(device)
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(moved(item, device) for item in batch))
-    if isinstance(batch, tuple | list):
-        return type(batch)(moved(item, device) for item in batch)
-    if isinstance(batch, dict):
-        return {key: moved(item, device) for key, item in batch.items()}
-    return batch.to(device) if hasattr(batch, "to") else batch

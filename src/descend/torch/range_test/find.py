@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from ...core.rule import Rule
-from ..classes import optimizer as class_of
-from .feed import Feed, refuse
+from . import arguments
+from .arguments import lead
+from .feed import ONE_BATCH, Feed, refuse
 from .finding import LRFinding
 from .objective import objective
 from .restore import hold_modules, hold_randomness, untouched
@@ -40,6 +40,7 @@ def find_lr(
     autocast: Mixed = None,
     scaler: Any = None,
     closure: bool | None = None,
+    full_batch: bool = False,
     progress: Callable[[int, int], Any] | None = None,
 ) -> LRFinding:
     """Find a learning rate by a range test (Smith 2017), and leave no trace of it.
@@ -53,12 +54,14 @@ def find_lr(
     Args:
         model: a module (or any callable that `loss_fn` understands).
         optimizer: an optimizer of the model's parameters, with or without state; or a class, a rule, or a rule's
-            name, of which one is made with its defaults. Groups keep the ratio of their rates.
+            name, of which one is made with its defaults. Groups keep the ratio of their rates; one at 0 stays there.
         loss_fn: `(output, target)` for batches that are pairs; `(model, batch)`, its first parameter named so, for
             any batch; None if the model returns its loss.
-        loader: anything that gives batches each time it is iterated over. A short one is read again and again.
-        low, high: the range of the first group's lr; by default a thousandth of the class's default lr and ten
-            thousand times it (1e-6 to 10 for Adam). Extended by 1e3 once, at an end where it is too short.
+        loader: anything that gives batches each time it is iterated over. A short one is read again and again; one
+            with a single batch is refused, unless `full_batch`.
+        low, high: the range of the lr of the first group that is not at 0; by default a thousandth of the class's
+            default lr and ten thousand times it (1e-6 to 10 for Adam). Extended by 1e3 once, at an end where it is too
+            short.
         steps: of a sweep, 10 or more.
         repeats: sweeps, each with other batches.
         probes, probe_steps: at most so many probes (0: the curve alone decides) of so many steps, by default a
@@ -69,20 +72,22 @@ def find_lr(
         autocast: a dtype, or a function that makes the context of the forward pass.
         scaler: a torch.amp.GradScaler.
         closure: whether the optimizer evaluates the loss itself; None: found out.
+        full_batch: whether the loader's only batch is meant to be all there is to train on.
         progress: called after each step with (gradients so far, gradients at most).
     Raises:
         TypeError, ValueError: an argument, a loader, a model or a loss that does not fit. Nothing has changed.
     """
     begun = time.perf_counter()
-    _check_numbers(low, high, steps, repeats, probes, probe_steps, val_batches, seconds, accumulate)
-    refuse(loader)
+    arguments.check_numbers(low, high, steps, repeats, probes, probe_steps, val_batches, seconds, accumulate)
+    arguments.check_precision(autocast, scaler)
+    refuse(loader, single=full_batch)
     if val is not None:
-        refuse(val, "validation loader")
+        refuse(val, "validation loader", single=True)
     loss = objective(model, loss_fn)
-    opt = _made(optimizer, model)
-    _check_trainable(opt, model)
-    bases = [_base(opt, group) for group in opt.param_groups]
-    usual = _default(type(opt)) or bases[0]
+    opt = arguments.made(optimizer, model)
+    arguments.check_trainable(opt, model)
+    bases = arguments.bases(opt)
+    usual = arguments.default(type(opt)) or lead(bases)
     span = (low if low is not None else usual * 1e-3, high if high is not None else usual * 1e4)
     if not span[0] < span[1]:
         raise ValueError(f"the range is empty: low {span[0]:g}, high {span[1]:g}")
@@ -116,6 +121,9 @@ def find_lr(
         return trial.evaluate(val_feed, val_batches)
 
     def all_of_it() -> LRFinding:
+        if not full_batch and feed.single():
+            raise ValueError(ONE_BATCH)
+        reseed()  # that look has read from the loader
         count, probing = steps, probe_steps or max(steps // 4, 1)
         if seconds is not None:
             count = max(min(FEWEST, steps), min(steps, int(0.3 * seconds / _pace(trained, span[0]))))
@@ -141,86 +149,6 @@ def find_lr(
         return untouched(all_of_it, restore, reseed)
     finally:
         feed.close()
-
-
-def _check_numbers(
-    low: Any, high: Any, steps: Any, repeats: Any, probes: Any, probe_steps: Any, val_batches: Any,
-    seconds: Any, accumulate: Any,
-) -> None:  # fmt: skip
-    whole = {"steps": (steps, 10), "repeats": (repeats, 1), "probes": (probes, 0), "val_batches": (val_batches, 1),
-             "accumulate": (accumulate, 1), "probe_steps": (1 if probe_steps is None else probe_steps, 1)}  # fmt: skip
-    for name, (value, least) in whole.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number, {least} or more; got {value!r}")
-    positive: dict[str, Any] = {"low": low, "high": high, "seconds": seconds}
-    for name, value in positive.items():
-        if value is not None and (isinstance(value, bool | str) or not 0 < float(value) < math.inf):
-            raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
-
-
-def _made(optimizer: Any, model: Any) -> torch.optim.Optimizer:
-    """The optimizer itself, or a new one of a class, a rule or a rule's name."""
-    if isinstance(optimizer, str):
-        from ... import rules
-
-        known = {name: rule for name, rule in rules.all().items() if "lr" in rule.settings}
-        if optimizer not in known:
-            import difflib
-
-            near = difflib.get_close_matches(optimizer, known, 1)
-            raise ValueError(f"no rule {optimizer!r} with an lr." + (f" Did you mean {near[0]!r}?" if near else ""))
-        optimizer = known[optimizer]
-    if isinstance(optimizer, Rule):
-        optimizer = class_of(optimizer)
-    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
-        if not isinstance(model, torch.nn.Module):
-            raise TypeError(f"to make a {optimizer.__name__} the model must be a torch.nn.Module; or give an optimizer")
-        params = [p for p in model.parameters() if p.requires_grad]
-        if not params:
-            raise ValueError("every parameter of the model is frozen (requires_grad=False): nothing to train")
-        kind: Any = optimizer
-        return kind(params)
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TypeError(f"optimizer must be an optimizer, a class of one, a rule or its name; got {optimizer!r:.80}")
-    return optimizer
-
-
-def _check_trainable(optimizer: torch.optim.Optimizer, model: Any) -> None:
-    params = [p for group in optimizer.param_groups for p in group["params"]]
-    if not any(p.requires_grad for p in params):
-        raise ValueError("every parameter of the optimizer is frozen (requires_grad=False): nothing to train")
-    if any(getattr(p, "_post_accumulate_grad_hooks", None) for p in params):
-        raise ValueError(
-            "a parameter has a hook that acts when its gradient arrives (step_in_backward): what that does cannot be "
-            "undone; find the rate with the ordinary optimizer first"
-        )
-    for i, group in enumerate(optimizer.param_groups):
-        if "lr" not in group:
-            raise ValueError(f"parameter group {i} of {type(optimizer).__name__} has no 'lr'")
-    if isinstance(model, torch.nn.Module):
-        own = {id(p) for p in model.parameters()}
-        if own and not any(id(p) in own for p in params):
-            raise ValueError("the optimizer holds none of the model's parameters: it was made for another model")
-
-
-def _default(kind: type) -> float | None:
-    """The default lr of an optimizer class, if it has one."""
-    import inspect
-
-    parameter = inspect.signature(kind).parameters.get("lr")
-    value: Any = None if parameter is None else parameter.default
-    return float(value) if isinstance(value, int | float) and 0 < value < math.inf else None
-
-
-def _base(optimizer: torch.optim.Optimizer, group: dict[str, Any]) -> float:
-    """The lr by which a group is compared with the others: its peak where it is scheduled, 1 where all that is 0."""
-    value: Any = group.get("initial_lr", group["lr"])  # a scheduler's warm-up may have it near 0 now
-    if callable(value):
-        schedule: Any = value
-        length = getattr(schedule, "length", math.inf)
-        end = 10_000 if length == math.inf else length
-        value = max(float(schedule(round(end * k / 200))) for k in range(201))
-    return float(value) or _default(type(optimizer)) or 1.0
 
 
 def _device(model: Any) -> torch.device | None:

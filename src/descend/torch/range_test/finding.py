@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +14,14 @@ import numpy as np
 
 from . import curve as curves
 from . import words
+from .arguments import lead
 from .curve import Curve
 from .strategy import Evidence, Probe
 
 
 @dataclass(frozen=True)
 class LRFinding:
-    """A learning rate and its evidence. Every rate is that of the first parameter group.
+    """A learning rate and its evidence. Every rate is that of the first parameter group that is not at 0.
 
     Attributes:
         rule: name of the optimizer's class.
@@ -46,7 +48,7 @@ class LRFinding:
         """The learning rate to train with."""
         if self.evidence.plateau:
             return self.evidence.plateau[0]
-        return self.median if self.fell else min(self.bases[0], self.widest_stable)
+        return self.median if self.fell else min(lead(self.bases), self.widest_stable)
 
     @property
     def fell(self) -> bool:
@@ -61,12 +63,12 @@ class LRFinding:
     @property
     def lrs(self) -> list[float]:
         """The learning rate of each parameter group: `.lr`, in the ratios they had."""
-        return [self.lr * base / self.bases[0] for base in self.bases]
+        return [self.lr * (base / lead(self.bases)) for base in self.bases]
 
     @property
     def multiplier(self) -> float:
         """What to multiply every group's lr by."""
-        return self.lr / self.bases[0]
+        return self.lr / lead(self.bases)
 
     @property
     def suggestions(self) -> dict[str, float]:
@@ -133,16 +135,23 @@ class LRFinding:
     def apply(self, optimizer: Any) -> None:
         """Set `.lrs` in an optimizer with as many groups.
 
+        A schedule in place of a rate is replaced by the number. A scheduler that is made afterwards begins there; one
+        that was made before has noted its own rates and writes them at its next step. Both get a warning.
+
         Raises:
             ValueError: another number of groups.
         """
         if len(optimizer.param_groups) != len(self.bases):
             raise ValueError(f"found for {len(self.bases)} groups; this optimizer has {len(optimizer.param_groups)}")
+        said = words.overruled(optimizer.param_groups, self.multiplier)
         for group, lr in zip(optimizer.param_groups, self.lrs, strict=True):
-            if hasattr(group["lr"], "fill_"):
-                group["lr"].fill_(lr)
-            else:
-                group["lr"] = lr
+            for name in {"lr", "initial_lr"} & set(group):
+                if hasattr(group[name], "fill_"):
+                    group[name].fill_(lr)
+                else:
+                    group[name] = lr
+        for warning in said:
+            warnings.warn(warning, UserWarning, stacklevel=2)
 
     def as_dict(self) -> dict[str, Any]:
         """Numbers, strings, lists and None only; what is not finite is None."""

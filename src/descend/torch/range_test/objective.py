@@ -16,15 +16,18 @@ def objective(model: Any, loss_fn: Callable[..., Any] | None) -> Loss:
     """A function of a batch that returns its scalar loss.
 
     * ``loss_fn=None``: the model returns its loss: a scalar, or something with a ``loss`` (attribute or key), or a
-      tuple that begins with it. A dictionary goes in by keywords, a tuple or list by position.
+      tuple that begins with it. A dictionary goes in by keywords, a tuple or list by position; what only derives from
+      these two (a named tuple, a packed sequence) is one argument.
     * ``loss_fn(model, batch)``: a function whose first parameter is called ``model``; any batch.
     * ``loss_fn(output, target)``: the batch is a pair (input, target); the input may again be a dictionary, tuple or
       list.
     """
+    if loss_fn is not None and not callable(loss_fn):
+        raise TypeError(f"loss_fn must be callable or None, got {loss_fn!r}")
+    if not callable(model) and (loss_fn is None or not _takes_model(loss_fn)):
+        raise TypeError(f"model must be a module or a function of the input, got {model!r:.60}")
     if loss_fn is None:
         return lambda batch: checked(_own_loss(_apply(model, batch)))
-    if not callable(loss_fn):
-        raise TypeError(f"loss_fn must be callable or None, got {loss_fn!r}")
     if _takes_model(loss_fn):
         return lambda batch: checked(loss_fn(model, batch))
 
@@ -50,7 +53,7 @@ def _takes_model(loss_fn: Callable[..., Any]) -> bool:
 def _apply(model: Any, inputs: Any) -> Any:
     if isinstance(inputs, Mapping):
         return model(**inputs)
-    if isinstance(inputs, tuple | list):
+    if type(inputs) in (tuple, list):
         return model(*inputs)
     return model(inputs)
 

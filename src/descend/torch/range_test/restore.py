@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from .reach import reached
+
 Thaw = Callable[[], Any]
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+_FEEDING = (torch.utils.data.Dataset, torch.utils.data.Sampler, torch.utils.data.DataLoader)
 
 
 def hold(value: Any, memo: dict[int, Thaw] | None = None) -> Thaw:
@@ -45,6 +48,8 @@ def _hold(value: Any, memo: dict[int, Thaw]) -> Thaw:
         return lambda: (np.copyto(value, copy), value)[1]
     if isinstance(value, _GENERATORS):
         return _generator(value)
+    if isinstance(value, torch.optim.Optimizer):
+        return _optimizer(value, memo)
     if isinstance(value, dict):
         entries = [(key, hold(item, memo)) for key, item in value.items()]
 
@@ -92,6 +97,21 @@ def _tensor(value: torch.Tensor) -> Thaw:
     return thaw
 
 
+def _optimizer(value: torch.optim.Optimizer, memo: dict[int, Thaw]) -> Thaw:
+    """All of an optimizer, and of those inside: a policy that switched holds the first one again, which steps again."""
+    content = hold(vars(value), memo)
+    state = vars(value).get("_state")
+    changed = getattr(state, "changed", None)
+
+    def thaw() -> torch.optim.Optimizer:
+        content()
+        if changed is not None:  # what a plan of descend.torch points to is where it was, with what it held
+            state.changed = changed  # type: ignore[union-attr]
+        return value
+
+    return thaw
+
+
 def _strided(tensor: torch.Tensor) -> bool:
     return tensor.layout == torch.strided and tensor.device.type != "meta"
 
@@ -119,26 +139,24 @@ def hold_modules(modules: Iterable[torch.nn.Module], optimizer: torch.optim.Opti
             thaws.append(hold(vars(module), memo))
             # a scripted module keeps its tensors elsewhere
             thaws += [hold(tensor, memo) for tensor in (*module.parameters(False), *module.buffers(False))]
-    thaws += [hold(vars(thing), memo) for thing in (optimizer, *others) if thing is not None]
-    changed = getattr(vars(optimizer).get("_state"), "changed", None)
+    thaws += [hold(optimizer, memo), *(hold(vars(thing), memo) for thing in others if thing is not None)]
 
     def thaw() -> None:
         for one in thaws:
             one()
-        if changed is not None:  # what a plan of descend.torch points to is where it was, with what it held
-            vars(optimizer)["_state"].changed = changed
 
     return thaw
 
 
 def hold_randomness(*loaders: Any) -> Thaw:
-    """The generators of Python, NumPy and torch (each device), and those of loaders, samplers and data sets.
+    """The generators of Python, NumPy and torch (each device), and those that loaders reach, at any depth.
 
-    Of a loader, its samplers and its data set, also the plain attributes (an epoch, a position) are put back.
+    Of a loader, its samplers and its data sets, also the plain attributes (an epoch, a position) are put back.
     """
-    thaws = [_global_generators()]
+    found = list(reached(loaders))
+    thaws = [_global_generators(), *(hold(thing) for thing in found if isinstance(thing, _GENERATORS))]
     seen: set[int] = set()
-    queue = [loader for loader in loaders if loader is not None]
+    queue = [*(thing for thing in found if isinstance(thing, _FEEDING)), *loaders]
     while queue:
         thing = queue.pop()
         if id(thing) in seen or not hasattr(thing, "__dict__"):
@@ -147,7 +165,6 @@ def hold_randomness(*loaders: Any) -> Thaw:
         content = vars(thing)
         plain = {name: item for name, item in content.items() if isinstance(item, _PLAIN)}
         thaws.append(lambda content=content, plain=plain: content.update(plain))
-        thaws += [hold(item) for item in content.values() if isinstance(item, _GENERATORS)]
         queue += [content[name] for name in ("sampler", "batch_sampler", "dataset", "data_source") if name in content]
 
     def thaw() -> None:

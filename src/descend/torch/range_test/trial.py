@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 
+from .arguments import lead
 from .feed import Feed
 from .objective import Loss, check_first_gradients, check_first_loss
 
+RETRIES = 64  # of a closure's gradient that overflows; a scale of 65,536 is halved to 1 by 16
 Mixed = torch.dtype | Callable[[], contextlib.AbstractContextManager[Any]] | None
 
 
@@ -24,7 +27,8 @@ class Trial:
         loss: of a batch.
         feed: the training batches.
         modules: whose gradients are collected: the model, a loss with parameters.
-        bases: the lr of each group; the first is what every lr here means, the others keep their ratio to it.
+        bases: the lr of each group; the first that is not 0 is what every lr here means, the others keep their ratio
+            to it.
         accumulate: batches per step; their losses are averaged.
         autocast: None, the dtype of an autocast, or a function that makes the context of the forward pass.
         scaler: a GradScaler or None.
@@ -108,7 +112,7 @@ class Trial:
             self.optimizer._plan = None  # type: ignore[attr-defined]
 
     def _set(self, lr: float) -> None:
-        first = self.bases[0]
+        first = lead(self.bases)
         for group, base in zip(self.optimizer.param_groups, self.bases, strict=True):
             scaled = lr * (base / first)
             held = group["lr"]
@@ -137,10 +141,27 @@ class Trial:
 
         def closure() -> Any:
             seen.append(self._gradients(batches))
+            if self.scaler is not None:
+                self._unscale(batches, seen[-1])
             return torch.tensor(seen[-1])
 
         self.optimizer.step(closure)
         return seen[0]
+
+    def _unscale(self, batches: list[Any], loss: float) -> None:
+        """The gradients as the loss has them; those that the scale made overflow are taken again with a smaller one.
+
+        An ordinary step is skipped then. Here the optimizer is in the midst of its own, and waits for a gradient.
+        What does not become finite at a scale of 1 is handed over as it is, and the next loss ends the trial.
+        """
+        for _ in range(RETRIES):
+            scale = self.scaler.get_scale()
+            self.scaler.unscale_(self.optimizer)
+            self.scaler.update()
+            overflown = self.scaler.get_scale() < scale  # the documented way to ask
+            if not overflown or scale <= 1 or not math.isfinite(loss):
+                return
+            self._gradients(batches)
 
     def _mixed(self) -> contextlib.AbstractContextManager[Any]:
         if self.autocast is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from . import curve as curves
+from .arguments import lead
 
 if TYPE_CHECKING:
     from .finding import LRFinding
@@ -57,7 +59,7 @@ def _choice(found: LRFinding) -> str:
     if not found.evidence.plateau:
         if found.fell:
             return f"{rate(found.lr)} is the geometric median of valley, steepest and minimum/10"
-        whose = "the rate it had" if found.lr == found.bases[0] else "the widest stable rate, below the one it had"
+        whose = "the rate it had" if found.lr == lead(found.bases) else "the widest stable rate, below the one it had"
         return f"{rate(found.lr)} is {whose}: nothing speaks for another"
     best = min(found.probes, key=lambda probe: probe.loss)
     tried = f"of {len(found.probes)} rates tried for {best.steps} steps each"
@@ -68,6 +70,22 @@ def _choice(found: LRFinding) -> str:
         f"{rate(found.lr)} is the smallest {tried} that does nearly as well as the best "
         f"({loss(own)}, against {loss(best.loss)} at {rate(best.lr)})"
     )
+
+
+def overruled(groups: Iterable[dict[str, Any]], multiplier: float) -> list[str]:
+    """What someone who sets rates in these groups ought to know."""
+    groups, said = list(groups), []
+    if any(callable(group["lr"]) for group in groups):
+        said.append(
+            "the schedule of lr is replaced by a constant rate; to keep its shape make the optimizer with "
+            f"lr={multiplier:.4g}·schedule instead (.multiplier)"
+        )
+    if any("initial_lr" in group for group in groups):
+        said.append(
+            "a scheduler that was attached before sets its own rates again at its next step: make the scheduler anew "
+            "after apply()"
+        )
+    return said
 
 
 def rate(lr: float) -> str:
