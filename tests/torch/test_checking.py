@@ -84,6 +84,13 @@ def test_a_gradient_cut_off_is_found_and_said():
     assert "autograd does not reach it" in str(report)
 
 
+def test_what_the_loss_does_not_depend_on_is_said():
+    w, v = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+    report = check_gradients(lambda: w.pow(2).sum(), {"w": w, "v": v})
+    assert report.ok
+    assert report.sentence.endswith("Neither autograd nor a difference finds that the loss depends on v.")
+
+
 def test_one_wrong_entry_among_many_is_found_by_the_direction():
     """Ten coordinates of ten thousand would miss it nearly always."""
 

@@ -26,6 +26,7 @@ from twins import (
 )
 
 import descend.torch as ours
+from descend.schedules import cosine, linear
 
 SCHEDULERS = {
     "StepLR": lambda o: lr_scheduler.StepLR(o, 3, gamma=0.5),
@@ -59,6 +60,19 @@ def test_schedulers_as_on_torch(name, scheduler, engine):
             copy.deepcopy(mine[0])
             pickle.loads(pickle.dumps(mine[0]))
     assert (len(cycled) > 5) is (scheduler == "OneCycleLR")
+
+
+def test_a_scheduler_on_top_of_a_schedule_is_said_and_its_checkpoint_can_be_loaded(tmp_path):
+    """A trainer that was given no scheduler attaches one of its own."""
+    params = parameters()
+    opt = ours.AdamW(params, lr=0.01 * (linear(5, 0.0, 1.0) >> cosine(20)))
+    scheduler = lr_scheduler.LambdaLR(opt, lambda k: 1 / (1 + k))
+    with pytest.warns(UserWarning, match="the rate is their product"):
+        train(range(1), (opt, params))
+    scheduler.step()
+    torch.save(scheduler.state_dict(), tmp_path / "scheduler.pt")
+    saved = torch.load(tmp_path / "scheduler.pt", weights_only=True)
+    assert saved["base_lrs"] == [0.01 * (linear(5, 0.0, 1.0) >> cosine(20))]
 
 
 def test_reduce_on_plateau():

@@ -83,7 +83,7 @@ def test_the_old_optimizer_refuses_and_changes_nothing():
     new = switch(opt, "sgd", lr=0.1)
     before = snapshot(new, params)
     for act in (opt.step, lambda: opt.step(lambda: 0.0)):
-        with pytest.raises(RuntimeError, match=r"this AdamW was switched to SGD: step the optimizer"):
+        with pytest.raises(RuntimeError, match=r"this AdamW was switched to SGD: step and save the optimizer"):
             act()
     with pytest.raises(RuntimeError, match="was switched to SGD before"):
         switch(opt, "lion", lr=0.1)

@@ -11,6 +11,7 @@ from switching import feed, parameters, same
 from torch.nn import Parameter
 
 import descend.torch as ours
+from descend.schedules import linear
 from descend.torch import AdamW, switch_at
 
 PLAN = {4: ("sgd", {"lr": 0.1}), 8: "nesterov_accumulation", 2: "amsgradw"}
@@ -135,3 +136,64 @@ def test_the_optimizer_before_a_loaded_stage_steps_no_more():
     again.load_state_dict(saved)
     with pytest.raises(RuntimeError, match="SGD of a checkpoint"):
         other.step()
+
+
+@pytest.mark.parametrize(
+    ("first", "settings", "plan"),
+    [
+        ("SGD", {"lr": 0.1}, {10: "adamw"}),
+        ("AdamW", {}, {5: ("sgd", {"lr": 0.1, "momentum": 0.0}), 10: "adam"}),
+        ("SGD", {"lr": 0.1, "momentum": 0.9}, {5: ("adamw", {"lr": 1e-3}), 10: "nadam"}),
+    ],
+    ids=["no count", "no count in the middle", "begun anew"],
+)
+def test_a_checkpoint_knows_the_steps_that_no_rule_counted(first, settings, plan):
+    plan = {step: (rule, {"lr": 1e-3}) if isinstance(rule, str) else rule for step, rule in plan.items()}
+    whole, half = parameters(), parameters()
+    a, b = (switch_at(getattr(ours, first)(of, **settings), plan) for of in (whole, half))
+    feed(a, whole, 0, 15)
+    feed(b, half, 0, 8)
+    again = switch_at(getattr(ours, first)(half, **settings), plan)
+    again.load_state_dict(copy.deepcopy(b.state_dict()))
+    assert (again.steps, again.stage) == (8, b.stage)
+    feed(again, half, 8, 7)
+    assert (again.steps, again.stage) == (15, a.stage)
+    assert same([p.detach() for p in whole], [p.detach() for p in half])
+
+
+def test_state_that_cannot_be_converted_ends_no_run():
+    """A velocity says nothing of the gradients where lr is 0, as at the end of a schedule."""
+    params = parameters()
+    velocity = ours.MomentumVelocity(params, lr=0.1 * linear(4), momentum=0.9)
+    opt = switch_at(velocity, {4: ("sgd", {"lr": 0.1, "momentum": 0.9})})
+    feed(opt, params, 0, 4)
+    with pytest.warns(UserWarning, match="step 4: SGD begins without state: average of gradients"):
+        feed(opt, params, 4, 1)
+    assert (opt.stage, opt.steps) == (1, 5)
+    by_hand = ours.MomentumVelocity(params, lr=0.0, momentum=0.9)
+    feed(by_hand, params, 0, 1)
+    with pytest.raises(ValueError, match=r"from MomentumVelocity to SGD, parameter 0 of group 0: .*carry=False"):
+        ours.switch(by_hand, "sgd", lr=0.1)
+
+
+@pytest.mark.parametrize("tool", ["overfit_one_batch", "find_lr"])
+@pytest.mark.parametrize("policy", ["swats", "switch_at"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_trial_in_which_it_switches_leaves_it_unswitched(tool, policy):
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    x, y = torch.randn(64, 6), torch.randint(0, 3, (64,))
+    adam = ours.Adam(model.parameters(), lr=1e-2)
+    opt = ours.swats(adam, eps=1e-2) if policy == "swats" else switch_at(adam, {5: ("sgd", {"lr": 0.1})})
+    before = copy.deepcopy(model.state_dict())
+    if tool == "find_lr":
+        few = {"steps": 30, "repeats": 2, "probes": 2, "probe_steps": 10}
+        ours.find_lr(model, opt, torch.nn.functional.cross_entropy, [(x[:32], y[:32]), (x[32:], y[32:])], **few)
+    else:
+        ours.overfit_one_batch(model, opt, torch.nn.functional.cross_entropy, (x, y))
+    assert opt.optimizer is adam
+    assert opt.stage == opt.steps == 0
+    assert same(dict(before), dict(model.state_dict()))
+    torch.nn.functional.cross_entropy(model(x), y).backward()
+    opt.step()
+    assert opt.steps == 1

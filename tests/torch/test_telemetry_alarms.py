@@ -273,3 +273,8 @@ def test_the_running_median_is_that_of_the_last_values():
         last = values[max(0, i - 30) : i + 1]
         assert median.value == float(torch.tensor(last, dtype=torch.float64).median())
         assert median.count == len(last)
+
+
+def test_a_gradient_whose_squares_are_zero_in_float32_is_not_dead():
+    run = Run()
+    assert run.go(60, odd=1e-26, fine=1.0) == []

@@ -10,6 +10,7 @@ import pytest
 import torch
 from measuring import setup, train
 
+import descend.torch as ours
 from descend.torch.alarms import Alarms
 from descend.torch.telemetry_log import TelemetryLogger, read
 
@@ -153,3 +154,37 @@ def test_steps_without_gradients_are_no_record(tmp_path):
     with TelemetryLogger(opt, tmp_path / "r", every=1):
         opt.step()
     assert read(tmp_path / "r") == []
+
+
+@pytest.mark.parametrize("how", ["by hand", "by plan"])
+def test_it_follows_a_switch(how):
+    model, opt = setup()
+    opt = ours.switch_at(opt, {3: ("sgd", {"lr": 0.1})}) if how == "by plan" else opt
+    records, said = [], []
+    logger = TelemetryLogger(opt, to=records.append, every=1, on_alarm=said.append)
+    train(model, opt, 3)
+    opt = ours.switch(opt, "sgd", lr=0.1) if how == "by hand" else opt
+    train(model, opt, 3)
+    assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6]
+    assert records[-1]["total"]["gradient_norm"] == opt.telemetry.total.gradient_norm
+    with torch.no_grad():
+        model[0].weight.fill_(float("nan"))
+    train(model, opt, 1)
+    assert ("nonfinite", "0.weight", 7) in [(alarm.kind, alarm.name, alarm.step) for alarm in said]
+    logger.close()
+
+
+def test_a_switch_to_what_is_not_measured_ends_it(caplog):
+    model, opt = setup()
+    records = []
+    TelemetryLogger(opt, to=records.append, every=1)
+    train(model, opt, 2)
+    opt = ours.switch(opt, "sgd", lr=0.1, telemetry=False)
+    train(model, opt, 3)
+    assert len(records) == 2
+    assert [r.message for r in caplog.records] == ["telemetry ends at step 3: SGD measures nothing"]
+
+
+def test_an_optimizer_of_torch_is_refused():
+    with pytest.raises(TypeError, match=r"measured by optimizers of descend.torch, not by torch.optim's Adam"):
+        TelemetryLogger(torch.optim.Adam(torch.nn.Linear(2, 2).parameters()), to=print)

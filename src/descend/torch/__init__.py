@@ -9,6 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import torch as _torch
+
+from ..schedules.formula import _remade
 from .base import RuleOptimizer
 from .classes import (
     ASGD,
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
     from .switch_swats import swats
     from .telemetry_live import live
     from .telemetry_log import TelemetryLogger
+
+# torch's schedulers keep an lr that is a schedule in their checkpoints, which torch.load refuses otherwise
+_torch.serialization.add_safe_globals([_remade])
 
 # What is around the step, loaded when it is asked for: name -> module.
 _AROUND = {

@@ -46,6 +46,18 @@ def exploding(over: Sequence[tuple[str, float, float, int]]) -> str:
     return "; ".join(found)
 
 
+def runaway(m: Measured, grown: float, ratio: float) -> str:
+    """``grown``: all gradients over those of the first look. ``ratio``: of the whole update to all weights."""
+    return (
+        f"gradient norm {m.gradient_norm:.3g}; all gradients together are {grown:.3g} times those of the first look, "
+        f"and a step changes the weights by {ratio:.2g} of their size"
+    )
+
+
+def missing(looks: int) -> str:
+    return f"it had no gradient at {looks} looks in a row, while others had"
+
+
 def dead(m: Measured, looks: int) -> str:
     return f"its gradient was exactly zero at {looks} looks in a row (weight norm {m.weight_norm:.3g})"
 

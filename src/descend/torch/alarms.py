@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .alarm_words import ADVICE, dead, exploding, frozen, nonfinite, summary
+from .alarm_words import ADVICE, dead, exploding, frozen, missing, nonfinite, runaway, summary
 from .running_median import RunningMedian
-from .telemetry import RATIO, Measured
+from .telemetry import RATIO, Measured, of_all, stored
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
@@ -20,6 +20,8 @@ __all__ = ["Alarm", "Alarms", "summary"]
 
 FROZEN = 1e-7
 """Update/weight below which float32 weights practically stand still: its spacing is 6e-8 to 1.2e-7 of a number."""
+NOISE = 1e-6
+"""Of the norm of all gradients: a tensor's below it is what rounding leaves, as of a bias before a normalisation."""
 SAMPLE = 4096
 
 
@@ -68,8 +70,11 @@ class Alarms:
     An alarm is raised once; again only after ``rest`` looks in a row without it. The thresholds are habits, no laws:
 
     * exploding: gradient norm, or update/weight ratio above ten times 1e-3, is over ``factor`` times its running
-      median. A level that lasts becomes the median, and so ends the episode.
-    * dead: the gradient was exactly zero at every look for ``patience`` steps.
+      median, and over three times all of the older half of its window. A level that lasts becomes the median, and so
+      ends the episode. Gradients below a millionth of all together are rounding. Before a tenth of the window is
+      known: all gradients together are over ``factor`` times those of the first look, and a step moves the weights by
+      over a tenth of their size.
+    * dead: the gradient was exactly zero, or there was none, at every look for ``patience`` steps.
     * frozen: for ``patience`` steps update/weight stays below 1e-7, or the weights keep their bits, while the gradient
       is not zero. Weights of 16 bits are compared in a sample of 4096.
     * nonfinite: NaN or infinity in the gradient or the weights, or a step that was skipped for it. Steps that a
@@ -78,8 +83,8 @@ class Alarms:
 
     Args:
         optimizer: made with ``telemetry=``. names: a model or ``model.named_parameters()``; else the groups' own names.
-        factor: over the median. patience: in steps; three looks at least. window: of the median, in looks; nothing
-            explodes before a tenth of it is known. rest: in looks.
+        factor: over the median. patience: in steps; three looks at least. window: of the median, in looks. rest: in
+            looks.
     Raises:
         ValueError: the optimizer measures nothing, or a threshold makes no sense.
     """
@@ -101,10 +106,10 @@ class Alarms:
                 raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}")
         self.telemetry = optimizer.telemetry if names is None else optimizer.telemetry.named(names)
         self.factor, self.patience, self.window, self.rest = factor, patience, window, rest
-        self._optimizer = optimizer
         self._tensors: dict[tuple[int, int], _Tensor] = {}
         self._at = (self.telemetry.step, self.telemetry.skipped)
         self._skipped_in_a_row = 0
+        self._begun = 0.0  # the norm of all gradients at the first look
 
     @property
     def active(self) -> list[Alarm]:
@@ -121,7 +126,7 @@ class Alarms:
         self._skipped_in_a_row = self._skipped_in_a_row * (not moved) + (skipped - self._at[1]) if more else 0
         self._at = at
         found = self._judge(step) if moved else []
-        scaling = "found_inf" in self._optimizer.__dict__
+        scaling = "found_inf" in self.telemetry._optimizer.__dict__
         if more and self._skipped_in_a_row >= (5 if scaling else 1):
             found += self._blame(step)
         return found
@@ -130,41 +135,64 @@ class Alarms:
 
     def _judge(self, step: int) -> list[Alarm]:
         new = []
-        for at, m in sorted(self.telemetry._read(), key=lambda pair: pair[0]):
-            tensor = self._tensors.setdefault(at, _Tensor(self.window))
-            if m.elements:
-                for kind, seen in self._troubles(at, m, tensor):
-                    new += self._take(tensor, kind, seen, at[0], m.name, step)
+        found = dict(self.telemetry._read())
+        total = of_all(list(found.values()))
+        if total is not None and not self._begun:
+            self._begun = total.gradient_norm
+        for i, group in enumerate(self.telemetry._optimizer.param_groups):
+            for k, p in enumerate(group["params"]):
+                at, m = (i, k), found.get((i, k))
+                tensor = self._tensors.setdefault(at, _Tensor(self.window))
+                troubles: Iterable[tuple[str, str]] = ()
+                if m is not None and total is not None and m.elements:
+                    troubles = self._troubles(p, m, tensor, total)
+                elif m is None and total is not None and total.elements and p.requires_grad:
+                    troubles = [("dead", missing(tensor.episodes["dead"].looks + 1))]
+                for kind, seen in troubles:
+                    new += self._take(tensor, kind, seen, i, self.telemetry._name(i, k, p), step)
         return new
 
-    def _troubles(self, at: tuple[int, int], m: Measured, tensor: _Tensor) -> Iterator[tuple[str, str]]:
+    def _troubles(self, p: torch.Tensor, m: Measured, tensor: _Tensor, total: Measured) -> Iterator[tuple[str, str]]:
         """Every kind of trouble, with what was seen, or with "" where all is well."""
         finite = m.nonfinite == 0 and math.isfinite(m.weight_norm)
         yield "nonfinite", "" if finite else nonfinite(m)
-        yield "exploding", self._explosion(m, tensor) if finite else ""
-        yield "dead", dead(m, tensor.episodes["dead"].looks + 1) if m.gradient_norm == 0 else ""
-        group = self._optimizer.param_groups[at[0]]
-        same = self._same_bits(group["params"][at[1]], tensor)
+        yield "exploding", self._explosion(m, tensor, total) if finite else ""
+        # squares of gradients below 1e-23 are zero in float32: the gradient itself knows, while it is there
+        zero = m.gradient_norm == 0 and (p.grad is None or not bool(stored(p.grad).any()))
+        yield "dead", dead(m, tensor.episodes["dead"].looks + 1) if zero else ""
+        group = self.telemetry._optimizer.param_groups[m.group]
+        same = self._same_bits(p, tensor)
         still = m.update_norm == 0 or m.ratio < FROZEN or same > 0
         stuck = finite and m.gradient_norm > 0 and still
         yield (
             "frozen",
-            frozen(m, self.telemetry._lr(group.get("lr")), same, group["params"][at[1]].dtype) if stuck else "",
+            frozen(m, self.telemetry._lr(group.get("lr")), same, p.dtype) if stuck else "",
         )
 
-    def _explosion(self, m: Measured, tensor: _Tensor) -> str:
+    def _explosion(self, m: Measured, tensor: _Tensor, total: Measured) -> str:
         factor = self.factor / 3 if tensor.episodes["exploding"].said else self.factor  # it must fall well below
-        over = []
+        over: list[tuple[str, float, float, int]] = []
+        early = ""
+        noise = NOISE * total.gradient_norm if math.isfinite(total.gradient_norm) else 0.0
         for what, value, floor, median in (
-            ("gradient norm", m.gradient_norm, 0.0, tensor.gradient),
+            ("gradient norm", m.gradient_norm, noise, tensor.gradient),
             ("update/weight ratio", m.ratio, 10 * RATIO, tensor.ratio),
         ):
-            usual = median.value
-            if usual and median.count >= self.window // 10 and value > max(factor * usual, floor):
-                over.append((what, value, usual, median.count))
+            usual, known = median.value, median.count >= self.window // 10
+            if usual and value > max(factor * usual, floor):
+                # where gradients vary much, as near a loss of zero, such values are usual, too
+                if known and (tensor.episodes["exploding"].said or value > 3 * median.largest_before):
+                    over.append((what, value, usual, median.count))
+                elif not known and median is tensor.gradient:
+                    early = self._early(m, total)
             if 0 < value < math.inf:
                 median.add(value)
-        return exploding(over) if over else ""
+        return exploding(over) if over else early
+
+    def _early(self, m: Measured, total: Measured) -> str:
+        """Whether the whole runs away before anybody knows what is usual."""
+        grown = total.gradient_norm / self._begun if self._begun else 0.0
+        return runaway(m, grown, total.ratio) if grown > self.factor and total.ratio > 100 * RATIO else ""
 
     def _same_bits(self, p: torch.Tensor, tensor: _Tensor) -> int:
         """How many weights of 16 bits were compared with the last look, if they all have the same bits; else 0."""
@@ -178,7 +206,7 @@ class Alarms:
         """A step was skipped: the tensors whose gradients, which still stand, are not finite."""
         bad = {id(p): name for name, p in self.telemetry._nonfinite()}
         new = []
-        for i, group in enumerate(self._optimizer.param_groups):
+        for i, group in enumerate(self.telemetry._optimizer.param_groups):
             for k, p in enumerate(group["params"]):
                 if id(p) in bad:
                     tensor = self._tensors.setdefault((i, k), _Tensor(self.window))

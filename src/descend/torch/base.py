@@ -7,6 +7,7 @@ commit runs the kernels, publishes new state and cannot fail. A step that raises
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -60,6 +61,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         self.skipped = 0
         self.steps = 0
         self._elsewhere = self._warned = False
+        self._successor: RuleOptimizer | None = None  # what it was switched to
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -143,6 +145,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
                 plan.catch_up()
             with torch.inference_mode(False), torch.no_grad():  # state made in inference mode is lost to training
                 plan = Plan(self)
+            self._look_for_two_schedules()
         self._plan = plan
         if not plan.works:
             return
@@ -153,6 +156,14 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             self._plan = None
         if self._options["nonfinite"] == "raise":
             raise NonFiniteGradient(f"{self.spec.name}: a gradient holds NaN or infinity; nothing was changed")
+
+    def _look_for_two_schedules(self) -> None:
+        if any(callable(group.get("initial_lr")) for group in self.param_groups):
+            warnings.warn(
+                "a scheduler of torch is attached, and lr is a schedule already: the rate is their product. Trainers "
+                "attach one of their own; give lr a number, or the trainer schedules.torch_scheduler(opt, schedule)",
+                stacklevel=4,
+            )
 
     @property
     def telemetry(self) -> telemetry.Telemetry:

@@ -136,8 +136,11 @@ class GradientReport:
         kinks = (
             f" {len(self.kinks)} of them at a kink, where any slope between both sides is one." if self.kinks else ""
         )
+        apart = ", ".join(t.name for t in self.tensors if not t.reached)
+        apart = f" Neither autograd nor a difference finds that the loss depends on {apart}." if apart else ""
         return (
-            f"The gradient agrees with differences of the loss: {count} slopes of {len(self.tensors)} tensors.{kinks}"
+            f"The gradient agrees with differences of the loss: {count} slopes of {len(self.tensors)} tensors."
+            f"{kinks}{apart}"
         )
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections import deque
+from itertools import islice
 
 
 class RunningMedian:
@@ -22,6 +23,11 @@ class RunningMedian:
     @property
     def count(self) -> int:
         return len(self._sorted)
+
+    @property
+    def largest_before(self) -> float:
+        """The largest of the older half; 0 where there is none."""
+        return max(islice(self._recent, len(self._recent) // 2), default=0.0)
 
     @property
     def value(self) -> float | None:

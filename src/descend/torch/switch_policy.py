@@ -75,7 +75,7 @@ class Policy(torch.optim.Optimizer):
         pass
 
     def state_dict(self) -> dict[str, Any]:
-        return self.optimizer.state_dict() | {"policy": {"stage": self.stage, **self._extra()}}
+        return self.optimizer.state_dict() | {"policy": {"stage": self.stage, "steps": self.steps, **self._extra()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a checkpoint of such a policy, of any stage.
@@ -98,8 +98,10 @@ class Policy(torch.optim.Optimizer):
             made.load_state_dict(rest)
             for hooks in HOOKS:
                 setattr(made, hooks, getattr(self.optimizer, hooks))
-            retire(self.optimizer, f"{made.spec.name} of a checkpoint")
+            retire(self.optimizer, made, " of a checkpoint")
             self.optimizer, self.stage = made, stage
+        # a rule without a step count, or one that began anew, does not know how many there were
+        self.optimizer.steps = int(saved.get("steps", self.optimizer.steps))
         self._load_extra(saved)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -128,7 +130,16 @@ class SwitchAt(Policy):
 
     def _switch(self, opt: RuleOptimizer, stage: int) -> RuleOptimizer:
         _, rule, settings = self.at[stage]
-        return switch(opt, rule, **settings)
+        try:
+            return switch(opt, rule, **settings)
+        except ValueError as error:
+            if not opt._state or settings.get("carry") is False:
+                raise
+            # what no trial without state could know, as an lr that is 0 just now: no reason to end a run
+            made = switch(opt, rule, **{**settings, "carry": False})
+            why = error.__cause__ or error
+            warnings.warn(f"step {opt.steps}: {made.spec.name} begins without state: {why}", stacklevel=4)
+            return made
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Switch if it is time, then step."""

@@ -119,8 +119,8 @@ class Switch:
             foreign = isinstance(opt, torch.optim.Optimizer) and type(opt).__module__.startswith("torch.")
             hint = f": make a descend.torch.{name} and load its state_dict" if foreign else ""
             raise TypeError(f"switch() takes an optimizer of descend.torch, got a {name}{hint}")
-        if opt.__dict__.get("_successor"):
-            raise RuntimeError(f"this {opt.spec.name} was switched to {opt.__dict__['_successor']} before")
+        if opt._successor is not None:
+            raise RuntimeError(f"this {opt.spec.name} was switched to {opt._successor.spec.name} before")
         if opt._elsewhere:
             raise RuntimeError("switch() inside shipped() or gradient_point(): leave the block first")
         if at not in ("trained", "shipped"):
@@ -192,7 +192,12 @@ class Switch:
                 for k, p in enumerate(group.params):
                     name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
                     leaf = Leaf(i, p, p, name, dict(self.opt._state.get(p, {})))
-                    entries, point = group.hand(p).state(leaf, moves.get(p))
+                    try:
+                        entries, point = group.hand(p).state(leaf, moves.get(p))
+                    except ValueError as error:
+                        way = f"{self.opt.spec.name} to {self.cls.spec.name}"
+                        where = "" if name in str(error) else f", {name}"
+                        raise ValueError(f"switch() from {way}{where}: {error}; or give carry=False") from error
                     if entries:
                         state[p] = entries
                     if point is not None:
@@ -213,19 +218,21 @@ class Switch:
             with torch.no_grad():
                 for p, point in moves.items():
                     p.copy_(point)
-            retire(opt, self.cls.spec.name)
+            retire(opt, made)
         finally:
             opt._lock.release()
         return made
 
 
-def retire(opt: RuleOptimizer, successor: str) -> None:
-    """Make every later step of the old optimizer an error: its state belongs to the new one."""
+def retire(opt: RuleOptimizer, successor: RuleOptimizer, where: str = "") -> None:
+    """Make every later step of the old optimizer an error, and its empty checkpoint: the state is the new one's."""
+    name = successor.spec.name + where
 
     def refuse() -> None:
         raise RuntimeError(
-            f"this {opt.spec.name} was switched to {successor}: step the optimizer that switch() returned"
+            f"this {opt.spec.name} was switched to {name}: step and save the optimizer that switch() returned"
         )
 
-    opt.__dict__["_successor"], opt.__dict__["_update"] = successor, refuse
+    opt._successor = successor
+    opt.__dict__["_update"] = opt.__dict__["state_dict"] = refuse
     opt.state = {}

@@ -174,6 +174,10 @@ def _weight_decay(opt: RuleOptimizer, old: dict[str, Any], spec: Spec, made: Gro
         made.why["weight_decay"] = f"default; {value!r} was {forms[0]}, this is {forms[1]}"
 
 
+def _keeps_velocity(rule: Rule) -> bool:
+    return any(slot.form == "velocity" for slot in meaning.meanings(rule).values())
+
+
 def _rate(opt: RuleOptimizer, old: dict[str, Any], spec: Spec, made: GroupSettings, put: Any) -> None:
     source, rule = base(made.source), base(made.rule)
     value = old.get("lr") if "lr" in opt.spec.arguments else None
@@ -184,10 +188,16 @@ def _rate(opt: RuleOptimizer, old: dict[str, Any], spec: Spec, made: GroupSettin
             f"switch() to {spec.name} needs lr=: the present lr of {made.before.get('lr', 0):g} would mean something "
             f"else to {rule.name} ({because})"
         )
+    annealed = [name for name in source.settings if name != "lr" and callable(old.get(name))]
+    path = "the same path" + (f" while {annealed[0]} stays as at this step" if annealed else "")
+    if callable(value) and _keeps_velocity(source) != _keeps_velocity(rule):
+        made.lost.append(
+            "A velocity holds the lr of past steps, a mean or a sum does not: paths part where lr changes."
+        )
     put(
         "lr",
         value if ratio == 1 else scaled(value, ratio),
-        "kept" if ratio == 1 else f"lr × {ratio:.6g}, the same path",
+        "kept" if ratio == 1 else f"lr × {ratio:.6g}, {path}",
     )
     made.numbers = spec.numbers(_filled(spec, made.values, old), made.rule, opt.steps)
 

@@ -64,7 +64,8 @@ class Measured:
 class Telemetry:
     """The measurements of the last step an optimizer has taken; a view that is read when it is asked.
 
-    A skipped or refused step leaves them as they were: see ``skipped`` and ``nonfinite``.
+    A skipped or refused step leaves them as they were: see ``skipped`` and ``nonfinite``. After a ``switch`` the view
+    is of the optimizer that took over.
     """
 
     def __init__(self, optimizer: RuleOptimizer, names: dict[int, str] | None = None) -> None:
@@ -73,7 +74,20 @@ class Telemetry:
             raise ValueError(
                 f"{name} measures nothing; make it with telemetry=True, as in {name}(params, telemetry=True)"
             )
-        self._optimizer, self._names = optimizer, names or {}
+        self._first, self._names = optimizer, names or {}
+
+    @property
+    def _optimizer(self) -> RuleOptimizer:
+        """The optimizer that steps now: after a switch, the one that took over."""
+        optimizer = self._first
+        while optimizer._successor is not None:
+            optimizer = optimizer._successor
+        return optimizer
+
+    @property
+    def measuring(self) -> bool:
+        """Whether steps are measured still: a switch may have gone on with ``telemetry=False``."""
+        return bool(self._optimizer._options["telemetry"])
 
     def named(self, names: torch.nn.Module | Iterable[tuple[str, torch.Tensor]]) -> Telemetry:
         """The same view with the names of a model, or of ``model.named_parameters()``."""
@@ -133,7 +147,7 @@ class Telemetry:
 
     def _read(self) -> Iterator[tuple[tuple[int, int], Measured]]:
         plan = self._optimizer._plan
-        if plan is None or not self._optimizer.steps:
+        if plan is None or not self._optimizer.steps or not self.measuring:
             return
         groups = self._optimizer.param_groups
         place = {id(p): (i, k) for i, group in enumerate(groups) for k, p in enumerate(group["params"])}
@@ -167,10 +181,13 @@ class Telemetry:
 _COLUMNS = ("gradient_norm", "update_norm", "weight_norm", "nonfinite", "cosine")
 
 
+def stored(g: torch.Tensor) -> torch.Tensor:
+    """The elements of a gradient that are kept: all, or those of the rows of a sparse one."""
+    return g.detach().coalesce().values() if g.is_sparse else g.detach()
+
+
 def _bad(g: torch.Tensor | None) -> bool:
-    if g is None:
-        return False
-    return not bool(torch.isfinite(g.detach().coalesce().values() if g.is_sparse else g.detach()).all())
+    return g is not None and not bool(torch.isfinite(stored(g)).all())
 
 
 def by_group(tensors: Iterable[Measured]) -> list[Measured]:

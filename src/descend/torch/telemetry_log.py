@@ -50,7 +50,8 @@ class TelemetryLogger:
         on_alarm: what gets each new alarm; by default the logger ``descend`` warns, a few lines per look.
 
     Raises:
-        ValueError: an optimizer that measures nothing; a file that is none of ours. TypeError: ``to`` is none of these.
+        ValueError: an optimizer that measures nothing; a file that is none of ours. TypeError: ``to`` is none of these,
+            or the optimizer is not of ``descend.torch``.
         OSError: the file cannot be opened. Where it later cannot be written, as on a full disk, training goes on,
             and a warning says so once.
     """
@@ -68,18 +69,26 @@ class TelemetryLogger:
     ) -> None:
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise ValueError(f"every must be a whole number of steps, at least 1; got {every!r}")
+        if not hasattr(optimizer, "telemetry"):
+            name = type(optimizer).__name__
+            raise TypeError(
+                f"telemetry is measured by optimizers of descend.torch, not by torch.optim's {name}"
+            )
         names = names if names is None or isinstance(names, torch.nn.Module) else list(names)
         self.telemetry = optimizer.telemetry if names is None else optimizer.telemetry.named(names)
         self.every, self.tensors, self.on_alarm = every, tensors, on_alarm
         self.alarms = Alarms(optimizer, names=names) if alarms is True else alarms or None
         self.failed: OSError | None = None
-        self._optimizer = optimizer
         self._write, self._close, self._last = _sink(to)
         self._steps, self._skipped = optimizer.steps, optimizer.skipped
-        self._hook = optimizer.register_step_post_hook(self._after)
+        self._hook = optimizer.register_step_post_hook(self._after)  # which a switch hands on
 
     def _after(self, *_: Any) -> None:
-        optimizer = self._optimizer
+        optimizer = self.telemetry._optimizer
+        if not self.telemetry.measuring:
+            log.warning("telemetry ends at step %d: %s measures nothing", optimizer.steps, optimizer.spec.name)
+            self.close()
+            return
         due = optimizer.steps != self._steps and optimizer.steps % self.every == 0
         if not due and optimizer.skipped == self._skipped:
             return
@@ -112,9 +121,9 @@ class TelemetryLogger:
 
     def _step(self) -> int:
         """The step of the run. State that does not count, as that of plain SGD, goes on where the file ended."""
-        step = self.telemetry.step
-        counts = any("step" in s for s in self._optimizer._state.values() if isinstance(s, dict))
-        return step if counts else step + self._last
+        if self._last and any("step" in s for s in self.telemetry._optimizer._state.values() if isinstance(s, dict)):
+            self._last = 0  # also if a switch follows, to a rule that does not count
+        return self.telemetry.step + self._last
 
     def _put(self, record: dict[str, Any]) -> None:
         try:
