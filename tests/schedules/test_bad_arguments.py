@@ -65,6 +65,8 @@ def test_inside_a_chain_what_never_ends_is_named():
     (lambda: one_cycle(100, shape="saw"), "one_cycle: shape must be one of cos, linear"),
     (lambda: one_cycle(100, div_factor=0), "div_factor must be above 0"),
     (lambda: schedules.one_cycle_fastai(100, div=0), "div must be above 0"),
+    (lambda: schedules.one_cycle_fastai_momentum(10, moms=(1, 2)), "moms must be three numbers"),
+    (lambda: schedules.one_cycle_momentum(-10), "one_cycle_momentum: steps must be above 0"),
     (lambda: schedules.wsd(-1, 10, 10), "linear: steps must be above 0, got -1"),
     (lambda: schedules.wsd(1, 10, 10, "saw"), "wsd: tail must be one of 1-sqrt, linear, cosine"),
     (lambda: schedules.power_cool(100, 0), "power_cool: fraction must be in"),
@@ -84,6 +86,14 @@ def test_inside_a_chain_what_never_ends_is_named():
 def test_bad_arguments_are_refused_by_name(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+@pytest.mark.parametrize("make", [
+    schedules.one_cycle, schedules.one_cycle_momentum, schedules.one_cycle_fastai, schedules.one_cycle_fastai_momentum,
+])  # fmt: skip
+def test_a_length_that_is_no_number_is_refused_by_name(make):
+    with pytest.raises(TypeError, match=f"{make.__name__}: steps must be a number, got 'a'"):
+        make("a")
 
 
 @pytest.mark.parametrize("make", [

@@ -1,6 +1,7 @@
 """The schedule with a memory, and pictures of schedules."""
 
 import copy
+import json
 import math
 import sys
 import types
@@ -8,6 +9,7 @@ import types
 import numpy as np
 import pytest
 
+from descend import schedules
 from descend.schedules import constant, cosine, from_json, linear, plateau, step_decay
 from descend.terminal_plot import braille
 
@@ -53,6 +55,40 @@ def test_the_state_of_a_whole_schedule():
         cosine(3).load_state_dict(s.state_dict())
     with pytest.raises(ValueError, match="the state of a plateau has value, best"):
         plateau().load_state_dict({"value": 1})
+
+
+def test_its_repr_says_what_it_has_seen():
+    s = 0.1 * fallen() * linear(10)
+    assert eval(repr(s), vars(schedules)) == s
+    assert eval(repr(s), vars(schedules))(0) == s(0) == 0.05
+    assert repr(plateau(factor=0.5)) == "plateau(factor=0.5)"
+
+
+@pytest.mark.parametrize(("mode", "best"), [("max", math.inf), ("min", -math.inf)])
+def test_an_infinite_best_stays_the_best(mode, best):
+    p, q = plateau(mode, 0.5, patience=0), plateau(mode, 0.5, patience=0)
+    p.observe(best)
+    assert p != q
+    q.load_state_dict(json.loads(json.dumps(p.state_dict(), allow_nan=False)))
+    for other in (q, from_json(p.to_json()), eval(repr(p), vars(schedules))):
+        assert other == p
+        assert (other.best, other.observe(1.0)) == (best, 0.5)
+
+
+@pytest.mark.parametrize("second", [
+    {"x": 1}, {}, None, {"value": "a", "best": None, "bad": 0, "cooling": 0},
+    {"value": 0.3, "best": math.nan, "bad": 0, "cooling": 0}, {"value": None, "best": None, "bad": 0, "cooling": 0},
+])  # fmt: skip
+def test_a_bad_state_changes_nothing(second):
+    s = fallen() * plateau(factor=0.5)
+    before = s.state_dict()
+    first = {"value": 0.3, "best": 3.0, "bad": 1, "cooling": 0}
+    with pytest.raises(ValueError, match="the state of a plateau"):
+        s.load_state_dict({"plateaus": [first, second]})
+    for state in ({}, None, {"plateaus": 3}):
+        with pytest.raises(ValueError, match="the state of a schedule has 'plateaus'"):
+            s.load_state_dict(state)
+    assert s.state_dict() == before
 
 
 @pytest.mark.parametrize(("settings", "says"), [

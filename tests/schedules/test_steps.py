@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 from schedule_samples import EVERY
 
 from descend import schedules
-from descend.schedules import constant, cosine, cosine_restarts, linear, linear_warmup, piecewise, step_decay
+from descend.schedules import (
+    constant,
+    cosine,
+    cosine_restarts,
+    cyclic,
+    exponential,
+    inverse_time,
+    linear,
+    linear_warmup,
+    multi_step,
+    piecewise,
+    step_decay,
+    untuned_exponential_warmup,
+    untuned_linear_warmup,
+)
 
 STEPS = [*range(130), 999, 1000, 10**6, 10**9, 2**40]
 
@@ -109,6 +123,85 @@ def test_whole_steps_stay_exact_under_jax_where_float32_has_no_more_digits():
     far = 10**8 + 1
     for s in (step_decay(25_000_001, 0.5), cosine(3).repeat(), cosine_restarts(3), cosine(4).shift(far - 2)):
         assert float(jax.jit(s)(far)) == pytest.approx(s(far), abs=1e-6)
+
+
+FAR = [10**8, 10**8 + 1, 715_827_883, 10**9, 2**31 - 1]
+
+
+@pytest.mark.parametrize(("s", "low", "high"), [
+    (cyclic(3.3, 0.1), 0.1, 1), (cyclic(3, 0.1).in_tokens(7), 0.1, 1), (linear(7).repeat().in_tokens(3), 0, 1),
+    (step_decay(2, 0.5).until(7).repeat().in_tokens(3), 0.125, 1), (cosine_restarts(7.5), 0, 1),
+    (linear(10).scale(10, 3, whole=True), 0, 0), (step_decay(2**27).scale(10, 3, whole=True), 0, 1),
+    (linear(10).in_tokens(3).shift(-2), 0, 0), (linear(7).shift(-1), 0, 0), (exponential(rate=3), 0, 0),
+    (inverse_time(3), 0, 1e-8), (untuned_exponential_warmup(), 1, 1),
+])  # fmt: skip
+def test_far_away_it_stays_between_its_ends(s, low, high):
+    jax = pytest.importorskip("jax")
+    for steps in (jax.numpy.asarray(FAR), jax.numpy.asarray(FAR, float)):
+        values = np.asarray(jax.jit(jax.vmap(s))(steps))
+        assert ((values >= np.float32(low)) & (values <= np.float32(high))).all(), values
+    values = s(np.array([*FAR, 2.0**60, 1e17, 3e18 / 7]))
+    assert ((values >= low) & (values <= high)).all(), values
+
+
+def test_under_jax_whole_units_stay_exact_where_their_product_leaves_the_integers():
+    jax = pytest.importorskip("jax")
+    s = cosine(7).repeat().scale(10, 3, whole=True)
+    steps = np.array([715_827_883, 10**9 + 1, 2**31 - 1])
+    np.testing.assert_allclose(jax.jit(jax.vmap(s))(jax.numpy.asarray(steps)), s(steps), atol=1e-6)
+
+
+BILLIONS = 3_000_000_000
+
+
+@pytest.mark.parametrize("s", [
+    linear(BILLIONS), linear(float(BILLIONS)), multi_step([BILLIONS]),
+    multi_step([10**9, BILLIONS]).in_tokens(4_000_000),
+    piecewise([5, BILLIONS], [1, 2, 3]), linear(3).shift(BILLIONS), constant(0.5).until(BILLIONS) >> linear(5),
+    linear(BILLIONS).repeat(), step_decay(BILLIONS), cosine_restarts(BILLIONS), cosine_restarts(BILLIONS, 2),
+    cyclic(2 * 10**9, 0.1), cosine(BILLIONS).repeat().in_tokens(4_000_000), linear(9).scale(BILLIONS, 7, whole=True),
+    3e-4 * (linear_warmup(10**9) >> cosine(99 * 10**9)).in_tokens(4_000_000), linear(9, 2**40, 0),
+])  # fmt: skip
+def test_lengths_beyond_jaxs_integers(s):
+    jax = pytest.importorskip("jax")
+    # What repeats in tokens loses its phase in float32 later on.
+    far = [] if "repeat" in repr(s) and "units" in repr(s) else [10**9, 2**31 - 1]
+    for dtype in (int, float):
+        steps = jax.numpy.asarray([0, 100, 300, 800, *far], dtype)
+        np.testing.assert_allclose(jax.jit(jax.vmap(s))(steps), s(np.asarray(steps)), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("s", "joint", "before", "there"), [
+    (linear(55).in_epochs(341.6, whole=True), 18788, 1 / 55, 0), (step_decay(60, 0.1).in_epochs(296.6), 17796, 1, 0.1),
+    (step_decay(296.6, 0.5), 17796, 0.5**59, 0.5**60), (linear(2).scale(148.3).repeat(), 17796, 0.5 / 148.3, 1),
+])  # fmt: skip
+def test_a_joint_within_rounding_of_a_step_is_at_this_step(s, joint, before, there):
+    assert [s(joint - 1), s(joint), s(joint + 1)] != [s(joint - 1)] * 3
+    assert (s(joint - 1), s(joint)) == pytest.approx((before, there), abs=1e-9)
+    assert s(np.array([joint - 1, joint])).tolist() == [s(joint - 1), s(joint)]
+
+
+@pytest.mark.parametrize("s", [
+    linear(24).in_epochs(183.7, whole=True), linear(16).scale(0.7, whole=True), multi_step([1000]).in_tokens(37),
+    linear(55).in_epochs(341.6, whole=True),
+])  # fmt: skip
+def test_at_its_length_it_has_the_value_that_it_holds(s):
+    assert s(s.length) == s(math.ceil(s.length)) == s(s.length + 1) == s(10**9)
+
+
+def test_lengths_that_floats_miss_by_a_little_are_whole():
+    assert [untuned_linear_warmup(beta).length for beta in (0.9, 0.99, 0.999)] == [19, 199, 1999]
+    for steps, length in ((128.2, 1923), (128.8, 1932)):
+        s = linear(15).in_epochs(steps, whole=True)
+        assert 15 * steps != s.length == length
+        assert s(length - 1) > s(length) == s(length + 1) == 0
+    assert linear(24).in_epochs(183.7).length == 24 * 183.7
+
+
+def test_a_step_beyond_floats_is_refused():
+    for step in (10**400, -(10**400)):
+        with pytest.raises(ValueError, match="a step counts from 0"):
+            linear(3)(step)
 
 
 def test_no_framework_is_imported():

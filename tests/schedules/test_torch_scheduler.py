@@ -181,6 +181,30 @@ def test_a_plateau_inside_is_saved():
     assert optimizer.param_groups[0]["lr"] == 0.05
 
 
+def test_a_bad_state_changes_nothing():
+    _, optimizer = model_and(torch.optim.SGD)
+    scheduler = torch_scheduler(optimizer, [0.1 * plateau(patience=0), 0.2 * plateau(patience=0)])
+    before, state = copy.deepcopy(scheduler.state_dict()), copy.deepcopy(scheduler.state_dict())
+    state["schedules"][0]["plateaus"][0]["value"] = 0.5
+    for bad in (
+        {**state, "schedules": [state["schedules"][0], {}]},
+        {k: v for k, v in state.items() if k != "base_lrs"},
+    ):
+        with pytest.raises(ValueError, match="state of a sche"):
+            scheduler.load_state_dict(bad)
+        assert scheduler.state_dict() == before
+
+
+@pytest.mark.parametrize(("setting", "says"), [
+    ("betas", r"'betas' of the parameter groups is \(0.9, 0.999\), not one number; name one of them: beta1, beta2"),
+    ("amsgrad", "is False, not one number"), ("foreach", "is None, not one number"), ("params", "not one number"),
+])  # fmt: skip
+def test_a_setting_that_is_not_one_number_is_refused(setting, says):
+    _, optimizer = model_and(torch.optim.AdamW)
+    with pytest.raises(ValueError, match=says):
+        torch_scheduler(optimizer, SCHEDULE, setting)
+
+
 @pytest.mark.parametrize(("schedule", "setting", "says"), [
     (linear(10, 1, -1), "lr", "lr must not be negative, got -0.19.* at step 6"),
     (linear(10, 1, -1) >> constant(), "weight_decay", "weight_decay must not be negative, got -0.19.* at step 6"),

@@ -102,3 +102,26 @@ def test_values_that_a_setting_refuses_are_found_before_the_run():
         made(lr=schedules.linear(10, 0.1, -0.1))
     with pytest.raises(ValueError, match=r"beta1 must be in \[0, 1\).* at step"):
         made(betas=(schedules.linear(10, 0.9, 1.0), 0.999))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_factor_of_rprop_takes_one(engine):
+    etas = schedules.linear(5, 0.5, 0.4), schedules.linear(5, 1.2, 1.3)
+    p, opt = made(ours.Rprop, etas=etas, engine=engine)
+    q, theirs = made(torch.optim.Rprop)
+    for t in range(8):
+        theirs.param_groups[0]["etas"] = tuple(eta(t) for eta in etas)
+        run(p, opt, [2 * t])
+        run(q, theirs, [2 * t])
+    torch.testing.assert_close(p, q, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(("etas", "says"), [
+    ((schedules.linear(5, 0.5, 1.4), 1.2), "eta_minus must not be 1.04, its value at step 3"),
+    ((0.5, schedules.linear(5, 1.2, 1.0)), "eta_plus must not be 1.0, its value at step 5"),
+    ((schedules.linear(5, 0.5, 0.4), 0.9), "Invalid eta values"),
+    ((schedules.linear(5, 0.5, -0.5), 1.2), "eta_minus must not be negative"),
+])  # fmt: skip
+def test_factors_of_rprop_on_the_wrong_side_of_1_are_found_before_the_run(etas, says):
+    with pytest.raises(ValueError, match=says):
+        made(ours.Rprop, etas=etas)

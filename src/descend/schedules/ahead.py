@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,16 @@ from .schedule import Schedule
 AHEAD = 1_000_000
 
 
-def refuse_values(schedule: Schedule, setting: str, of: str, factor: float = 1.0) -> None:
+def refuse_values(
+    schedule: Schedule, setting: str, of: str, factor: float = 1.0, also: Callable[[Any], Any] | None = None
+) -> None:
     """Look at all steps of the schedule (of a long one at the first million and the end).
 
     Args:
         setting: whose admitted values count, such as ``"lr"`` or ``"beta1"``.
         of: who asks, for the message.
         factor: what the values are multiplied by.
+        also: whether a value, or each of an array, is one that the optimizer takes; those of the setting if None.
     Raises:
         ValueError: the first value that ``setting`` does not admit, with its step.
     """
@@ -31,6 +35,9 @@ def refuse_values(schedule: Schedule, setting: str, of: str, factor: float = 1.0
     classes = (~np.isfinite(values), values < 0, values >= 1)
     for i in sorted(int(suspects.argmax()) for suspects in classes if suspects.any()):
         admitted(float(values[i]), setting, of, int(steps[i]))
+    if also is not None and not (taken := also(values)).all():
+        i = int(taken.argmin())
+        raise ValueError(f"{of}: {setting} must not be {float(values[i])}, its value at step {int(steps[i])}")
 
 
 def admitted(value: Any, setting: str, of: str, step: int) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 from .checks import Count, Flag, Operand, Part, Parts, Positive, Real
 from .formula import Formula, schedule
 from .schedule import Schedule
-from .words import maximum, minimum, pieces, rounds
+from .words import maximum, minimum, near, passed, pieces, since, turns
 
 _TIGHTNESS = {"then": 1, "plus": 2, "times": 3}
 
@@ -86,13 +86,17 @@ def _something_left(inner: Schedule, steps: float) -> None:
 
 @schedule(length=lambda inner, steps: inner.length + steps, check=_something_left, show=_method, holds=True)
 def shift(k, inner: Part, steps: Real):
-    return inner.at(maximum(k - steps, 0))
+    return inner.at(since(k, steps))
 
 
-@schedule(length=lambda inner, steps, units, whole: inner.length * steps / units, show=_method, holds=True)
+def _stretched(inner: Schedule, steps: float, units: float, whole: bool) -> float:
+    length = inner.length * steps / units
+    return near(length) if isinstance(length, float) else length
+
+
+@schedule(length=_stretched, show=_method, holds=True)
 def scale(k, inner: Part, steps: Positive, units: Positive = 1, whole: Flag = False):
-    # Of whole numbers the division's is the one rounding, so joints stay exact.
-    return inner.at(rounds(k * units, steps) if whole else k * float(units) / steps)
+    return inner.at(passed(k, units, steps, whole))
 
 
 def _ordered(inner: Schedule, low: float | None, high: float | None) -> None:
@@ -121,10 +125,7 @@ def _repeatable(inner: Schedule, times: int | None) -> None:
     holds=True,
 )
 def repeat(k, inner: Part, times: Count | None = None):
-    n = rounds(k, inner.length)
-    if times is not None:
-        n = minimum(n, times - 1)  # the end of the last round, not the start of one more
-    return inner.at(k - n * inner.length)
+    return inner.at(turns(k, inner.length, times)[1])
 
 
 @schedule(show=_method)

@@ -6,11 +6,11 @@ import functools
 import math
 from itertools import pairwise
 
-from .checks import Count, Mode, Positive, Real, number, positive
+from .checks import CHECKS, Count, Mode, Positive, Real, number, positive
 from .decay import cosine, linear
 from .formula import schedule
 from .schedule import Schedule
-from .words import blend, cos, exp2, index, minimum, pi, raised, rounds, take, where
+from .words import blend, cos, exp2, fitting, index, pi, raised, take, turns, where
 
 LAST = 2.0**53  # beyond it float64 cannot tell one step from the next
 
@@ -50,9 +50,8 @@ def cosine_restarts(
     them it ends at ``end``. ``decay``: what each cycle starts at, as a share of the one before (timm's cycle_decay).
     """
     if times == 1:
-        n = rounds(k, first)
-        n = n if cycles is None else minimum(n, cycles - 1)
-        u, top = (k - n * first) / first, start if decay == 1 else start * raised(float(decay), n)
+        n, x = turns(k, first, cycles)
+        u, top = x / first, start if decay == 1 else start * raised(float(decay), n)
     else:
         starts, lengths, heights = _cycles(first, times, decay, cycles)
         n = index(k, starts[1:-1])
@@ -77,9 +76,8 @@ def cyclic(
     is multiplied by gamma^k. torch's CyclicLR.
     """
     down = up if down is None else down
-    n = rounds(k, up + down)
-    x = k - n * (up + down)
-    rise = where(x <= up, x / up, (up + down - x) / down)
+    n, x = turns(k, up + down)
+    rise = where(x <= up, x / up, (fitting(k, up + down) - x) / down)
     if mode == "triangular2":
         rise = rise * exp2(-n)
     elif mode == "exp_range":
@@ -106,7 +104,7 @@ def _annealed(shape: str, *joints: tuple[float, float]) -> Schedule:
 
 
 def one_cycle(
-    steps: int,
+    steps: float,
     pct_start: float = 0.3,
     div_factor: float = 25.0,
     final_div_factor: float = 1e4,
@@ -121,6 +119,7 @@ def one_cycle(
     Raises:
         ValueError: so few steps that a phase has no length.
     """
+    steps = positive("one_cycle", "steps", steps)
     top = number("one_cycle", "pct_start", pct_start) * steps - 1
     low = 1 / positive("one_cycle", "div_factor", div_factor)
     last = low / positive("one_cycle", "final_div_factor", final_div_factor)
@@ -129,7 +128,7 @@ def one_cycle(
 
 
 def one_cycle_momentum(
-    steps: int,
+    steps: float,
     pct_start: float = 0.3,
     low: float = 0.85,
     high: float = 0.95,
@@ -137,19 +136,27 @@ def one_cycle_momentum(
     three_phase: bool = False,
 ) -> Schedule:
     """The momentum (or beta1) that goes with ``one_cycle``: ``high`` where the rate is low, and the other way round."""
+    steps = positive("one_cycle_momentum", "steps", steps)
     top = number("one_cycle_momentum", "pct_start", pct_start) * steps - 1
     joints = [(0, high), (top, low), *([(2 * top, high)] if three_phase else []), (steps - 1, high)]
     return _annealed(shape, *joints).until(steps)
 
 
-def one_cycle_fastai(steps: int, pct_start: float = 0.25, div: float = 25.0, div_final: float = 1e5) -> Schedule:
+def one_cycle_fastai(steps: float, pct_start: float = 0.25, div: float = 25.0, div_final: float = 1e5) -> Schedule:
     """``fit_one_cycle``: from 1/div to 1 at pct_start·steps, and to 1/div_final at ``steps``, one after the last."""
     low, end = 1 / positive("one_cycle_fastai", "div", div), 1 / positive("one_cycle_fastai", "div_final", div_final)
-    return _annealed("cos", (0, low), (pct_start * steps, 1.0), (steps, end))
+    steps = positive("one_cycle_fastai", "steps", steps)
+    top = number("one_cycle_fastai", "pct_start", pct_start) * steps
+    return _annealed("cos", (0, low), (top, 1.0), (steps, end))
 
 
 def one_cycle_fastai_momentum(
-    steps: int, pct_start: float = 0.25, moms: tuple[float, float, float] = (0.95, 0.85, 0.95)
+    steps: float, pct_start: float = 0.25, moms: tuple[float, float, float] = (0.95, 0.85, 0.95)
 ) -> Schedule:
     """The momentum of ``fit_one_cycle``: its value at the start, at pct_start·steps and at ``steps``."""
-    return _annealed("cos", (0, moms[0]), (pct_start * steps, moms[1]), (steps, moms[2]))
+    of = "one_cycle_fastai_momentum"
+    values = CHECKS["Reals"](of, "moms", moms)
+    if len(values) != 3:
+        raise ValueError(f"{of}: moms must be three numbers, at the start, the top and the end; got {moms!r}")
+    steps = positive(of, "steps", steps)
+    return _annealed("cos", *zip((0, number(of, "pct_start", pct_start) * steps, steps), values, strict=True))

@@ -49,13 +49,13 @@ def _one_of(rate: float | None, gamma: float | None) -> None:
 @schedule(check=_one_of)
 def exponential(k, *, rate: Nonnegative | None = None, gamma: Positive | None = None):
     """e^(−rate·k), or γ^k (torch's ExponentialLR), without end; γ = e^(−rate)."""
-    return raised(float(gamma), k) if gamma is not None else exp(-rate * k)  # type: ignore[operator]
+    return raised(float(gamma), k) if gamma is not None else exp(-float(rate) * k)  # type: ignore[operator]
 
 
 @schedule()
 def inverse_time(k, rate: Nonnegative):
     """1 / (1 + rate·k), without end (Robbins & Monro 1951; Keras' InverseTimeDecay)."""
-    return 1 / (1 + rate * k)
+    return 1 / (1 + float(rate) * k)  # a product of JAX's integers could leave them
 
 
 @schedule()

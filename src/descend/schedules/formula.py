@@ -18,7 +18,7 @@ import numpy as np
 
 from .checks import CHECKS, tidy
 from .schedule import KINDS, VERSION, Schedule
-from .words import minimum
+from .words import fitting, is_jax, minimum
 
 if TYPE_CHECKING:
     from .plateau import Plateau
@@ -105,6 +105,8 @@ class Formula(Schedule):
             if isinstance(k, np.ndarray) and k.min() >= self.length:
                 return np.full_like(k, self.at(float(self.length)))  # one value, computed once
             k = minimum(k, self.length)
+        if is_jax(k):
+            return self.definition.formula(k, *(fitting(k, x) for x in self.arguments))
         return self.definition.formula(k, *self.arguments)
 
     def parts(self) -> tuple[Schedule, ...]:

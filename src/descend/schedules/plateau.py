@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .checks import number
@@ -24,7 +24,7 @@ class Plateau(Schedule):
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
         self.value: float = settings["start"]
-        self.best = math.inf if settings["mode"] == "min" else -math.inf
+        self.best = _worst(settings)
         self.bad = self.cooling = 0
 
     def observe(self, metric: Any) -> float:
@@ -64,15 +64,26 @@ class Plateau(Schedule):
         yield self
 
     def state_dict(self) -> dict[str, Any]:
-        """Numbers only: the value now, the best metric, bad epochs and epochs of cooldown left (None for infinity)."""
-        return {name: None if math.isinf(x := getattr(self, name)) else x for name in _STATE}
+        """The value now, the best metric, bad epochs and epochs of cooldown left: numbers, as JSON has them.
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if set(state) != set(_STATE):
-            raise ValueError(f"the state of a plateau has {', '.join(_STATE)}; got {', '.join(map(str, state))}")
-        fresh = Plateau(self.settings)
-        for name in _STATE:
-            setattr(self, name, getattr(fresh, name) if state[name] is None else state[name])
+        The best is None where nothing was better than nothing yet, and "inf" or "-inf" where it is infinite.
+        """
+        state = {name: getattr(self, name) for name in _STATE}
+        if math.isinf(self.best):
+            state["best"] = None if self.best == _worst(self.settings) else str(self.best)
+        return state
+
+    def read_state(self, state: Any) -> list[tuple[Plateau, dict[str, Any]]]:
+        if not isinstance(state, Mapping) or set(state) != set(_STATE):
+            got = ", ".join(map(str, state)) if isinstance(state, Mapping) else repr(state)
+            raise ValueError(f"the state of a plateau has {', '.join(_STATE)}; got {got:.120}")
+        best = state["best"]
+        if best is None:
+            best = _worst(self.settings)
+        elif best not in ("inf", "-inf", math.inf, -math.inf):
+            best = _of_state("best", best)
+        read = {name: best if name == "best" else _of_state(name, state[name]) for name in _STATE}
+        return [(self, {**read, "best": float(best)})]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Plateau):
@@ -83,15 +94,27 @@ class Plateau(Schedule):
         return hash(tuple(self.settings.items()))  # not of what changes: a plateau stays found in its dictionary
 
     def __repr__(self) -> str:
-        changed = [f"{name}={x!r}" for name, x in self.settings.items() if x != _DEFAULTS[name]]
-        return f"plateau({', '.join(changed)})"
+        changed = {name: x for name, x in self.settings.items() if x != _DEFAULTS[name]} | self._seen()
+        return f"plateau({', '.join(f'{name}={x!r}' for name, x in changed.items())})"
+
+    def _seen(self) -> dict[str, Any]:
+        """The state as an argument, if it is no longer the first one."""
+        return {} if self == Plateau(self.settings) else {"state": [*self.state_dict().values()]}
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "kind": "plateau",
-            **self.settings,
-            **({} if self == Plateau(self.settings) else {"state": [*self.state_dict().values()]}),
-        }
+        return {"kind": "plateau", **self.settings, **self._seen()}
+
+
+def _worst(settings: dict[str, Any]) -> float:
+    """What any metric is better than."""
+    return math.inf if settings["mode"] == "min" else -math.inf
+
+
+def _of_state(name: str, value: Any) -> float:
+    try:
+        return number("the state of a plateau", name, value)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 def plateau(
@@ -111,7 +134,7 @@ def plateau(
     Args:
         start: its value before the first reduction; ``min_lr`` and ``eps`` are compared with this value, so with
             ``start=1`` they are shares of the learning rate that it multiplies.
-        state: of a saved plateau, as its JSON holds it.
+        state: of a saved plateau, as its JSON and its repr hold it.
     Raises:
         ValueError: by name, as torch's and where it should.
     """
@@ -130,7 +153,9 @@ def plateau(
         raise ValueError(f"plateau: factor must be below 1, got {factor}")
     made = Plateau(settings)
     if state is not None:
-        made.load_state_dict(dict(zip(_STATE, state, strict=False)))
+        if isinstance(state, str) or not hasattr(state, "__iter__") or len(state) != len(_STATE):
+            raise ValueError(f"plateau: the state of a plateau has {', '.join(_STATE)}, got {state!r:.120}")
+        made.load_state_dict(dict(zip(_STATE, state, strict=True)))
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .plateau import Plateau
 
 VERSION = 1
+_EXACT = 2**53  # no int up to it is rounded
 _CHUNK = 8192  # so many intermediate values stay in the cache: of a million, three times as fast as at once
 KINDS: dict[str, Callable[..., Schedule]] = {}
 """By name, what makes each kind of schedule out of its checked arguments; JSON and the operators look here."""
@@ -44,7 +45,7 @@ class Schedule:
         Raises:
             ValueError: a negative or non-finite step. TypeError: no number.
         """
-        if type(step) is int and step >= 0:
+        if type(step) is int and 0 <= step <= _EXACT:
             return self.at(float(step))
         if is_jax(step):
             return self.at(step)
@@ -52,7 +53,10 @@ class Schedule:
             return self._of_array(np.asarray(step))
         if isinstance(step, (bool, str)) or not hasattr(step, "__float__"):
             raise TypeError(f"a step is a number or an array of numbers, got {step!r}")
-        k = float(step)
+        try:
+            k = float(step)
+        except OverflowError:
+            raise ValueError("a step counts from 0 and is no larger than a float holds: this one is none") from None
         if not 0 <= k < math.inf:
             raise ValueError(f"a step counts from 0: {step} is none")
         return self.at(k)
@@ -97,13 +101,20 @@ class Schedule:
         """Take over what ``state_dict`` gave.
 
         Raises:
-            ValueError: another number of plateaus; nothing is changed.
+            ValueError: no state of a schedule, or of one with another number of plateaus; nothing is changed.
         """
-        mine, saved = list(self.plateaus()), state["plateaus"]
+        for plateau, its in self.read_state(state):
+            vars(plateau).update(its)
+
+    def read_state(self, state: Any) -> list[tuple[Plateau, dict[str, Any]]]:
+        """What ``load_state_dict`` would take over, checked and not taken over: each plateau and its attributes."""
+        saved = state.get("plateaus") if isinstance(state, Mapping) else None
+        if not isinstance(saved, list | tuple):
+            raise ValueError(f"the state of a schedule has 'plateaus', a list; got {state!r:.120}")
+        mine = list(self.plateaus())
         if len(mine) != len(saved):
             raise ValueError(f"this schedule has {len(mine)} plateaus inside, the saved one {len(saved)}")
-        for plateau, its in zip(mine, saved, strict=True):
-            plateau.load_state_dict(its)
+        return [found for plateau, its in zip(mine, saved, strict=True) for found in plateau.read_state(its)]
 
     # ---------------------------------------------------------------- algebra (the formulas are in algebra.py)
 

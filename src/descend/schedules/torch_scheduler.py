@@ -10,6 +10,7 @@ from .ahead import admitted, refuse_values
 from .schedule import Schedule
 
 OF = "torch_scheduler"
+_STATE = ("last_epoch", "_step_count", "base_lrs")
 
 
 def torch_scheduler(
@@ -23,6 +24,7 @@ def torch_scheduler(
     """A ``torch.optim.lr_scheduler.LRScheduler`` that sets ``setting`` of every group to the value of the schedule.
 
     It never warns about the order of calls, and it may be stepped beyond the schedule's length, where that holds.
+    Like torch's, it counts its own ``step()`` calls, also one after a step that a ``GradScaler`` skipped.
 
     Args:
         optimizer: of torch or of ``descend.torch``.
@@ -32,7 +34,8 @@ def torch_scheduler(
         step: steps taken so far; a resumed run needs nothing else.
     Raises:
         ValueError: a value that the setting does not admit, such as a negative rate, with its step; as many schedules
-            as there are no groups. TypeError: no optimizer, no schedule. KeyError: groups without this setting.
+            as there are no groups; a setting that is not one number, such as "betas". TypeError: no optimizer, no
+            schedule. KeyError: groups without this setting.
     """
     return _scheduler_class()(optimizer, schedule, setting, relative, step)
 
@@ -40,6 +43,10 @@ def torch_scheduler(
 def _place(group: dict[str, Any], setting: str) -> tuple[str, int | None]:
     """The key of a setting in a group, and its place in the tuple there."""
     if setting in group:
+        value = group[setting]
+        if setting == "params" or isinstance(value, bool | str) or not hasattr(value, "__float__"):
+            hint = "; name one of them: beta1, beta2" if setting == "betas" else ""
+            raise ValueError(f"{OF}: {setting!r} of the parameter groups is {value!r:.80}, not one number{hint}")
         return setting, None
     if setting in ("beta1", "beta2", "beta3") and len(group.get("betas", ())) >= int(setting[-1]):
         return "betas", int(setting[-1]) - 1
@@ -140,12 +147,13 @@ def _scheduler_class() -> type:
                 ValueError: no state of such a scheduler; nothing is changed.
             """
             saved = state_dict.get("schedules")
-            if not isinstance(saved, list) or len(saved) != len(self._each()):
+            if not isinstance(saved, list) or len(saved) != len(self._each()) or not set(_STATE) <= set(state_dict):
                 raise ValueError(f"no state of a scheduler with {len(self._each())} schedules: {state_dict!r:.120}")
-            for s, its in zip(self._each(), saved, strict=True):
-                s.load_state_dict(its)
-            self.last_epoch, self._step_count = int(state_dict["last_epoch"]), int(state_dict["_step_count"])
-            self.base_lrs = list(state_dict["base_lrs"])
+            read = [found for s, its in zip(self._each(), saved, strict=True) for found in s.read_state(its)]
+            last, count = (int(state_dict[name]) for name in _STATE[:2])
+            self.last_epoch, self._step_count, self.base_lrs = last, count, list(state_dict["base_lrs"])
+            for plateau, its in read:
+                vars(plateau).update(its)
             self._apply()
 
     ScheduleLR.__qualname__ = "ScheduleLR"

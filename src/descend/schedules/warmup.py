@@ -34,13 +34,16 @@ def untuned_linear_warmup(beta2: float = 0.999) -> Schedule:
     beta = number("untuned_linear_warmup", "beta2", beta2)
     if not 0 < beta < 1:
         raise ValueError(f"untuned_linear_warmup: beta2 must be in (0, 1), got {beta2!r}")
-    return linear_warmup(2 / (1 - beta)).shift(-1)
+    steps = 2 / (1 - beta)
+    if 1 - 2 / round(steps) == beta:
+        steps = round(steps)  # of 0.9, which floats miss by a little, 20 as of the decimal
+    return linear_warmup(steps).shift(-1)
 
 
 @schedule()
 def untuned_exponential_warmup(k, beta2: Beta = 0.999):
     """1 − e^(−t·(1 − β₂)) with t = k + 1, without end, so it multiplies (Ma & Yarats 2021, equation 5)."""
-    return 1 - exp(-(1 - beta2) * (k + 1))
+    return 1 - exp(-(1 - beta2) * (k + 1.0))
 
 
 def _long_enough(beta2: float) -> None:
@@ -55,7 +58,7 @@ def radam_warmup(k, beta2: Beta = 0.999):
     0 while ρₜ ≤ 4, the first four steps for β₂ = 0.999: Adam's moments gather, and nothing moves yet.
     """
     rho_inf = 2 / (1 - beta2) - 1
-    t = k + 1
+    t = k + 1.0  # JAX's largest integer has no successor
     rho = rho_inf - 2 * t / expm1(-math.log(beta2) * t)  # β₂ᵗ / (1 − β₂ᵗ) loses six digits in the first steps
     known = maximum(rho, 4.0)
     rectified = sqrt((known - 4) * (known - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * known))

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 pi = math.pi
+_EPS = sys.float_info.epsilon
+_ROUNDINGS = 2
 
 
 def is_jax(x: Any) -> bool:
@@ -72,12 +74,28 @@ def to_power(x: Any, exponent: float) -> Any:
     return float(np.power(x, exponent)) if type(x) is float else library(x).power(x, exponent)
 
 
+def _counts(x: Any) -> bool:
+    """Whether JAX's ``x`` is of integers."""
+    return library(x).issubdtype(x.dtype, library(x).integer)
+
+
+def _largest(x: Any) -> int:
+    """The largest whole number that JAX holds beside ``x``."""
+    lib = library(x)
+    return int(lib.iinfo(x.dtype if _counts(x) else lib.result_type(int)).max)
+
+
+def fitting(x: Any, number: Any) -> Any:
+    """``number``, an int as a float where JAX's integers beside ``x`` do not reach it: JAX would refuse it."""
+    return float(number) if type(number) is int and is_jax(x) and abs(number) > _largest(x) else number
+
+
 def minimum(x: Any, bound: float) -> Any:
-    return (x if x < bound else float(bound)) if type(x) is float else library(x).minimum(x, bound)
+    return (x if x < bound else float(bound)) if type(x) is float else library(x).minimum(x, fitting(x, bound))
 
 
 def maximum(x: Any, bound: float) -> Any:
-    return (x if x > bound else float(bound)) if type(x) is float else library(x).maximum(x, bound)
+    return (x if x > bound else float(bound)) if type(x) is float else library(x).maximum(x, fitting(x, bound))
 
 
 def where(condition: Any, yes: Any, no: Any) -> Any:
@@ -87,13 +105,64 @@ def where(condition: Any, yes: Any, no: Any) -> Any:
     return library(condition).where(condition, yes, no)
 
 
+def near(x: Any) -> Any:
+    """``x``, or the whole number within a few roundings of it: 17796 / 296.6 is 60, not 59.99999999999999."""
+    if type(x) is float:
+        if x >= 2.0**52:
+            return x  # whole, or infinite
+        whole = float(round(x))
+        return whole if abs(whole - x) <= _ROUNDINGS * _EPS * whole else x
+    lib = library(x)
+    whole = lib.rint(x)
+    with np.errstate(invalid="ignore"):  # of infinity
+        return lib.where(abs(whole - x) <= _ROUNDINGS * float(lib.finfo(x.dtype).eps) * whole, whole, x)
+
+
+def _floor(x: Any) -> Any:
+    return float(math.floor(x)) if type(x) is float else library(x).floor(x)
+
+
 def rounds(x: Any, period: float) -> Any:
     """How many whole periods are in ``x``."""
-    if type(x) is float:
-        return float(math.floor(x / period))
-    if isinstance(x, np.ndarray):
-        return np.floor(x / period)
-    return x // period  # of integers it stays exact where float32 has no more digits
+    if period != int(period):
+        return _floor(near(x / period))
+    if is_jax(x):
+        return x // fitting(x, period)  # of integers it stays exact where float32 has no more digits
+    return _floor(x / period)
+
+
+def turns(x: Any, period: float, times: float | None = None) -> tuple[Any, Any]:
+    """How many whole periods are in ``x`` (at most ``times - 1``), and how far it is in the one under way.
+
+    Far away the product loses digits; it never leads out of the period.
+    """
+    n = rounds(x, period)
+    if times is not None:
+        n = minimum(n, times - 1)  # the end of the last round, not the start of one more
+    return n, minimum(maximum(x - n * fitting(x, period), 0), period)
+
+
+def passed(x: Any, units: float, steps: float, whole: bool) -> Any:
+    """``x * units / steps``: how many units have passed after ``x`` steps, where ``units`` take ``steps`` steps."""
+    exact = type(units) is int and type(steps) is int
+    if is_jax(x) and exact:
+        return _whole_units(x, units, steps) if whole else x * float(units) / fitting(x, steps)  # type: ignore[arg-type]
+    u = near(x * float(units) / steps)  # of whole numbers the division's is the one rounding
+    return _floor(u) if whole else u
+
+
+def _whole_units(x: Any, units: int, steps: int) -> Any:
+    if units * steps > _largest(x) or not _counts(x):
+        return _floor(x * float(units) / fitting(x, steps))
+    # Integers as long as no product leaves them; more units than steps might.
+    return x // steps * (units if units <= steps else float(units)) + x % steps * units // steps
+
+
+def since(x: Any, start: float) -> Any:
+    """``x - start``, 0 before."""
+    if start < 0 and type(start) is int and is_jax(x) and _counts(x):
+        x = minimum(x, _largest(x) + start)  # optax's counter stays at the largest integer, which has no successor
+    return maximum(x - start, 0)
 
 
 def index(x: Any, bounds: Sequence[float]) -> Any:

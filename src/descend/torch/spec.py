@@ -33,6 +33,9 @@ _FLAGS = ("maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay
 OWN: dict[str, Any] = {"clip_norm": None}
 BETAS = {"betas": ("beta1", "beta2", "beta3")}
 
+_ETAS: dict[str, Callable[[Any], Any]] = {"eta_minus": lambda x: x < 1, "eta_plus": lambda x: x > 1}
+"""Rprop's factors -> what each must be beside what its name admits."""
+
 # How torch words the refusal of a setting; users and torch's own tests look for these sentences.
 _TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value: {}"}
 
@@ -164,7 +167,7 @@ class Spec:
             values = group[name] if name in self.tuples else (group[name],)
             for setting, value in zip(self.tuples.get(name, (name,)), values, strict=False):
                 if isinstance(value, Schedule):
-                    refuse_values(value, setting, self.name + where)
+                    refuse_values(value, setting, self.name + where, also=_ETAS.get(setting))
 
     def _check_tuple(self, name: str, values: Any, where: str) -> None:
         count = len(self.arguments[name])
@@ -184,7 +187,7 @@ class Spec:
                     else f"Invalid {name} value: {values}"
                 )
                 raise ValueError(words + where)
-        if name == "etas" and not (values[0] < 1 < values[1]):
+        if name == "etas" and not all(callable(x) or ok(x) for ok, x in zip(_ETAS.values(), values, strict=True)):
             raise ValueError(f"Invalid eta values: {values[0]}, {values[1]}{where}")
 
     def _check_number(self, name: str, value: Any, where: str) -> None:

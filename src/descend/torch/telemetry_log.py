@@ -71,9 +71,7 @@ class TelemetryLogger:
             raise ValueError(f"every must be a whole number of steps, at least 1; got {every!r}")
         if not hasattr(optimizer, "telemetry"):
             name = type(optimizer).__name__
-            raise TypeError(
-                f"telemetry is measured by optimizers of descend.torch, not by torch.optim's {name}"
-            )
+            raise TypeError(f"telemetry is measured by optimizers of descend.torch, not by torch.optim's {name}")
         names = names if names is None or isinstance(names, torch.nn.Module) else list(names)
         self.telemetry = optimizer.telemetry if names is None else optimizer.telemetry.named(names)
         self.every, self.tensors, self.on_alarm = every, tensors, on_alarm
