@@ -210,4 +210,6 @@ def pieces(x: Any, starts: Sequence[float], branches: Sequence[Callable[[Any], A
 def blend(weight: Any, start: float, end: float) -> Any:
     """``start`` where the weight is 1, ``end`` where it is 0, exactly; ``end + (start - end) * weight`` would lose
     the digits of whichever is small beside the other."""
+    if is_jax(weight):
+        weight = minimum(weight, 1.0)  # XLA divides by a constant in two roundings, and n / n may be above 1
     return start * weight + end * (1 - weight)
