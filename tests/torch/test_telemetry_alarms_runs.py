@@ -50,7 +50,7 @@ def test_a_slow_explosion_is_said():
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("rule", "settings"), [("SGD", {"lr": 0.3, "momentum": 0.9}), ("AdamW", {"lr": 3e-3})])
+@pytest.mark.parametrize(("rule", "settings"), [("SGD", {"lr": 0.1, "momentum": 0.9}), ("AdamW", {"lr": 3e-3})])
 def test_a_healthy_run_to_a_loss_of_nearly_zero_raises_none(rule, settings, seed):
     model, x, y = classifier(seed)
     opt = getattr(ours, rule)(model.named_parameters(), telemetry=True, **settings)
