@@ -114,3 +114,13 @@ def test_python_m_descend():
     )
     assert done.returncode == 2
     assert done.stderr.startswith("Usage: descend explain")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("words", [["list"], ["explain", "adam"]])
+def test_a_full_disk_behind_the_output_is_one_line(words):
+    with open("/dev/full", "w") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-m", "descend", *words], stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert (done.returncode, done.stderr) == (1, "Error: could not write: No space left on device\n")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
+import os
 import sys
 
 import click
@@ -76,7 +79,7 @@ def descend(ctx: click.Context) -> None:
 
 
 def main() -> None:
-    """The console script. A package that is not installed is one sentence, not a traceback."""
+    """The console script. A package that is not installed, or a full disk, is one sentence and no traceback."""
     try:
         descend(prog_name="descend")
     except ImportError as error:
@@ -86,3 +89,10 @@ def main() -> None:
         sentence = f"this needs {name}, which is not installed: pip install 'descend[{extra}]'" if name else error
         click.echo(f"Error: {sentence}", err=True)
         sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        click.echo(f"Error: could not write: {error.strerror}", err=True)
+        with contextlib.suppress(OSError, ValueError):  # what was not taken would be tried again, and fail, at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
