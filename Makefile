@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraint
 
 help:
 	@echo "make race      the first race: momentum methods, Adam and friends on real digits"
-	@echo "make check     formatter, linter and the fast tests, under a minute"
+	@echo "make check     formatter, linter and the fast tests, about a minute"
 	@echo "make test      everything: formatter, linter, types, all tests"
 	@echo "make bench     every rule beside torch and the limit of memory; ten minutes (ARGS=--quick: one)"
 	@echo "make mutation  break every rule in every small way; each must turn a check red"
@@ -20,10 +20,17 @@ race: .venv/.race
 bench: .venv/.race
 	@$(BIN)/descend bench $(ARGS)
 
+# What `make check` leaves out besides tests marked slow: files of many short tests, 5 s of a core and more.
+LONG = jax triton_engine schedules/test_steps.py torch/test_reading.py torch/test_reading_uses.py \
+  torch/test_find_lr_restore.py torch/test_find_lr_reach.py torch/test_atomic.py torch/test_processes.py \
+  torch/test_release.py torch/test_curvature.py torch/test_switch_rules.py torch/test_telemetry_alarms_runs.py \
+  test_engines.py test_docs.py test_check.py test_bench_timing.py test_bench_cells.py test_cache_kernels.py \
+  test_lr_cli.py test_compare.py test_psgd.py test_explain.py
+
 check: .venv/.test
 	@$(BIN)/ruff format --check --output-format concise .
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not timing" $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not timing" $(LONG:%=--ignore=tests/%) $(ARGS)
 
 # Timing tests run after the others and alone: two workers on two cores would measure each other.
 test: .venv/.test
