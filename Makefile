@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraint
 
 help:
 	@echo "make race      the first race: momentum methods, Adam and friends on real digits"
-	@echo "make check     formatter, linter and the fast tests, about a minute"
+	@echo "make check     formatter, linter and the fast tests, little over a minute"
 	@echo "make test      everything: formatter, linter, types, all tests"
 	@echo "make bench     every rule beside torch and the limit of memory; ten minutes (ARGS=--quick: one)"
 	@echo "make mutation  break every rule in every small way; each must turn a check red"
@@ -24,7 +24,7 @@ bench: .venv/.race
 LONG = jax triton_engine schedules/test_steps.py torch/test_reading.py torch/test_reading_uses.py \
   torch/test_find_lr_restore.py torch/test_find_lr_reach.py torch/test_atomic.py torch/test_processes.py \
   torch/test_release.py torch/test_curvature.py torch/test_switch_rules.py torch/test_telemetry_alarms_runs.py \
-  test_engines.py test_docs.py test_check.py test_bench_timing.py test_bench_cells.py test_cache_kernels.py \
+  test_docs.py test_check.py test_bench_timing.py test_bench_cells.py test_cache_kernels.py \
   test_lr_cli.py test_compare.py test_psgd.py test_explain.py
 
 check: .venv/.test
