@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
-import os
 import sys
 
 import click
@@ -93,6 +91,7 @@ def main() -> None:
         if error.errno != errno.ENOSPC:
             raise
         click.echo(f"Error: could not write: {error.strerror}", err=True)
-        with contextlib.suppress(OSError, ValueError):  # what was not taken would be tried again, and fail, at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        from .explain.terminal import drop_output
+
+        drop_output()
         sys.exit(1)

@@ -50,8 +50,13 @@ class Work:
     addresses: np.ndarray | None = None
 
     @property
-    def names(self) -> list[str]:
-        return ["p", "g", *(slot.name for slot in self.rule.slots if slot.init.shape == "element")]
+    def names(self) -> tuple[str, ...]:
+        return streams(self.rule)
+
+
+def streams(rule: Rule) -> tuple[str, ...]:
+    """The arrays of a rule, in the order of the address table."""
+    return ("p", "g", *(slot.name for slot in rule.slots if slot.init.shape == "element"))
 
 
 def finite(works: list[Work]) -> bool:

@@ -15,10 +15,10 @@ import numpy as np
 from ..core.emit import Program, program
 from ..core.rule import Rule
 from ..core.trace import Extent
-from .base import Work, untraceable
+from .base import Work, streams, untraceable
 from .host import Numbers
 from .kernels import kernel
-from .numba_source import source, streams
+from .numba_source import source
 from .pool import POOL
 
 CHUNK = 1 << 15  # elements; 5 float32 streams of a chunk are 640 KiB, which fits a core's L2

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from ..core.emit import Program
-from ..core.rule import Rule
 from ..core.trace import Extent
 from . import native_words as words
+from .base import streams
 
 _AHEAD = 8  # chunks: their first bytes are called for while this one is worked on
 _LANES = 4096  # elements summed in the working type before they join a float64 sum
-
-
-def streams(rule: Rule) -> tuple[str, ...]:
-    """The arrays of a rule, in the order of the address table."""
-    return ("p", "g", *(slot.name for slot in rule.slots if slot.init.shape == "element"))
 
 
 def source(of: Program, k: int) -> str:

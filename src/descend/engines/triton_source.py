@@ -20,9 +20,9 @@ from triton.runtime.interpreter import InterpretedFunction
 from triton.runtime.jit import JITFunction
 
 from ..core.emit import Program
-from ..core.rule import Rule
 from ..core.trace import Extent
 from . import triton_words as words
+from .base import streams
 from .native_words import WIDTH
 
 # What tl.sum adds with. tl.sum itself is one more function of Triton's, compiled or interpreted as the environment
@@ -42,11 +42,6 @@ def join(partials, bounds, columns, places, out, WIDTH: tl.constexpr, BLOCK: tl.
         total += tl.load(partials + c * WIDTH + column, c < last, other=0.0)
     tl.store(out + tl.load(places + k) + i, tl.reduce(total, 0, plus))
 """
-
-
-def streams(rule: Rule) -> list[str]:
-    """The arrays of a rule, in the order of the address table."""
-    return ["p", "g", *(slot.name for slot in rule.slots if slot.init.shape == "element")]
 
 
 def arithmetic(dtype: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import textwrap
@@ -23,6 +24,12 @@ def console(widest: int) -> Console:
     made = Console(highlight=False, emoji=False, markup=False, color_system=None if plain else "auto")
     made.width = min(made.width, widest)
     return made
+
+
+def drop_output() -> None:
+    """After a write that failed: what stdout did not take would be tried again, and fail, at the very end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # Words a line may break before, and how much rather it would not: a quotient holds together.

@@ -111,9 +111,10 @@ def _writing(where: str) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        if where == "standard output":  # what it could not take would be tried again, and fail, at the very end
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if where == "standard output":
+            from ..explain.terminal import drop_output
+
+            drop_output()
         raise click.ClickException(f"could not write to {where}: {error.strerror or error}") from None
 
 

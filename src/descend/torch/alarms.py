@@ -134,20 +134,20 @@ class Alarms:
     # ---------------------------------------------------------------- what is wrong
 
     def _judge(self, step: int) -> list[Alarm]:
-        new = []
+        new: list[Alarm] = []
         found = dict(self.telemetry._read())
         total = of_all(list(found.values()))
-        if total is not None and not self._begun:
-            self._begun = total.gradient_norm
+        if total is None or not total.elements:
+            return new
+        self._begun = self._begun or total.gradient_norm
         for i, group in enumerate(self.telemetry._optimizer.param_groups):
             for k, p in enumerate(group["params"]):
-                at, m = (i, k), found.get((i, k))
-                tensor = self._tensors.setdefault(at, _Tensor(self.window))
+                m, tensor = found.get((i, k)), self._tensors.setdefault((i, k), _Tensor(self.window))
                 troubles: Iterable[tuple[str, str]] = ()
-                if m is not None and total is not None and m.elements:
-                    troubles = self._troubles(p, m, tensor, total)
-                elif m is None and total is not None and total.elements and p.requires_grad:
+                if m is None and p.requires_grad:
                     troubles = [("dead", missing(tensor.episodes["dead"].looks + 1))]
+                elif m is not None and m.elements:
+                    troubles = self._troubles(p, m, tensor, total)
                 for kind, seen in troubles:
                     new += self._take(tensor, kind, seen, i, self.telemetry._name(i, k, p), step)
         return new
