@@ -234,6 +234,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         for group in self.param_groups:
             for name, default in self.spec.arguments.items():
                 group.setdefault(name, default)
+            group.update(self.spec.fixed)
         self.state = inner
 
     def __repr__(self) -> str:

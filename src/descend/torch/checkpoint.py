@@ -71,7 +71,10 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[s
     claimed: set[Any] = set()
     for i, (group, now) in enumerate(zip(groups, current, strict=True)):
         keys = _matched(group, now, i)
-        group = {**{k: v for k, v in now.items() if k not in group}, **group, "params": now["params"]}
+        if len(set(keys) - claimed) != len(keys):
+            raise ValueError(f"loaded state dict, group {i}: a parameter of {keys!r:.60} stands there twice")
+        kept = {k: spec.newer.get(k, v) for k, v in now.items() if k not in group}
+        group = {**kept, **group, **spec.fixed, "params": now["params"]}
         group |= {k: v for k, v in now.items() if k in spec.arguments and scheduled(v)}
         group.pop("schedule_step", None)
         if "param_names" in now:
@@ -93,7 +96,33 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[s
             entries = {n: v for n, v in found.items() if v is not None}
             if entries:
                 state[p] = _entries(optimizer, rule.of(tuple(p.shape)), entries, p, name)
-    return made, state | {key: value for key, value in given.items() if key not in claimed}
+    others = {key: value for key, value in given.items() if key not in claimed}
+    _refuse_foreign(optimizer, others, claimed)
+    return made, state | others
+
+
+def _refuse_foreign(optimizer: RuleOptimizer, others: dict[Any, Any], claimed: set[Any]) -> None:
+    """Refuse state of parameters that there are not; what a program itself keeps beside them is carried, as torch's."""
+    foreign = [
+        k for k, v in others.items() if not isinstance(k, str) or (isinstance(v, dict) and k not in optimizer._state)
+    ]
+    if not foreign:
+        return
+    shown = ", ".join(map(repr, foreign[:5])) + (", ..." if len(foreign) > 5 else "")
+    hint = ""
+    if any(isinstance(key, str) and key.isdecimal() and int(key) in claimed for key in foreign):
+        hint = '. JSON turns numbers into texts: {int(key): entry for key, entry in saved["state"].items()}'
+    elif any(isinstance(key, str) for key in foreign) and any(isinstance(key, int) for key in claimed):
+        hint = '. Names must stand under "params" of the groups, too'
+    raise ValueError(
+        f"loaded state dict: the state of {shown} fits no parameter; its groups have {_spoken(claimed)}{hint}"
+    )
+
+
+def _spoken(keys: set[Any]) -> str:
+    if not keys or any(not isinstance(key, int) for key in keys):
+        return f"{len(keys)} parameters by other names"
+    return f"parameters {min(keys)} to {max(keys)}" if len(keys) > 1 else f"parameter {min(keys)} alone"
 
 
 def _matched(group: dict[str, Any], now: dict[str, Any], i: int) -> list[Any]:

@@ -94,7 +94,7 @@ AdamW = make(Spec(
     "AdamW", _doc("adamw"),
     {**_ADAM, "weight_decay": 1e-2, "maximize": False, **{k: v for k, v in _TAIL.items() if k != "maximize"},
      "decoupled_weight_decay": True, **OWN},
-    _adam, positional=5,
+    _adam, positional=5, fixed={"decoupled_weight_decay": True},
 ))  # fmt: skip
 Lion = make(Spec(
     "Lion", _doc("lion", " torch has no Lion; arguments follow lion-pytorch."),

@@ -65,6 +65,7 @@ class Spec:
         sparse: whether the rule of a group may be applied to the rows of a sparse gradient alone.
         chosen: arguments that are no numbers but choose the rule -> what refuses a value (ValueError).
         missing_step: the step to assume for a checkpoint that has state but no step (torch's SGD).
+        fixed: flags that the class stands for, whatever a checkpoint says.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Spec:
     derive: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
     chosen: Mapping[str, Callable[[Any], None]] = field(default_factory=dict)
     missing_step: int | None = None
+    fixed: Mapping[str, bool] = field(default_factory=dict)
     settings: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +99,8 @@ class Spec:
                 raise TypeError(unknown_setting(name, valid, self.name))
             if name in given:
                 raise TypeError(f"{self.name} got two values for {name!r}")
+            if name in self.fixed and value is not self.fixed[name]:
+                raise TypeError(f"{self.name} has {name}={self.fixed[name]}; got {value!r}")
             given[name] = value
         return given, {name: given.pop(name, default) for name, default in OPTIONS.items()}
 
@@ -107,6 +111,14 @@ class Spec:
             kinds(n, kinds.POSITIONAL_OR_KEYWORD if i <= self.positional else kinds.KEYWORD_ONLY, default=default)
             for i, (n, default) in enumerate(names.items())
         ])  # fmt: skip
+
+    @functools.cached_property
+    def newer(self) -> dict[str, Any]:
+        """Flags that torch's class of the name sets to their defaults where a checkpoint is older than they are."""
+        theirs = getattr(torch.optim, self.name, torch.optim.Optimizer)
+        if theirs is torch.optim.Optimizer or "__setstate__" not in vars(theirs):
+            return {}
+        return {n: d for n, d in self.arguments.items() if n in (*HINTS, *_FLAGS)}
 
     @property
     def takes_complex(self) -> bool:
