@@ -43,8 +43,52 @@ def test_right_gradients_pass_in_any_precision(middle, dtype):
     model, (x, y) = mlp(middle(), dtype), batch()
     report = check_gradients(lambda: cross_entropy(model(x.to(dtype)), y), model)
     assert report.ok, str(report)
-    assert max(c.error for t in report.tensors for c in t.checked if c.verdict == "right") <= 1e-7
-    assert {t.verdict for t in report.tensors} <= {"right", "kink", "near kinks"}
+    # Batch norm takes the mean out, so the true slope of the bias before it is 0: both sides are what rounding left.
+    idle = {"0.bias"} if isinstance(model[1], nn.BatchNorm1d) else set()
+    for t in report.tensors:
+        assert t.verdict in (("right", "too small") if t.name in idle else ("right", "kink", "near kinks")), str(report)
+        if t.name not in idle:
+            largest = max(abs(c.autograd) for c in t.checked)
+            off = [abs(c.autograd - c.numeric) for c in t.checked if c.verdict == "right"]
+            assert max(off, default=0) <= 1e-7 * largest
+
+
+class Cancels(nn.Module):
+    """Losses that are what is left of large numbers: their rounding is far above that of their own size."""
+
+    def __init__(self, kind, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.kind, self.w, self.x = kind, nn.Parameter(torch.randn(20)), torch.randn(16, 20)
+
+    def forward(self):
+        w = self.w
+        if self.kind == "shifted":
+            return ((w + 1e6) - 1e6).pow(2).sum()
+        if self.kind == "offset":
+            return (w.pow(2) + 1e6).sum() - 20e6
+        if self.kind == "log-sum-exp":
+            return torch.logsumexp(w + 1e4, 0) - 1e4
+        if self.kind == "variance":
+            return ((w + 1e3) ** 2).mean() - (w + 1e3).mean() ** 2
+        scores = {"confident": 100, "certain": 1e4}[self.kind] * self.x @ w.reshape(20, 1) * torch.tensor([1.0, -1.0])
+        return cross_entropy(scores, scores.argmax(1))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["shifted", "offset", "log-sum-exp", "variance", "confident", "certain"])
+def test_right_gradients_of_losses_that_cancel_pass(kind, seed):
+    """The rounding of such a loss is measured: its size says nothing of it, and each processor has its own."""
+    model = Cancels(kind, seed)
+    report = check_gradients(model, model, seed=seed)
+    assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("kind", ["shifted", "offset", "variance"])
+def test_wrong_gradients_of_losses_that_cancel_are_found(kind):
+    model = Cancels(kind, 0)
+    model.w.register_hook(lambda g: 1.01 * g)
+    assert [t.verdict for t in check_gradients(model, model).tensors] in (["doubtful"], ["wrong"])
 
 
 @pytest.mark.parametrize("make", [

@@ -4,6 +4,9 @@ Central differences have an error of h²·f‴/6 from the step and of about ε·
 from 1e-3 of the scale; of neighbouring steps h and h/4 the h² term is eliminated (Richardson 1911), and the pair is
 taken whose two estimates agree best (Ridders 1982), never the one that agrees best with what is to be checked.
 
+How much rounding there is depends on what happens inside ``f``: a loss near 0 may be a difference of large numbers. So
+it is measured (``measured_noise``), and never taken for less than a few sums have.
+
 At a kink the one-sided slopes differ however short the step. Where they differ only for long steps, the kink is beside
 the point, and short steps do not see it.
 """
@@ -14,7 +17,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-ROUNDING = 16 * 2.0**-52  # of one evaluation, relative to |f|: a few sums deep
+import numpy as np
+
+ROUNDING = 16 * 2.0**-52  # of one evaluation, relative to |f|, at least: a few sums deep
+SAMPLES, CLOSE = 13, 2.0**-23  # of ``measured_noise``: points, and how far they reach in units of the scale
+GOLDEN = 0.6180339887498949
+SURE = 8  # standard deviations, as they are known from so few points
+FLAT = (
+    2.0**-52
+)  # what a loss that never moves may still do over the scale: log-softmax ends at 0 where it is below this
 RATIO = 4.0
 LEVELS = 8  # from 1e-3 of the scale to 6e-8, powers of two, so that x + h is mostly exact
 LONGEST = 2.0**-10
@@ -41,9 +52,27 @@ class Slope:
     step: float
 
 
-def slope(f: Callable[[float], float], f0: float, scale: float, expected: float = math.nan) -> Slope:
+def measured_noise(f: Callable[[float], float], scale: float) -> float:
+    """How far off one evaluation of ``f`` near 0 may be: what a parabola leaves of some, very close together.
+
+    They lie on one side, as 0 itself may be a kink, and at uneven distances: even ones can all round alike. 0 where
+    ``f`` is not finite.
+    """
+    at = np.arange(1, SAMPLES + 1) * GOLDEN % 1
+    values = np.array([f(CLOSE * scale * x) for x in at])
+    if not np.isfinite(values).all():
+        return 0.0
+    values -= values[0]
+    left = values - np.polyval(np.polyfit(at, values, 2), at)
+    return SURE * math.sqrt(float(left @ left) / (SAMPLES - 3))
+
+
+def slope(
+    f: Callable[[float], float], f0: float, scale: float, expected: float = math.nan, least: float = 0.0
+) -> Slope:
     """The slope of ``f`` at 0, where it is ``f0``; ``scale`` is a length over which ``f`` changes by much.
 
+    ``least``: how far off an evaluation may be at least, as ``measured_noise`` has it.
     Takes 4 evaluations where they confirm ``expected`` to nine digits, else at most 2·LEVELS. The slope is NaN where
     ``f`` is not finite nearby.
     """
@@ -57,7 +86,7 @@ def slope(f: Callable[[float], float], f0: float, scale: float, expected: float 
         central.append((up - down) / (2 * h))
         jump.append((up - f0) / h - (f0 - down) / h)
         moved = 2.0**-52 * scale / h * abs(central[-1])  # x + h is rounded
-        noise.append(ROUNDING * max(abs(up), abs(down), abs(f0)) / h + moved)
+        noise.append(max(least, ROUNDING * max(abs(up), abs(down), abs(f0))) / h + moved)
         if not level:
             continue
         better = (RATIO**2 * central[-1] - central[-2]) / (RATIO**2 - 1)
@@ -75,6 +104,8 @@ def slope(f: Callable[[float], float], f0: float, scale: float, expected: float 
     kink = seen[at - 1] if at else False
     near = any(seen) and not kink
     error, value, h = best
+    if not any(central) and not any(jump):
+        error = max(error, FLAT / scale)
     if kink:
         value, error, h = central[at], abs(central[at] - central[at - 1]) + noise[at], steps[at]
     return Slope(value, error, value - jump[at] / 2, value + jump[at] / 2, kink, near, h)

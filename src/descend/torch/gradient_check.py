@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .differences import slope
+from .differences import measured_noise, slope
 from .gradient_report import RIGHT, GradientReport, TensorChecked, judged
 from .in_float64 import InFloat64
 from .range_test.objective import checked
@@ -119,6 +119,17 @@ class _Check:
         self, p: torch.Tensor, g: torch.Tensor, at: float, size: float, coordinates: int, directions: int
     ) -> Iterator[Any]:
         rounding = OF_LARGEST * float(g.abs().max())
+        before = p.clone()
+
+        def along(h: float, u: torch.Tensor) -> float:
+            p.copy_(before + h * u)
+            try:
+                return float(self.loss().detach())
+            finally:
+                p.copy_(before)
+
+        everywhere = torch.randn(p.shape, generator=self.generator, dtype=torch.float64).to(p.device)
+        noise = measured_noise(lambda h: along(h, everywhere), size)
         for index in self._chosen(g, coordinates):
             x, expected = float(p[index]), float(g[index])
 
@@ -129,24 +140,17 @@ class _Check:
                 finally:
                     p[index] = x
 
-            found = slope(moved, at, max(abs(x), size), expected)
+            found = slope(moved, at, max(abs(x), size), expected, noise)
             yield judged(index, expected, found, rounding, self.tolerance)
-        before = p.clone()
         for _ in range(directions if p.dim() else 0):
             # along the signs of the gradient, so that its entries cannot cancel
             u = torch.randn(p.shape, generator=self.generator, dtype=torch.float64).to(p.device)
             u = torch.where(g == 0, u, u.abs() * g.sign())
             u /= u.norm()
 
-            def along(h: float, u: torch.Tensor = u) -> float:
-                p.copy_(before + h * u)
-                try:
-                    return float(self.loss().detach())
-                finally:
-                    p.copy_(before)
-
             expected = float((g * u).sum())
-            yield judged(None, expected, slope(along, at, size, expected), rounding, self.tolerance)
+            found = slope(functools.partial(along, u=u), at, size, expected, noise)
+            yield judged(None, expected, found, rounding, self.tolerance)
 
     def _chosen(self, g: torch.Tensor, count: int) -> list[tuple[int, ...]]:
         """Random coordinates, half of them where the gradient is not 0."""
