@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import descend.torch as ours
+from descend import full, rule, rules, total
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -87,3 +88,25 @@ def test_a_scaler_s_infinity_is_left_to_the_device_by_a_capturable_step():
     assert opt.state_dict()["state"][0]["step"] == 3
     for p, q in zip(params, trained("numba", "AdamW", 3)[1], strict=True):
         assert torch.equal(p, q)
+
+
+def shared_for_all(p, g, d=full(1.0, shape="all"), *, t, lr=1e-2):  # noqa: B008 - the signature of a rule
+    d = d + lr * total(g * g, over="all") / t
+    p = p - lr * d * g
+    return p, d
+
+
+@pytest.mark.parametrize("made", [rules.asgd, rules.prodigy, rule(shared_for_all)], ids=lambda made: made.name)
+def test_tensors_at_different_steps_and_settings(made):
+    found = {}
+    for engine in ("triton", "numba"):
+        params = [torch.nn.Parameter(torch.ones(n, dtype=torch.float64)) for n in (3, 4, 5)]
+        opt = ours.optimizer(made)([{"params": params[:2]}, {"params": params[2:], "lr": 0.1}], engine=engine)
+        for t in range(8):
+            for i, p in enumerate(params):
+                p.grad = None if (t, i) in {(0, 1), (3, 0), (5, 2)} else torch.full_like(p, 0.5 + t)
+            opt.step()
+        assert len({float(entries["d"]) for entries in opt.state.values() if "d" in entries}) <= 1
+        found[engine] = params
+    for p, q in zip(*found.values(), strict=True):
+        assert (p - q).abs().max() <= 1e-14

@@ -7,7 +7,7 @@ gradients), then one commit in which nothing can fail any more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -73,6 +73,28 @@ def write(works: list[Work], new: Iterable[dict[str, Any]]) -> None:
             else:
                 for array, item in zip(work.arrays[name], items, strict=True):
                     array[...] = item
+    share(works)
+
+
+def share(works: list[Work], there: list[Mapping[str, Any]] | None = None) -> None:
+    """Make the numbers that all parameters share one again, where a rule took them from steps or settings that differ.
+
+    The first of the tensors that have taken the most steps decides. ``there``: the numbers of each Work, if elsewhere.
+    """
+    if len(works) == 1 and len(works[0].rows) == 1:
+        return
+    places: dict[str, list[tuple[int, Any, Any]]] = {}
+    for work, held in zip(works, there or [work.numbers for work in works], strict=True):
+        slots = [slot for slot in work.rule.slots if slot.init.shape == "all"] if work.sizes else []
+        steps = [work.rows[row].t for row in work.row_of] if slots else []
+        for slot in slots:
+            first = steps.index(max(steps))
+            numbers = held[slot.name]
+            places.setdefault(slot.saved_as, []).append((steps[first], numbers[first], numbers))
+    for found in places.values():
+        _, value, _ = max(found, key=lambda place: place[0])
+        for _, _, numbers in found:
+            numbers[:] = value
 
 
 def untraceable(rule: Rule, dtype: str, engine: str) -> str | None:

@@ -119,7 +119,7 @@ class Numbers:
         if not slots:
             return
         said = list(self._said(behind, count_all))
-        by_row = self.differs[behind] and not self.by_tensor[behind] and len(said) > 1
+        by_row = len(said) > 1  # rows differ in step and settings, also where tensors as such do not
         for name, values in zip(slots, zip(*said, strict=True), strict=True):
             numbers = self.work.numbers[name]
             numbers[:] = np.array(values)[self.work.row_of] if by_row else values[-1]

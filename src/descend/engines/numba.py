@@ -15,7 +15,7 @@ import numpy as np
 from ..core.emit import Program, program
 from ..core.rule import Rule
 from ..core.trace import Extent
-from .base import Work, streams, untraceable
+from .base import Work, share, streams, untraceable
 from .host import Numbers
 from .kernels import kernel
 from .numba_source import source
@@ -109,6 +109,7 @@ class _Step:
         self.guard = guard
         self.count_all = sum(r.elements for r in self.ready)
         self.depth = max((len(r.calls) for r in self.ready), default=1) - 1
+        self.shares = any(slot.init.shape == "all" for work in works for slot in work.rule.slots)
 
     def __call__(self, threads: int) -> bool:
         for r in self.ready:
@@ -124,6 +125,8 @@ class _Step:
         for r in self.ready:
             if not r.unasked:
                 r.numbers.count_on(self.count_all)
+        if self.shares:
+            share([r.work for r in self.ready])
         return True
 
     def first_sums(self, threads: int) -> list[list[tuple[int, np.ndarray]]]:

@@ -14,7 +14,7 @@ import torch
 
 from ..core import ops
 from ..core.rule import Rule
-from .base import Work
+from .base import Work, share
 from .many import evaluate
 from .noise import normal, spectral_bound
 
@@ -132,6 +132,7 @@ class TorchEngine:
                     continue
                 for array, item in zip(work.arrays[name], items, strict=True):
                     _real(array).copy_(item)
+        share(works)
         return True
 
 

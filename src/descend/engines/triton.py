@@ -22,7 +22,7 @@ from triton.runtime.interpreter import InterpretedFunction
 
 from ..core.emit import program
 from ..core.rule import Rule
-from .base import Work, untraceable
+from .base import Work, share, untraceable
 from .triton_source import PLUS, counts_truths
 from .triton_step import Ready, Shared
 
@@ -66,6 +66,7 @@ class Step:
         self.shared = Shared([program(work.rule, guard) for work in works], device)
         count_all = sum(sum(work.sizes) for work in works)
         self.ready = [Ready(work, i, self.shared, count_all, capturable) for i, work in enumerate(works)]
+        self.shares = any(slot.init.shape == "all" for work in works for slot in work.rule.slots)
         self.depth = max((len(r.program.kernels) for r in self.ready), default=1) - 1
         for r in self.ready:
             r.compile()
@@ -105,6 +106,11 @@ class Step:
             r.numbers_of(len(r.program.kernels) - 1)
         for r in self.ready:
             r.pass_over(len(r.program.kernels) - 1)
+        if self.shares:
+            works, numbers = zip(
+                *((r.work, {n: x.there for n, x in r.numbers.items()}) for r in self.ready), strict=True
+            )
+            share(list(works), list(numbers))
         for r in self.ready:
             r.finish()
         return True

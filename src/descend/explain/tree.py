@@ -34,6 +34,7 @@ PARENT = {
     "muon": "momentum_ema",
     "shampoo": "adagrad",
     "ftrl": "adagrad",
+    "dadapt_sgd": "gradient_descent",
     "dog": "gradient_descent",
     "clip_tensor": "clip_norm",
     "adaptive_clip_vector": "clip_tensor",

@@ -20,10 +20,10 @@ def dadapt_sgd(
     pytorch_optimizer rounds its norm to float32.
     """
     g0 = where(g0 > 0, g0, norm(g, over="all"))
-    step = where(g0 > 0, d * lr / g0, 0.0)
-    numerator = numerator + step * total(g * s, over="all")
-    s = s + step * g
-    z = z - step * g
+    step = where(g0 > 0, d / g0, 0.0)
+    numerator = numerator + step * total(lr * g * s, over="all")
+    s = s + step * lr * g
+    z = z - step * lr * g
     p = where(g0 > 0, momentum * p + (1 - momentum) * z, p)
     distance = norm(s, over="all")
     d = where(distance > 0, maximum(d, 2 * numerator / distance), d)
@@ -44,7 +44,7 @@ def dadapt_adam(
     m = beta1 * m + (1 - beta1) * d * lr * g
     v = beta2 * v + (1 - beta2) * g * g
     p = p - m / (sqrt(v) + eps)
-    r = decay * r + (1 - decay) * d * lr * total(g * s / (sqrt(v) + eps), over="all")
+    r = decay * r + (1 - decay) * d * total(lr * g * s / (sqrt(v) + eps), over="all")
     s = decay * s + (1 - decay) * d * lr * g
     distance = total(absolute(s), over="all")
     d = where(distance > 0, maximum(d, r / ((1 - decay) * distance)), d)
@@ -64,7 +64,7 @@ def prodigy(
     decay = sqrt(beta2)
     m = beta1 * m + (1 - beta1) * d * g
     v = beta2 * v + (1 - beta2) * d * d * g * g
-    r = decay * r + (1 - decay) * lr * d * d * total(g * (p0 - p), over="all")
+    r = decay * r + (1 - decay) * d * d * total(lr * g * (p0 - p), over="all")
     s = decay * s + (1 - decay) * lr * d * d * g
     p = p - lr * d * m / (sqrt(v) + d * eps)
     distance = total(absolute(s), over="all")
@@ -73,9 +73,9 @@ def prodigy(
 
 
 @rule
-def dog(p, g, p0=start("p0"), far=common, squares=full("eps", shape="all"), *, t, lr=1.0, reps_rel=1e-6, eps=1e-8):
+def dog(p, g, p0=start("p0"), far=common, squares=full("eps", shape="all"), *, lr=1.0, reps_rel=1e-6, eps=1e-8):
     """DoG: the rate is the distance gone over all gradients so far (Ivgi et al. 2023, eq. DoG)."""
-    begin = where(t == 1, reps_rel * (1 + norm(p0, over="all")), far)
+    begin = where(far > 0, far, reps_rel * (1 + norm(p0, over="all")))
     far = maximum(begin, norm(p - p0, over="all"))
     squares = squares + total(g * g, over="all")
     p = p - lr * far / sqrt(squares) * g

@@ -11,6 +11,7 @@ import torch
 from ..core.rule import Rule
 from ..engines.base import Engine, Row, Work
 from . import checks
+from .state import State
 
 POINTER = torch.Tensor.data_ptr
 
@@ -122,10 +123,6 @@ class Batch:
                     leaf.state[slot.saved_as] = made
             if set(leaf.state) != before:
                 self.fresh.append(leaf)
-        for slot in rule.slots:
-            if slot.init.shape == "all":  # a parameter that comes later joins the others' number
-                known = [k for k, leaf in enumerate(self.leaves) if leaf not in self.fresh]
-                numbers[slot.name][:] = numbers[slot.name][known[0] if known else 0]
         self.work.numbers = {name: tensor.numpy() for name, tensor in numbers.items()}
         return arrays
 
@@ -194,3 +191,29 @@ class Batch:
         self.counted += 1
         for row in self.work.rows:
             row.t += 1
+
+
+def join(batches: list[Batch], state: State, without: list[torch.Tensor]) -> None:
+    """Give the numbers that all parameters share to those that come later, and to those that have no gradient now."""
+    places: dict[str, list[torch.Tensor]] = {}
+    known: dict[str, tuple[float, float]] = {}
+    for batch in batches:
+        for slot in batch.work.rule.slots:
+            if slot.init.shape == "all":
+                places.setdefault(slot.saved_as, []).append(torch.from_numpy(batch.work.numbers[slot.name]))
+    if not places:
+        return
+    old = [leaf.state for batch in batches for leaf in batch.leaves if leaf not in batch.fresh]
+    others = [p for p in without if p in state]
+    for entries in (*old, *(state[p] for p in others)):
+        for name in places:
+            step = float(entries.get("step", 0))
+            if name in entries and (name not in known or step > known[name][0]):
+                known[name] = step, float(entries[name])
+    for name, numbers in places.items():
+        value = known[name][1] if name in known else float(numbers[0][0])
+        for shared in numbers:
+            shared.fill_(value)
+        for p in others:
+            if name in state[p]:  # it sees what becomes of the number
+                state.keep(p, {name: numbers[0][0]})

@@ -13,7 +13,7 @@ from ..engines import load
 from ..engines.base import Engine
 from ..stepping import pick
 from . import captured, checks
-from .batch import POINTER, Batch, Leaf
+from .batch import POINTER, Batch, Leaf, join
 from .reuse import GRAD, Reuse
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Plan(Reuse):
         if self.engine.on_memory:
             self.engine = self._reaching(leaves)
         self.batches = self._batches(leaves)
+        join(self.batches, optimizer._state, self.without)
         self.works = [batch.work for batch in self.batches]
         self.once |= any(leaf.rows is not None for leaf in leaves)
         self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
