@@ -14,6 +14,11 @@ settings.register_profile("descend", derandomize=True, deadline=None, database=N
 settings.load_profile("descend")
 
 
+# Several workers share the cores already: threads of torch's that spin for more work would take them from the others.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that; many tests are about Ctrl-C.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
