@@ -15,6 +15,7 @@ from descend.schedules import (  # noqa: E402
     inverse_time,
     linear,
     linear_warmup,
+    one_cycle_momentum,
     plateau,
     torch_scheduler,
 )
@@ -236,3 +237,68 @@ def test_bad_arguments():
         torch_scheduler(optimizer, SCHEDULE, step=-1)
     with pytest.raises(ValueError, match="no state of a scheduler"):
         torch_scheduler(optimizer, SCHEDULE).load_state_dict({"last_epoch": 3})
+
+
+@pytest.mark.parametrize("module", [torch.optim, descend.torch], ids=["torch", "ours"])
+@pytest.mark.parametrize(("name", "setting", "settings"), [
+    ("SGD", "momentum", {"momentum": 0.8}), ("RMSprop", "momentum", {"momentum": 0.5}), ("AdamW", "beta1", {}),
+    ("Adam", "beta2", {"betas": (0.7, 0.9)}), ("AdamW", "weight_decay", {}), ("SGD", "lr", {}),
+])  # fmt: skip
+def test_a_relative_setting_resumes_from_the_optimizers_checkpoint_and_the_step(module, name, setting, settings):
+    schedule = one_cycle_momentum(20, 0.85, 1.0) if setting == "momentum" else linear(20, 1.0, 0.5)
+
+    def fresh():
+        params, optimizer = model_and(getattr(module, name), **settings)
+        return params, optimizer
+
+    def values(optimizer):
+        return [g["betas"][int(setting[-1]) - 1] if "beta" in setting else g[setting] for g in optimizer.param_groups]
+
+    params, optimizer = fresh()
+    first = values(optimizer)
+    scheduler = torch_scheduler(optimizer, schedule, setting, relative=True)
+    train(params, optimizer, scheduler, 7)
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    file.seek(0)
+    _, again = fresh()
+    again.load_state_dict(torch.load(file, weights_only=True))
+    resumed = torch_scheduler(again, schedule, setting, relative=True, step=7)
+    assert values(again) == values(optimizer) == [x * schedule(7) for x in first]
+    scheduler.step(), resumed.step()
+    assert values(again) == values(optimizer) == [x * schedule(8) for x in first]
+
+
+def test_groups_that_say_what_a_setting_was_go_to_another_optimizer():
+    params, optimizer = model_and(descend.torch.AdamW)
+    torch_scheduler(optimizer, linear(20, 1.0, 0.5), "beta1", relative=True)
+    again = descend.torch.AdamW(optimizer.param_groups)
+    assert again.param_groups[0]["initial_beta1"] == 0.9
+    with pytest.raises(TypeError, match="initial_beta9"):
+        descend.torch.AdamW([{"params": params, "initial_beta9": 0.9}])
+
+
+def test_a_refused_schedule_leaves_the_groups_as_they_were():
+    _, optimizer = model_and(torch.optim.SGD, momentum=0.5)
+    with pytest.raises(ValueError, match="momentum"):
+        torch_scheduler(optimizer, linear(20, 1.0, 3.0) - 2.0, "momentum", relative=True)
+    assert "initial_momentum" not in optimizer.param_groups[0]
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_torchs_cycles_of_momentum_step_ours_as_theirs(name):
+    seen = []
+    for module in (torch.optim, descend.torch):
+        settings = {"momentum": 0.9} if name == "SGD" else {}
+        params, optimizer = model_and(getattr(module, name), **settings)
+        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=[0.1, 0.2], total_steps=12)
+        train(params, optimizer, scheduler, 5)
+        key = "momentum" if name == "SGD" else "betas"
+        seen.append([(g["lr"], g[key]) for g in optimizer.param_groups])
+        resumed_params, again = model_and(getattr(module, name), **settings)
+        resumed = torch.optim.lr_scheduler.OneCycleLR(again, max_lr=[0.1, 0.2], total_steps=12)
+        again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+        resumed.load_state_dict(scheduler.state_dict())
+        train(resumed_params, again, resumed, 3)
+        seen[-1] += [(g["lr"], g[key]) for g in again.param_groups]
+    assert seen[0] == seen[1]

@@ -16,7 +16,7 @@ import torch.optim.optimizer as _torch
 
 from ..engines import ENGINES
 from ..stepping import NONFINITE, NonFiniteGradient, commit
-from . import checkpoint, telemetry
+from . import checkpoint, dry, telemetry
 from .plan import Plan
 from .points import Points
 from .spec import OPTIONS, Spec
@@ -37,6 +37,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     """
 
     spec: ClassVar[Spec]
+    recipe: ClassVar[tuple[Any, str] | None] = None  # the rule and the name of a class made at run time
     _step_supports_amp_scaling = True  # a GradScaler leaves the division to the step, and sets grad_scale and found_inf
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
@@ -61,6 +62,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         self.skipped = 0
         self.steps = 0
         self._elsewhere = self._warned = False
+        self._dry: set[torch.Tensor] = set()  # whose state was made by a dry step
         self._successor: RuleOptimizer | None = None  # what it was switched to
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -105,6 +107,8 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             ValueError, TypeError, RuntimeError: a gradient, a setting or a state that does not fit,
                 by name; nothing has been changed. NonFiniteGradient: if asked for.
         """
+        if not self._state and dry.wanted(self):
+            return dry.begin(self)
         if (
             self._optimizer_step_pre_hooks
             or self._optimizer_step_post_hooks
@@ -194,11 +198,17 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         self._state = State(value)
         self._plan = None
 
+    def _begun(self, p: torch.Tensor) -> dict[str, Any]:
+        """The state of a parameter, in a dictionary of its own; nothing where only a dry step has made some."""
+        return {} if p in self._dry else dict(self._state.get(p, {}))
+
     def state_dict(self) -> dict[str, Any]:
         """As torch's: ``{"state": ..., "param_groups": ...}`` of tensors, numbers and lists only."""
         saved = super().state_dict()
         saved["state"] = {k: dict(v) if isinstance(v, dict) else v for k, v in saved["state"].items()}
-        saved["param_groups"] = [checkpoint.plain(group, self.steps) for group in saved["param_groups"]]
+        for i, group in enumerate(self.param_groups):
+            saved["param_groups"][i] = checkpoint.plain(saved["param_groups"][i], self.steps)
+            saved["param_groups"][i] |= checkpoint.beside(self, group)
         return saved
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -212,17 +222,17 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         state_dict = checkpoint.of_right_form(state_dict)
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
             state_dict = hook(self, state_dict) or state_dict  # type: ignore[func-returns-value]
-        groups, state = checkpoint.fitted(self, state_dict)
-        self.param_groups[:] = groups
-        self.state = state
-        self.steps = checkpoint.steps(state_dict)
+        found = checkpoint.fitted(self, state_dict)
+        self.param_groups[:] = found.groups
+        self.state, self.steps, self._dry = found.state, found.steps, found.dry
+        found.recall()
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
             "defaults": self.defaults, "state": self.state, "param_groups": self.param_groups,
-            "_options": self._options, "steps": self.steps,
+            "_options": self._options, "steps": self.steps, "_dry": self._dry,
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:

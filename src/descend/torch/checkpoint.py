@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from ..schedules.plateau import Plateau
+from ..schedules.schedule import Schedule
 from . import checks
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
 
+BESIDE = ("schedule_step", "schedule_taken", "plateaus", "untrained")
+
 
 def plain(group: dict[str, Any], step: int = 0) -> dict[str, Any]:
     """A group of plain numbers, as ``torch.load(weights_only=True)`` wants it: a schedule is saved as what it says now.
 
-    The schedule itself is the program's; with the step it goes on where it was, also when it was made longer.
+    The schedule itself is the program's. With the step it goes on where it was, also when it was made longer.
     """
 
     def number(value: Any) -> Any:
@@ -28,8 +34,28 @@ def plain(group: dict[str, Any], step: int = 0) -> dict[str, Any]:
             return float(now)
         return value.item() if isinstance(value, np.generic | np.ndarray) and value.size == 1 else value
 
-    saved = {name: number(value) for name, value in group.items()}
-    return saved | ({"schedule_step": step} if any(map(scheduled, group.values())) else {})
+    return {name: number(value) for name, value in group.items()}
+
+
+def beside(optimizer: RuleOptimizer, group: dict[str, Any]) -> dict[str, Any]:
+    """What a saved group holds beside its settings: keys that torch's classes carry along and do not read.
+
+    ``schedule_step``: the steps taken, which no state says of rules that keep none, or if parameters joined in later.
+    ``schedule_taken``: the most one of the parameters has taken, by which steps that torch's class adds are known.
+    ``plateaus``: what those in its schedules have seen. ``untrained``: places of parameters whose state has not begun.
+    """
+    taken = [int(entry["step"]) for entry in optimizer._state.values() if isinstance(entry, dict) and "step" in entry]
+    seen = {name: [p.state_dict() for p in plateaus(value)] for name, value in group.items()}
+    untrained = [k for k, p in enumerate(group["params"]) if p in optimizer._dry]
+    found = {"schedule_step": optimizer.steps, "schedule_taken": max(taken, default=0)}
+    found |= {"plateaus": {name: states for name, states in seen.items() if states}} if any(seen.values()) else {}
+    return found | ({"untrained": untrained} if untrained else {})
+
+
+def plateaus(setting: Any) -> list[Plateau]:
+    """The plateaus inside a setting, left to right."""
+    parts = setting if isinstance(setting, tuple) else (setting,)
+    return [plateau for part in parts if isinstance(part, Schedule) for plateau in part.plateaus()]
 
 
 def scheduled(value: Any) -> bool:
@@ -54,8 +80,32 @@ def of_right_form(saved: Any) -> dict[str, Any]:
     return dict(saved)
 
 
-def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[Any, Any]]:
-    """The groups and the state that ``saved`` holds, as this optimizer keeps them; nothing is changed.
+@dataclass
+class Fitted:
+    """What a checkpoint holds, as the optimizer keeps it.
+
+    Attributes:
+        groups, state, steps: of the optimizer. dry: parameters whose state has not begun.
+        seen: what plateaus had seen. messages: what was not taken over.
+    """
+
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    state: dict[Any, Any] = field(default_factory=dict)
+    steps: int = 0
+    dry: set[torch.Tensor] = field(default_factory=set)
+    seen: list[tuple[Plateau, dict[str, Any]]] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+
+    def recall(self) -> None:
+        """Give the plateaus what they had seen, and say what was not taken over."""
+        for plateau, its in self.seen:
+            vars(plateau).update(its)
+        for message in self.messages:
+            warnings.warn(message, stacklevel=3)
+
+
+def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> Fitted:
+    """The content of ``saved``, as this optimizer keeps it; nothing is changed.
 
     Raises:
         ValueError: it does not fit; the message names group, parameter, expected and got.
@@ -66,9 +116,8 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[s
         raise ValueError(
             f"loaded state dict has a different number of parameter groups: expected {len(current)}, got {len(groups)}"
         )
-    state: dict[Any, Any] = {}
-    made = []
-    claimed: set[Any] = set()
+    found, claimed = Fitted(), set()
+    state = found.state
     for i, (group, now) in enumerate(zip(groups, current, strict=True)):
         keys = _matched(group, now, i)
         if len(set(keys) - claimed) != len(keys):
@@ -76,13 +125,16 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[s
         kept = {k: spec.newer.get(k, v) for k, v in now.items() if k not in group}
         group = {**kept, **group, **spec.fixed, "params": now["params"]}
         group |= {k: v for k, v in now.items() if k in spec.arguments and scheduled(v)}
-        group.pop("schedule_step", None)
+        ours = {name: group.pop(name, None) for name in BESIDE}
+        if ours["schedule_step"] is not None:
+            _recall(found, now, ours["plateaus"] or {}, i)
         if "param_names" in now:
             group["param_names"] = now["param_names"]
         known = {k: v for k, v in group.items() if k in spec.arguments}
         spec.check({**spec.arguments, **known}, f" (parameter group {i} of the loaded state dict)")
         rule = spec.rule({**spec.arguments, **known}, False)
-        made.append(group)
+        found.groups.append(group)
+        untrained = {keys[k] for k in ours["untrained"] or () if k < len(keys)}
         for k, (key, p) in enumerate(zip(keys, now["params"], strict=True)):
             claimed.add(key)
             name = (
@@ -90,15 +142,39 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> tuple[list[dict[s
                 if "param_names" in now
                 else f"parameter {k} of group {i}"
             )
-            found = given.get(key, {})
-            if not isinstance(found, dict):
-                raise ValueError(f"loaded state dict, {name}: expected a dict of its state, got {type(found).__name__}")
-            entries = {n: v for n, v in found.items() if v is not None}
+            entry = given.get(key, {})
+            if not isinstance(entry, dict):
+                raise ValueError(f"loaded state dict, {name}: expected a dict of its state, got {type(entry).__name__}")
+            entries = {n: v for n, v in entry.items() if v is not None}
             if entries:
                 state[p] = _entries(optimizer, rule.of(tuple(p.shape)), entries, p, name)
+                found.dry |= {p} if key in untrained and not state[p].get("step") else set()
     others = {key: value for key, value in given.items() if key not in claimed}
     _refuse_foreign(optimizer, others, claimed)
-    return made, state | others
+    state |= others
+    found.steps = _steps(saved)
+    return found
+
+
+def _recall(found: Fitted, now: dict[str, Any], saved: dict[str, Any], i: int) -> None:
+    """Find what the plateaus in the schedules of a group have seen."""
+    for name, setting in now.items():
+        mine, states = plateaus(setting), saved.get(name, [])
+        if len(mine) != len(states):
+            if mine:
+                found.messages.append(
+                    f"loaded state dict, group {i}: {name} has {len(mine)} plateaus now, and had {len(states)} when "
+                    "it was saved: what they had seen is not taken over"
+                )
+            continue
+        read = [one for plateau, its in zip(mine, states, strict=True) for one in plateau.read_state(its)]
+        if any(plateau is other and its != had for plateau, its in read for other, had in found.seen):
+            found.messages.append(
+                f"loaded state dict, group {i}: the plateau of {name} is shared now, and was several that had seen "
+                "different things when it was saved: the first one's are taken over"
+            )
+            continue
+        found.seen += read
 
 
 def _refuse_foreign(optimizer: RuleOptimizer, others: dict[Any, Any], claimed: set[Any]) -> None:
@@ -174,8 +250,12 @@ def _step(step: Any, what: str) -> float:
     return count
 
 
-def steps(saved: dict[str, Any]) -> int:
+def _steps(saved: dict[str, Any]) -> int:
     """The steps a checkpoint was taken after: where schedules go on. Without any, the most a parameter has taken."""
-    said = [int(group["schedule_step"]) for group in saved["param_groups"] if "schedule_step" in group]
-    taken = [int(entry["step"]) for entry in saved["state"].values() if isinstance(entry, dict) and "step" in entry]
-    return max(said or taken, default=0)
+    entries = [entry for entry in saved["state"].values() if isinstance(entry, dict)]
+    taken = max((int(_step(entry["step"], "state")) for entry in entries if entry.get("step") is not None), default=0)
+    groups = [group for group in saved["param_groups"] if group.get("schedule_step") is not None]
+    if not groups:
+        return taken
+    said, then = (max(int(group.get(name, 0)) for group in groups) for name in ("schedule_step", "schedule_taken"))
+    return said + max(0, taken - then) if any("schedule_taken" in group for group in groups) else said

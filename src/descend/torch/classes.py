@@ -192,8 +192,25 @@ def _made(rule: Rule, name: str) -> type[RuleOptimizer]:
     arguments |= {"maximize": False, **HINTS, **OWN}
     made = make(Spec(name, rule.doc, arguments, lambda group: rule))
     # its module may not know a class that is made at run time, so it is found through its rule
+    made.recipe = rule, name
     made.__reduce_ex__ = lambda self, protocol: (_blank, (rule, name), self.__getstate__())  # type: ignore[method-assign]
     return made
+
+
+class Named:
+    """A class on its way into a pickle, out of which it comes as itself."""
+
+    def __init__(self, recipe: tuple[Rule, str]) -> None:
+        self.recipe = recipe
+
+    def __reduce__(self) -> Any:
+        return optimizer, self.recipe
+
+
+def picklable(target: Any) -> Any:
+    """``target``, or what stands for it in a pickle: a class that was made at run time."""
+    recipe = target.recipe if isinstance(target, type) and issubclass(target, RuleOptimizer) else None
+    return target if recipe is None else Named(recipe)
 
 
 def _blank(rule: Rule, name: str) -> RuleOptimizer:

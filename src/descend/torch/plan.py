@@ -54,7 +54,7 @@ class Plan(Reuse):
         self.grads = grads if self.once else []
         for leaf in leaves:
             del leaf.grad  # a plan that held gradients would keep their memory through the next forward pass
-            if leaf.state and leaf.p in optimizer._state:  # the same numbers, where the kernels will write
+            if leaf.state and optimizer._begun(leaf.p):  # the same numbers, where the kernels will write
                 known = optimizer._state[leaf.p]
                 optimizer._state.keep(leaf.p, {k: v for k, v in leaf.state.items() if k in known})
         optimizer._state.changed = False
@@ -95,7 +95,7 @@ class Plan(Reuse):
                 if p.grad is None:
                     continue
                 name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
-                leaf = Leaf(i, p, p.grad, name, dict(self.optimizer._state.get(p, {})))
+                leaf = Leaf(i, p, p.grad, name, self.optimizer._begun(p))
                 checks.gradient(leaf, self.optimizer.spec.takes_complex, self.optimizer.spec.by_rows(self.rules[i]))
                 yield leaf
 
@@ -176,6 +176,7 @@ class Plan(Reuse):
             batch.work.arrays.pop("g", None)
             for leaf in batch.fresh:
                 state.keep(leaf.p, leaf.state)
+                self.optimizer._dry.discard(leaf.p)
             batch.fresh = []
         state.changed = False
         self.optimizer.steps += 1

@@ -91,7 +91,7 @@ def _points(optimizer: RuleOptimizer, which: str) -> Iterator[tuple[torch.Tensor
         numbers = optimizer.spec.numbers({**optimizer.spec.arguments, **group}, whole, optimizer.steps)
         for p in group["params"]:
             rule = whole.of(tuple(p.shape))
-            point, state = getattr(rule, which), optimizer._state.get(p)
+            point, state = getattr(rule, which), optimizer._begun(p)
             if point is None or not state:
                 continue
             wanted = [name for name in inspect.signature(point).parameters if name in rule.settings]

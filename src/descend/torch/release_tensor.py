@@ -139,7 +139,7 @@ class Single:
 
     def _build(self, g: torch.Tensor, settled: Settled) -> None:
         optimizer, p = settled.optimizer, self.p
-        leaf = Leaf(self.group, p, g, self.name, dict(optimizer._state.get(p, {})))
+        leaf = Leaf(self.group, p, g, self.name, optimizer._begun(p))
         rule = settled.rules[self.group]
         checks.gradient(leaf, optimizer.spec.takes_complex, optimizer.spec.by_rows(rule))
         self.sparse = leaf.rows is not None
@@ -151,7 +151,7 @@ class Single:
         self.work, self.run = settled.machine(batch.work, not self.sparse)
         self.stride = g.stride() if not self.sparse else ()
         del leaf.grad  # or it would live on through the next forward pass
-        if leaf.state and p in optimizer._state:  # the same numbers, where the kernels will write
+        if leaf.state and optimizer._begun(p):  # the same numbers, where the kernels will write
             known = optimizer._state[p]
             optimizer._state.keep(p, {k: v for k, v in leaf.state.items() if k in known})
         optimizer._state.changed = False
@@ -174,6 +174,7 @@ class Single:
         state = settled.optimizer._state
         for leaf in batch.fresh:
             state[leaf.p] = leaf.state
+            settled.optimizer._dry.discard(leaf.p)
         batch.fresh = []
         state.changed = False
         torch.autograd.graph.increment_version([self.p])

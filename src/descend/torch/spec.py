@@ -24,7 +24,7 @@ from ..schedules.schedule import Schedule
 FOREIGN = frozenset({
     "params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum",
     "swa_lr", "lr_scale", "warmup_steps", "layer_name", "initial_weight_decay",
-    "schedule_step",
+    "schedule_step", "schedule_taken",
 })  # fmt: skip
 OPTIONS: dict[str, Any] = {"engine": "auto", "nonfinite": "propagate", "telemetry": False}
 """Arguments of every class that are no settings of a group -> default."""
@@ -149,7 +149,7 @@ class Spec:
             TypeError: an unknown argument, or one of the wrong type. ValueError: a value not admitted.
         """
         for name in group:
-            if name not in self.arguments and name not in FOREIGN:
+            if name not in self.arguments and name not in FOREIGN and not self._initial(name):
                 raise TypeError(unknown_setting(name, self.arguments, f"{self.name}{where}"))
         for name, refuse in self.chosen.items():
             refuse(group[name])
@@ -168,6 +168,11 @@ class Spec:
             raise ValueError(f"{self.name}{where}: differentiable=True is not supported: a step is no autograd graph")
         if group.get("fused") and group.get("foreach"):
             raise RuntimeError("`fused` and `foreach` cannot be `True` together." + where)
+
+    def _initial(self, key: str) -> bool:
+        """Whether a key says what a setting was before any scheduler."""
+        parts = (part for name, parts in self.tuples.items() if name in self.arguments for part in parts)
+        return key.startswith("initial_") and key.removeprefix("initial_") in (*self.settings, *parts)
 
     def look_ahead(self, group: Mapping[str, Any], where: str) -> None:
         """Refuse a schedule that a setting will not admit at some step.

@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 
+from ..schedules.plateau import Plateau
+from . import checkpoint
 from .base import RuleOptimizer
+from .classes import picklable
 from .switch_rule import HOOKS, Target, resolved, retire, switch
 
 
@@ -74,8 +77,19 @@ class Policy(torch.optim.Optimizer):
     def _load_extra(self, saved: Mapping[str, Any]) -> None:
         pass
 
+    def _to_come(self) -> list[Mapping[str, Any]]:
+        """The settings of later stages."""
+        return []
+
+    def _plateaus(self) -> list[Plateau]:
+        values = [value for settings in self._to_come() for value in settings.values()]
+        each = [one for value in values for one in (value if isinstance(value, list) else [value])]
+        return [plateau for one in each for plateau in checkpoint.plateaus(one)]
+
     def state_dict(self) -> dict[str, Any]:
-        return self.optimizer.state_dict() | {"policy": {"stage": self.stage, "steps": self.steps, **self._extra()}}
+        seen = [plateau.state_dict() for plateau in self._plateaus()]
+        more = {**self._extra(), **({"plateaus": seen} if seen else {})}
+        return self.optimizer.state_dict() | {"policy": {"stage": self.stage, "steps": self.steps, **more}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a checkpoint of such a policy, of any stage.
@@ -86,6 +100,8 @@ class Policy(torch.optim.Optimizer):
         saved = state_dict.get("policy") if isinstance(state_dict, dict) else None
         if not isinstance(saved, dict) or not isinstance(saved.get("stage"), int):
             raise ValueError("this is no checkpoint of a switching policy: it has no 'policy' with its 'stage'")
+        mine, theirs = self._plateaus(), saved.get("plateaus", [])
+        read = [one for plateau, its in zip(mine, theirs, strict=False) for one in plateau.read_state(its)]
         stage, rest = saved["stage"], {key: value for key, value in state_dict.items() if key != "policy"}
         if not 0 <= stage <= self._stages():
             raise ValueError(f"the checkpoint is of stage {stage}; this policy has {self._stages()} switches")
@@ -103,9 +119,17 @@ class Policy(torch.optim.Optimizer):
         # a rule without a step count, or one that began anew, does not know how many there were
         self.optimizer.steps = int(saved.get("steps", self.optimizer.steps))
         self._load_extra(saved)
+        if len(mine) == len(theirs):
+            for plateau, its in read:
+                vars(plateau).update(its)
+        elif mine:
+            warnings.warn(
+                f"the stages of this policy have {len(mine)} plateaus, and had {len(theirs)} when it was saved: what "
+                "they had seen is not taken over", stacklevel=2,
+            )  # fmt: skip
 
     def __getstate__(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+        return {**self.__dict__, "_first": (picklable(self._first[0]), *self._first[1:])}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -127,6 +151,12 @@ class SwitchAt(Policy):
 
     def _stages(self) -> int:
         return len(self.at)
+
+    def _to_come(self) -> list[Mapping[str, Any]]:
+        return [settings for *_, settings in self.at]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"at": [(step, picklable(rule), more) for step, rule, more in self.at]}
 
     def _switch(self, opt: RuleOptimizer, stage: int) -> RuleOptimizer:
         _, rule, settings = self.at[stage]

@@ -191,7 +191,7 @@ class Switch:
                 names = self.opt.param_groups[i].get("param_names")
                 for k, p in enumerate(group.params):
                     name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
-                    leaf = Leaf(i, p, p, name, dict(self.opt._state.get(p, {})))
+                    leaf = Leaf(i, p, p, name, self.opt._begun(p))
                     try:
                         entries, point = group.hand(p).state(leaf, moves.get(p))
                     except ValueError as error:

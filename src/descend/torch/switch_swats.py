@@ -46,6 +46,9 @@ class Swats(Policy):
     def _stages(self) -> int:
         return 1
 
+    def _to_come(self) -> list[Mapping[str, Any]]:
+        return [{"lr": self.lr, **self.settings}]
+
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """A step of Adam, measured, and perhaps the switch behind it; or a step of SGD."""
         if self.stage:
