@@ -108,7 +108,7 @@ def test_a_file_that_cannot_be_checked_exits_2(tmp_path: Path, text: str, says: 
     [
         (["absent.py"], "no file absent.py"),
         ([str(Path(__file__).parent)], "is no file of Python"),
-        (["admw"], "Did you mean adamw"),
+        (["admw"], "Did you mean 'adamw'"),
         (["adam+adamw"], "exactly one rule"),
         ([f"{WRONG}:sond"], "has no rule 'sond'. It has: sound, "),
         (["adamw", "--only", "setings"], "Did you mean 'settings'"),

@@ -28,8 +28,8 @@ def printed(*args: str, width: int = 80, **env: str) -> str:
     [
         (["rac"], "Did you mean 'race'?"),
         (["nonsense"], "Verbs: race, list"),
-        (["explain", "adm"], "Did you mean adam"),
-        (["explain", "Adam-W"], "Did you mean adamw"),
+        (["explain", "adm"], "Did you mean 'adam'"),
+        (["explain", "schedule-free"], "it may mean 'schedule_free_sgd', 'schedule_free_adamw' or"),
         (["explain", "zzz"], "`descend list` shows all"),
         (["explain", "clip_norm+adm"], "no rule 'adm'"),
         (["explain", "adam+adamw"], "exactly one rule"),

@@ -31,10 +31,10 @@ def refused(*arguments: str) -> str:
     return " ".join(done.output.split())
 
 
-def test_an_unknown_rule_is_refused_with_the_nearest_and_all_valid_names():
+def test_an_unknown_rule_is_refused_with_the_nearest():
     message = refused("--rules", "adam,nestrov_rewriten")
-    assert "no rule 'nestrov_rewriten'. Did you mean 'nesterov_rewritten'? Valid: gradient_descent," in message
-    assert message.endswith("dowg")
+    assert "no rule 'nestrov_rewriten'. Did you mean 'nesterov_rewritten'" in message
+    assert message.endswith("`descend list` shows all.")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from .core.ops import exp, isfinite, log, maximum, mean, minimum, norm, sign, sq
 from .core.rule import after, before, rule
 from .core.settings import shared
 
+_LATER = ("jax", "schedules", "torch")  # they load what a bare import need not wait for
+
 __version__ = "0.1.0"
 __all__ = [
     "after", "before", "chain", "exp", "first_gradient", "full", "isfinite", "log", "maximum", "mean",
@@ -16,8 +18,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name == "schedules":  # loads NumPy, which a bare import need not wait for
+    if name in _LATER:
         import importlib
 
-        return importlib.import_module("descend.schedules")
-    raise AttributeError(f"module 'descend' has no attribute {name!r}")
+        return importlib.import_module(f"descend.{name}")
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from .core.nearest import did_you_mean
+
+    raise AttributeError(f"module 'descend' has no attribute {name!r}.{did_you_mean(name, __dir__())}")
+
+
+def __dir__() -> list[str]:
+    return list(dict.fromkeys([*__all__, "__version__", "schedules", *(name for name in _LATER if name in globals())]))

@@ -8,6 +8,8 @@ import sys
 
 import click
 
+from .core.nearest import did_you_mean
+
 VERBS = {  # verb -> where its command stands, and its line of help
     "race": ("lab.cli:race", "Race update rules on real handwritten digits, fairly."),
     "list": ("explain.cli:list_rules", "List every rule: year, idea, state, bytes."),
@@ -54,12 +56,8 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        import difflib
-
         if args and not args[0].startswith("-") and args[0] not in VERBS:
-            near = difflib.get_close_matches(args[0], VERBS, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            ctx.fail(f"no verb {args[0]!r}.{hint} Verbs: {', '.join(VERBS)}.")
+            ctx.fail(f"no verb {args[0]!r}.{did_you_mean(args[0], VERBS)} Verbs: {', '.join(VERBS)}.")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -35,7 +35,7 @@ class Optimizer:
     """A rule applied to NumPy arrays, which are updated in place.
 
     Args:
-        rule: a rule or a chain.
+        rule: a rule or a chain, or the name of one.
         params: C-contiguous arrays, all float64 or all float32.
         engine: ``"auto"``, ``"numba"``, ``"numpy"`` (the float64 oracle) or ``"jax"``.
         nonfinite: ``"propagate"``, ``"skip"`` the step, or ``"raise"`` NonFiniteGradient.
@@ -48,7 +48,7 @@ class Optimizer:
 
     def __init__(
         self,
-        rule: Rule,
+        rule: Rule | str,
         params: Iterable[np.ndarray],
         *,
         engine: str = "auto",
@@ -57,6 +57,8 @@ class Optimizer:
         threads: int | None = None,
         **settings: Any,
     ) -> None:
+        if isinstance(rule, str):
+            rule = rules.get(rule)
         if not isinstance(rule, Rule) or rule.kind != "rule":
             raise TypeError(f"{rule!r} is no rule; a modifier needs chain(...) around it")
         self.rule = with_options(rule, clip_norm).bind(**settings)

@@ -91,13 +91,14 @@ def command(
     for caches; DESCEND_CACHE=off keeps none. Exit code 1 if the disk did not take a kernel.
     """
     from .engines import cache
+    from .explain.named import named
 
     if sum([clear, where, bool(names) or every]) != 1 or (names and every):
         raise click.UsageError("name rules, or give one of --all, --clear, --where.")
     if clear or where:
         _about(cache.clear() if clear else _held(), clear, as_json, quiet)
         return
-    rules = _every() if every else [_found(name) for name in names]
+    rules = _every() if every else [named(name, steps=True) for name in names]
     lines = []
     try:
         for rule in rules:
@@ -155,12 +156,3 @@ def _every() -> list[Any]:
     from . import rules
 
     return list(rules.all().values())
-
-
-def _found(name: str) -> Any:
-    from .explain.cli import named
-
-    found = named(name)
-    if found.kind != "rule":
-        raise click.UsageError(f"{name} is a modifier; name a chain with a rule in it: {name}+adamw.")
-    return found

@@ -151,8 +151,8 @@ def test_an_optimizer_of_another_model():
 @pytest.mark.parametrize(
     ("optimizer", "kind", "says"),
     [
-        ("adm", ValueError, "no rule 'adm' with an lr. Did you mean 'adam'"),
-        ("clip_norm", ValueError, "no rule 'clip_norm' with an lr"),
+        ("adm", ValueError, "no rule 'adm'. Did you mean 'adam'"),
+        ("clip_norm", ValueError, "no rule 'clip_norm': it is a modifier"),
         (3, TypeError, "optimizer must be an optimizer, a class of one, a rule or its name; got 3"),
         (dict, TypeError, "must be an optimizer"),
     ],

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import click
 
+from ..core.nearest import did_you_mean
+from ..explain.named import named
+
 SECTIONS = ("speed", "tail", "start", "bits", "small", "accuracy", "models", "jax")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -66,7 +69,8 @@ def bench(
     )
     unknown = [name for name in workload if name not in machine.shapes]
     if unknown:
-        raise click.UsageError(f"no workload {unknown[0]!r}; there are {', '.join(machine.shapes)}")
+        hint = did_you_mean(unknown[0], machine.shapes)
+        raise click.UsageError(f"no workload {unknown[0]!r}; there are {', '.join(machine.shapes)}.{hint}")
     silent = as_json == "-"
     report = Report((lambda line: None) if silent or quiet else click.echo, watched(quiet))
     report.begin(cores())
@@ -115,8 +119,9 @@ def _known(wanted: str | None) -> list[str] | None:
 
     if wanted is None:
         return None
-    names = list(rules.all()) if wanted == "all" else [name for name in wanted.split(",") if name]
-    unknown = [name for name in names if name not in rules.all()]
-    if unknown:
-        raise click.UsageError(f"no rule {unknown[0]!r}; `descend list` shows all")
-    return names
+    if wanted == "all":
+        return list(rules.all())
+    found = [named(name, steps=True).name for name in wanted.split(",") if name.strip()]
+    if chains := [name for name in found if name not in rules.all()]:
+        raise click.UsageError(f"{chains[0]} is a chain; what is measured are rules by themselves.")
+    return list(dict.fromkeys(found))

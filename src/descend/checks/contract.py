@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..core.nearest import did_you_mean
 from ..core.rule import Rule
 from .contract_runs import Subject, sentence
 from .traces import Reference
@@ -161,14 +162,10 @@ def select(only: Sequence[str]) -> list[Check]:
     Raises:
         ValueError: there is none of that name.
     """
-    import difflib
-
     known = checks()
     for name in only:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"no check {name!r}.{hint} Checks: {', '.join(known)}")
+            raise ValueError(f"no check {name!r}.{did_you_mean(name, known)} Checks: {', '.join(known)}")
     return [one for name, one in known.items() if not only or name in only]
 
 

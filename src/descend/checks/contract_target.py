@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import rules
 from ..core.chain import chain
+from ..core.nearest import did_you_mean
 from ..core.rule import Rule
 from .references import REFERENCES
 from .traces import STANDS_FOR, Reference
@@ -38,13 +39,13 @@ def find(target: str) -> list[Found]:
         BadTarget: no such file or name, no rule in it, or a file that does not run.
     """
     path, colon, name = target.rpartition(":") if ".py:" in target else (target, "", "")
-    if not path.endswith(".py") and not Path(path).exists():
+    if not path or (not path.endswith(".py") and not Path(path).exists()):
         return [_of_catalogue(target)]
     module = _loaded(Path(path))
     found = _rules_in(module)
     if colon and name not in found:
         known = f"It has: {', '.join(found)}." if found else "It has no rule at all."
-        raise BadTarget(f"{path} has no rule {name!r}. {known}")
+        raise BadTarget(f"{path} has no rule {name!r}. {known}{did_you_mean(name, found)}")
     if not found:
         raise BadTarget(
             f"{path} has no rule: put @rule (from descend import rule) above a function, or use chain(...)."
@@ -53,13 +54,10 @@ def find(target: str) -> list[Found]:
 
 
 def _of_catalogue(name: str) -> Found:
-    from ..explain import facts
-
     try:
-        rule = facts.find(name)
-    except KeyError as error:
-        hint = facts.hint(error.args[0])
-        raise BadTarget(f"no file and no rule {error.args[0]!r}.{hint} `descend list` shows the rules.") from None
+        rule = rules.get(name)
+    except rules.UnknownRule as error:
+        raise BadTarget(f"no file, and {error}") from None
     except TypeError as error:
         raise BadTarget(str(error)) from None
     return Found(_complete(rule), REFERENCES.get(STANDS_FOR.get(rule.name, rule.name)) if not rule.stages else None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from .nearest import did_you_mean
+
 
 class _Shared:
     def __repr__(self) -> str:
@@ -43,8 +45,4 @@ def check_setting(name: str, value: Any, of: str = "rule") -> float:
 
 def unknown_setting(name: str, valid: Any, of: str) -> str:
     """One sentence that names the unknown setting, the nearest valid one, and all of them."""
-    import difflib  # 10 ms to import, needed for a mistake only
-
-    near = difflib.get_close_matches(name, list(valid), 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{of} has no setting {name!r}.{hint} It has: {', '.join(valid)}."
+    return f"{of} has no setting {name!r}.{did_you_mean(name, valid)} It has: {', '.join(valid)}."

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 from . import facts
 from .export import as_dict
 from .export import html as page
+from .named import named
 
 
 @click.command("list")
@@ -59,7 +59,7 @@ def _compare(as_json: bool, quiet: bool) -> None:
 
 
 def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    return [name for name in facts.catalogue() if name.startswith(begun)]
+    return [name for name in facts.catalogue() if name.startswith(begun.lower().replace("-", "_"))]
 
 
 @click.command()
@@ -104,18 +104,3 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: Path | None,
         from .terminal import console
 
         print_page(console(EXPLAIN_WIDTH), found, steps)
-
-
-def named(name: str) -> Any:
-    """The rule, modifier or chain of that name.
-
-    Raises:
-        UsageError: there is none (the message has the nearest), or the stages make no chain.
-    """
-    try:
-        return facts.find(name)
-    except KeyError as error:
-        unknown = error.args[0]
-        raise click.UsageError(f"no rule {unknown!r}.{facts.hint(unknown)} `descend list` shows all.") from None
-    except TypeError as error:
-        raise click.UsageError(str(error)) from None

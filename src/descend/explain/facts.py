@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import Any
 
 from .. import rules
-from ..core.chain import chain
 from ..core.formula import Formula, Name, Op, Raw, Tree
 from ..core.formula_print import Terminal, text
 from ..core.formula_read import formulas
@@ -18,38 +16,9 @@ from ..core.symbols import MEANING, STATE, WORDS, meaning
 from .cost import OF_MATRICES, SIZE, cost, engines, held_line
 
 
-def find(name: str) -> Rule:
-    """The rule, modifier, or chain ``a+b+c`` of that name.
-
-    Raises:
-        KeyError: there is none; the argument is the name that is unknown.
-        TypeError: the parts of the chain do not fit together.
-    """
-    known = catalogue()
-    parts = [part.strip() for part in name.split("+")]
-    for part in parts:
-        if part not in known:
-            raise KeyError(part)
-    return known[parts[0]] if len(parts) == 1 else chain(*(known[part] for part in parts))
-
-
 def catalogue() -> dict[str, Rule]:
     """Rules and modifiers by name."""
     return {**rules.all(), **rules.modifiers()}
-
-
-def nearest_names(name: str) -> list[str]:
-    """Names that ``name`` may have been meant for, the likeliest first."""
-    low = name.lower().replace("-", "_")
-    known = list(catalogue())
-    within = [x for x in known if low and (low in x or x in low)]
-    return list(dict.fromkeys([*difflib.get_close_matches(low, known, 3), *within]))[:3]
-
-
-def hint(name: str) -> str:
-    """What to say to somebody who meant one of ``nearest_names``, with a space before it; empty if there is none."""
-    near = nearest_names(name)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 # The first line of a docstring: name, idea, and in parentheses the paper.

@@ -15,6 +15,7 @@ try:
 except ImportError as error:
     raise ImportError(f"descend.jax needs JAX and optax ({error}); pip install 'descend[jax]'") from error
 
+from ..core.nearest import did_you_mean
 from .points import gradient_point, shipped
 from .stepper import Stepper
 from .transform import RuleState, Transformation, transform
@@ -29,19 +30,15 @@ def __getattr__(name: str) -> Callable[..., Transformation]:
 
     if name.startswith("_"):
         raise AttributeError(name)
-    known = rules.all()
-    rule = known.get(name)
-    if rule is None:
-        import difflib
-
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise AttributeError(f"descend.jax has no {name!r}.{hint}")
+    try:
+        rule = rules.names.find_rule(name)
+    except rules.UnknownRule:
+        raise AttributeError(f"descend.jax has no {name!r}.{did_you_mean(name, __dir__())}") from None
 
     def factory(**settings: Any) -> Transformation:
         return transform(rule, **settings)
 
-    factory.__name__ = factory.__qualname__ = name
+    factory.__name__ = factory.__qualname__ = rule.name
     factory.__doc__ = rule.doc
     # optax.inject_hyperparams asks the signature what there is to inject
     factory.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
@@ -54,4 +51,4 @@ def __getattr__(name: str) -> Callable[..., Transformation]:
 def __dir__() -> list[str]:
     from .. import rules
 
-    return [*globals(), *rules.all()]
+    return [*__all__, *rules.all()]

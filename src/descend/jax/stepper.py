@@ -22,7 +22,7 @@ class Stepper:
     (``set``) compiles nothing anew. 16-bit parameters are rounded once, after the step is added in float32.
 
     Args:
-        rule: a rule or a chain. settings: numbers or schedules (functions of the step, from 0).
+        rule: a rule or a chain, or the name of one. settings: numbers or schedules (functions of the step, from 0).
         donate: whether the memory of the parameters and the state given to ``step`` is used for those it returns; the
             old ones cannot be read afterwards.
     Raises:
@@ -30,9 +30,8 @@ class Stepper:
         ValueError: a setting that is not admitted.
     """
 
-    def __init__(self, rule: Rule, *, donate: bool = True, **settings: Any) -> None:
-        transform(rule, **settings)  # its refusals are these
-        self.rule = rule.bind(**settings)
+    def __init__(self, rule: Rule | str, *, donate: bool = True, **settings: Any) -> None:
+        self.rule = transform(rule, **settings).rule.bind(**settings)
         self._books: dict[Any, Book] = {}
         self._compiled = jax.jit(partial(_step, self.rule), static_argnums=0, donate_argnums=(1, 3) if donate else ())
         self._last: tuple[Any, int] = (None, 0)

@@ -14,6 +14,7 @@ from ..core.rule import Rule
 from ..core.settings import check_setting, shared, unknown_setting
 from ..engines.jax import evaluate
 from ..engines.jax_numbers import Number
+from ..rules.names import find_rule
 from ..schedules.schedule import Schedule
 from .trees import Tree, begin, jobs, loaded, merged, stored
 
@@ -40,7 +41,7 @@ class Transformation(optax.GradientTransformationExtraArgs):
     settings: dict[str, Any]
 
 
-def transform(rule: Rule, **settings: Any) -> Transformation:
+def transform(rule: Rule | str, **settings: Any) -> Transformation:
     """A gradient transformation out of a rule or a chain.
 
     ``update(grads, state, params)`` needs the parameters. Arithmetic and state are float32 for 16-bit parameters and of
@@ -48,7 +49,7 @@ def transform(rule: Rule, **settings: Any) -> Transformation:
     computed in float64 and rounded once. Where a gradient is None nothing is stepped.
 
     Args:
-        rule: a rule of the catalogue, a chain, or one of your own.
+        rule: a rule of the catalogue (or its name), a chain, or one of your own.
         settings: a number, a schedule (of ``descend.schedules``, of optax, or any function of the step, which is a
             traced integer from 0) or a scalar array, which may be traced (``optax.inject_hyperparams``).
     Raises:
@@ -56,6 +57,8 @@ def transform(rule: Rule, **settings: Any) -> Transformation:
             parameters that are no real numbers. ValueError: a setting that is not admitted; in ``update``: parameters
             that are missing or do not fit the gradients.
     """
+    if isinstance(rule, str):
+        rule = find_rule(rule)
     if not isinstance(rule, Rule) or rule.kind != "rule":
         raise TypeError(f"{rule!r} is no rule; a modifier needs chain(...) around it")
     whole = {**rule.settings, **_checked(rule, settings)}

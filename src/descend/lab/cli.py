@@ -1,6 +1,5 @@
 """`descend race`: the command. Options in, exit code out; nothing slow is imported before it is needed."""
 
-import difflib
 import importlib.util
 import json
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..explain.named import named
 from .race import Config
 
 if TYPE_CHECKING:
@@ -107,23 +107,16 @@ def _known(rules: str | None) -> tuple[str, ...]:
     """The rules asked for, each once.
 
     Raises:
-        click.BadParameter: one that does not exist; the message has the nearest name and all valid ones.
+        click.UsageError: one that does not exist; the message has the nearest.
     """
-    from .. import rules as catalogue
     from .space import DEFAULT_RULES
 
     if rules is None:
         return DEFAULT_RULES
-    valid = [name for name, rule in catalogue.all().items() if "lr" in rule.settings]
-    asked = list(dict.fromkeys(name.strip() for name in rules.split(",") if name.strip()))
+    asked = [name for name in rules.split(",") if name.strip()]
     if not asked:
-        raise click.BadParameter(f"no rule named; choose from: {', '.join(valid)}", param_hint="--rules")
-    for name in asked:
-        if name not in valid:
-            near = difflib.get_close_matches(name, valid, 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise click.BadParameter(f"no rule {name!r}.{hint} Valid: {', '.join(valid)}", param_hint="--rules")
-    return tuple(asked)
+        raise click.BadParameter("no rule named; `descend list` shows all.", param_hint="--rules")
+    return tuple(dict.fromkeys(named(name, steps=True).name for name in asked))
 
 
 def _console(to_stderr: bool) -> "Console":
@@ -149,7 +142,7 @@ def _run(config: Config, console: "Console", quiet: bool) -> "tuple[Record, int]
     from .watch import Watch
 
     begin = perf_counter()
-    entries = [enter(rules.all()[name]) for name in config.rules]
+    entries = [enter(rules.get(name)) for name in config.rules]
     record = Record(config, entries, environment(processes))
     watch = Watch(config, entries)
     code = 0

@@ -1,7 +1,6 @@
 """`descend lr`: the range test of `descend.torch.find_lr` on a task of the lab."""
 
 import contextlib
-import difflib
 import errno
 import importlib.util
 import os
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from ..explain.named import named
 
 if TYPE_CHECKING:
     from ..torch.range_test import LRFinding
@@ -53,7 +54,7 @@ def lr(
         raise click.UsageError("--json and --quiet exclude each other.")
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise click.BadParameter(f"{out}: the ending must be one of {', '.join(ENDINGS)}", param_hint="-o")
-    _refuse_unknown(rule)
+    rule = named(rule, steps=True).name
     if out is not None:
         _refuse_unwritable(out)
     if importlib.util.find_spec("sklearn") is None:
@@ -116,16 +117,6 @@ def _writing(where: str) -> Iterator[None]:
 
             drop_output()
         raise click.ClickException(f"could not write to {where}: {error.strerror or error}") from None
-
-
-def _refuse_unknown(name: str) -> None:
-    from .. import rules
-
-    valid = [known for known, rule in rules.all().items() if "lr" in rule.settings and rule.kind == "rule"]
-    if name not in valid:
-        near = difflib.get_close_matches(name, valid, 1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise click.BadParameter(f"no rule {name!r} with a learning rate.{hint} `descend list` shows all.")
 
 
 def _width() -> int:

@@ -16,7 +16,7 @@ def warm_up(rule: str) -> float:
     """Compile the kernels of a rule on the shapes of the task; the seconds it took."""
     begin = perf_counter()
     params = digits.init(0)
-    optimizer = Optimizer(rules.all()[rule], params, engine="auto")
+    optimizer = Optimizer(rules.get(rule), params, engine="auto")
     for _ in range(2):
         optimizer.step([np.zeros_like(p) for p in params])
     return perf_counter() - begin
@@ -29,7 +29,7 @@ def train(rule: str, lr: float, seed: int, config: Config) -> Run:
     """
     data = digits.load()
     params = digits.init(seed)
-    optimizer = Optimizer(rules.all()[rule], params, engine="auto", lr=lr)
+    optimizer = Optimizer(rules.get(rule), params, engine="auto", lr=lr)
     looks = set(look_at(config.steps))
     val_loss, val_accuracy, train_loss = [], [], []
     since: list[float] = []

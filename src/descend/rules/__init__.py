@@ -1,5 +1,9 @@
 """Layer 1: the rules, one file per family, simplest first. A newcomer starts in ``momentum.py``."""
 
+import sys as _sys
+from collections.abc import Iterator as _Iterator
+from types import ModuleType as _ModuleType
+
 from ..core.rule import Rule
 from . import adam as _adam
 from . import adam_successors as _adam_successors
@@ -95,6 +99,7 @@ from .momentum import (
     nesterov_rewritten,
     quasi_hyperbolic,
 )
+from .names import UnknownRule, find
 from .online import (
     ftrl,
 )
@@ -158,9 +163,48 @@ def family_of(name: str) -> str:
     return next(label for label, family in FAMILIES.items() if name in _members(family))
 
 
-def __getattr__(name: str) -> Rule:
-    import difflib
+def get(name: str) -> Rule:
+    """The rule, modifier or chain ``a+b`` of that name, however it is spelled; ``rules["AdamW"]`` is the same.
 
-    known = {**all(), **modifiers()}
-    near = difflib.get_close_matches(name, known, 1)
-    raise AttributeError(f"no rule {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+    Raises:
+        UnknownRule (a KeyError and a ValueError): there is none, or it may mean several; the message has the nearest.
+    """
+    return find(name)
+
+
+class _Catalogue(_ModuleType):
+    """This module, which can be asked for a rule by its name: ``rules["adam"]``."""
+
+    def __getitem__(self, name: str) -> Rule:
+        return find(name)
+
+    def __contains__(self, name: object) -> bool:
+        try:
+            return isinstance(name, str) and isinstance(find(name), Rule)
+        except (UnknownRule, TypeError):
+            return False
+
+    def __iter__(self) -> _Iterator[str]:
+        return iter({**all(), **modifiers()})
+
+
+# What a family's file is called may be a word for a rule (momentum), and this is where one looks for rules.
+for _name in [file.__name__.rpartition(".")[2] for file in FAMILIES.values()]:
+    if isinstance(globals()[_name], _ModuleType):
+        del globals()[_name]
+_sys.modules[__name__].__class__ = _Catalogue
+
+__all__ = ["FAMILIES", "UnknownRule", "family_of", "get", *all(), *modifiers()]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "all", "modifiers"]
+
+
+def __getattr__(name: str) -> Rule:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    try:
+        return find(name)
+    except UnknownRule as error:
+        raise AttributeError(str(error)) from None

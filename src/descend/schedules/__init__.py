@@ -49,3 +49,15 @@ __all__ = [
     "plateau", "polynomial", "power_cool", "radam_warmup", "step_decay", "torch_scheduler",
     "untuned_exponential_warmup", "untuned_linear_warmup", "wsd",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from ..core.nearest import did_you_mean
+
+    raise AttributeError(f"descend.schedules has no {name!r}.{did_you_mean(name, __all__)}")

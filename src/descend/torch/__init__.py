@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch as _torch
 
+from ..core.nearest import did_you_mean, folded
+from ..rules.names import class_name
 from ..schedules.formula import _remade
 from .base import RuleOptimizer
 from .classes import (
     ASGD,
+    OF_TORCH,
     SGD,
     Adadelta,
     Adafactor,
@@ -45,6 +48,15 @@ if TYPE_CHECKING:
     from .switch_swats import swats
     from .telemetry_live import live
     from .telemetry_log import TelemetryLogger
+
+    # What is made when it is asked for, for editors and type checkers.
+    ADOPT = AMSGrad = AMSGradW = AdEMAMix = AdaBelief = AdafactorVector = AdagradEpsInside = AdamEpsInside = \
+        AdamEpsilonHat = AdamUncorrected = Adan = CAME = CAMEVector = DAdaptAdam = DAdaptSGD = DoG = DoWG = FTRL = \
+        GradientDescent = Grams = LAMB = LARS = LaProp = MARS = MomentumAccumulation = MomentumDampened = MomentumEMA \
+        = MomentumVelocity = MuonPolarExpress = NAdamW = NesterovAccumulation = NesterovLookahead = NesterovRewritten \
+        = NorMuon = NovoGrad = PSGDKron = Prodigy = QuasiHyperbolic = RAdamW = RMSpropCentered = \
+        RMSpropCenteredMomentum = RMSpropMomentum = RpropSimple = SOAP = ScheduleFreeAdamW = ScheduleFreeRAdam = \
+        ScheduleFreeSGD = Shampoo = SignSGD = Signum = Sophia = Tiger = Yogi = RuleOptimizer  # fmt: skip
 
 # torch's schedulers keep an lr that is a schedule in their checkpoints, which torch.load refuses otherwise
 _torch.serialization.add_safe_globals([_remade])
@@ -103,23 +115,32 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_of_rules()})
+
+
+def _of_rules() -> dict[str, str]:
+    """The classes of rules for which torch has none -> the rule."""
     from .. import rules
+
+    return {class_name(name): name for name in rules.all() if folded(name) not in OF_TORCH}
+
+
+def __getattr__(name: str) -> Any:
+    from ..rules.names import UnknownRule
 
     if name.startswith("_"):
         raise AttributeError(name)
     if name in _AROUND:
         found = getattr(importlib.import_module(f"{__name__}.{_AROUND[name]}"), name)
-        globals()[name] = found
-        return found
-    known = {rule_name.replace("_", ""): rule for rule_name, rule in rules.all().items()}
-    rule = known.get(name.replace("_", "").lower())
-    if rule is None:
-        import difflib
+    else:
+        try:
+            found = optimizer(name)
+        except UnknownRule:
+            hint = did_you_mean(name, __dir__())
+            raise AttributeError(f"descend.torch has no {name!r}.{hint} dir(descend.torch) lists all.") from None
+    globals()[name] = found
+    return found
 
-        near = difflib.get_close_matches(name.replace("_", "").lower(), known, 1)
-        hint = f" Did you mean {known[near[0]].name!r}?" if near else ""
-        raise AttributeError(f"descend.torch has no {name!r}.{hint}")
-    made = optimizer(rule, name)
-    globals()[name] = made
-    return made
+
+del muon  # noqa: F821 - the file, which is found by its path; the class of this name is Muon

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 
 from .. import rules
+from ..core.nearest import folded
 from ..core.rule import Rule
 from ..core.settings import shared, unknown_setting
+from ..rules.names import class_name, find_rule
 from . import muon
 from .base import RuleOptimizer
 from .spec import HINTS, OWN, Spec
@@ -163,18 +165,32 @@ Muon = make(Spec(
 ))  # fmt: skip
 
 
-def optimizer(rule: Rule, name: str | None = None) -> type[RuleOptimizer]:
-    """A ``torch.optim.Optimizer`` class out of any rule or chain.
+OF_TORCH: dict[str, type[RuleOptimizer]] = {
+    folded(cls.__name__): cls
+    for cls in (SGD, ASGD, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Lion, Muon, NAdam, RAdam, RMSprop, Rprop,
+                SparseAdam)
+}  # fmt: skip
+"""The classes with torch's arguments, by their folded names."""
 
-    The class takes the rule's settings as keyword arguments (``beta1`` and ``beta2`` together as
-    ``betas``), each a number or a schedule, and ``maximize``, ``clip_norm``, ``nonfinite``, ``engine``.
+
+def optimizer(rule: Rule | str, name: str | None = None) -> type[RuleOptimizer]:
+    """A ``torch.optim.Optimizer`` class out of any rule or chain, or of the name of one.
+
+    ``"adam"`` and the other names of torch give the class with torch's arguments. Any other class takes the rule's
+    settings as keyword arguments (``beta1`` and ``beta2`` together as ``betas``), each a number or a schedule, and
+    ``maximize``, ``clip_norm``, ``nonfinite``, ``engine``.
 
     Raises:
-        TypeError: a modifier alone, or something that is no rule.
+        TypeError: a modifier alone, or something that is no rule. ValueError: a name of none; the nearest are named.
     """
+    if isinstance(rule, str):
+        own = OF_TORCH.get(folded(rule.rpartition(".")[2]))
+        if own is not None and name is None:
+            return own
+        rule = find_rule(rule)
     if not isinstance(rule, Rule) or rule.kind != "rule":
         raise TypeError(f"optimizer() takes a rule or a chain; {rule!r} is neither (use @rule, or chain(...))")
-    return _made(rule, name or "".join(part.capitalize() for part in rule.name.replace("+", "_").split("_")))
+    return _made(rule, name or class_name(rule.name))
 
 
 @functools.cache

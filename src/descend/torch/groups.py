@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..core.nearest import did_you_mean
 from .groups_table import show_groups
 from .layer_depth import ancestors, depths, is_norm
 
@@ -209,14 +210,12 @@ def _matching(argument: str, pattern: str, leaves: list[_Leaf], frozen: Mapping[
         return found
     if still := [name for name in frozen if _matches(pattern, name)]:
         raise ValueError(f"{argument}: the pattern {pattern!r} matches only frozen parameters ({still[0]})")
-    import difflib
-
     known = list(dict.fromkeys(part for leaf in leaves for part in ancestors(leaf.name)))
     if argument == "no_decay":
         known += WORDS
-    near = difflib.get_close_matches(pattern, [*known, *(f"{part}.*" for part in known)], 1)
-    hint = f"Did you mean {near[0]!r}?" if near else f"The first names are {', '.join(known[:4])}."
-    raise ValueError(f"{argument}: the pattern {pattern!r} matches no parameter. {hint}")
+    hint = did_you_mean(pattern, [*known, *(f"{part}.*" for part in known)])
+    first = "" if hint else f" The first names are {', '.join(known[:4])}."
+    raise ValueError(f"{argument}: the pattern {pattern!r} matches no parameter.{hint}{first}")
 
 
 def _scale(

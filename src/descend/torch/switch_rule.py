@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
 import torch
 
-from .. import rules
 from ..core.rule import Rule
 from ..core.settings import unknown_setting
 from ..engines import load
-from . import classes, points
+from . import points
 from .base import RuleOptimizer
 from .batch import Leaf
 from .classes import optimizer
@@ -82,17 +80,8 @@ def resolved(rule: Target) -> type[RuleOptimizer]:
     Raises:
         TypeError, ValueError: it means none.
     """
-    if isinstance(rule, Rule):
+    if isinstance(rule, Rule | str):
         return optimizer(rule)
-    if isinstance(rule, str):
-        wanted = rule.replace("_", "").lower()
-        own = {name.lower(): cls for name, cls in vars(classes).items() if "spec" in getattr(cls, "__dict__", ())}
-        known = {name.replace("_", ""): found for name, found in rules.all().items()}
-        if wanted not in own and wanted not in known:
-            near = difflib.get_close_matches(wanted, [*own, *known], 1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"there is no rule {rule!r}.{hint}")
-        rule = own[wanted] if wanted in own else optimizer(known[wanted])
     if not isinstance(rule, type) or not issubclass(rule, RuleOptimizer) or "spec" not in vars(rule):
         raise TypeError(f"switch() takes a class of descend.torch, a rule, a chain or the name of one; got {rule!r}")
     return rule

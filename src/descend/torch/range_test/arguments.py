@@ -47,17 +47,7 @@ def check_precision(autocast: Any, scaler: Any) -> None:
 
 def made(optimizer: Any, model: Any) -> torch.optim.Optimizer:
     """The optimizer itself, or a new one of a class, a rule or a rule's name."""
-    if isinstance(optimizer, str):
-        from ... import rules
-
-        known = {name: rule for name, rule in rules.all().items() if "lr" in rule.settings}
-        if optimizer not in known:
-            import difflib
-
-            near = difflib.get_close_matches(optimizer, known, 1)
-            raise ValueError(f"no rule {optimizer!r} with an lr." + (f" Did you mean {near[0]!r}?" if near else ""))
-        optimizer = known[optimizer]
-    if isinstance(optimizer, Rule):
+    if isinstance(optimizer, Rule | str):
         optimizer = class_of(optimizer)
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
         if not isinstance(model, torch.nn.Module):
