@@ -20,7 +20,7 @@ NAMES = list(facts.catalogue())
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_by_hand_are_the_steps_of_the_rule(name: str):
     # arrays and numbers of NumPy: a division by zero is infinite there, as in a rule
-    some, steps = facts.find(name), by_hand(facts.find(name), 4)
+    some, steps = rules.get(name), by_hand(rules.get(name), 4)
     some = chain(host(some), some) if some.kind == "after" else some
     base = host(some).settings if some.kind == "before" else {}
     settings = {k: np.float64(base[k] if v is shared else v) for k, v in some.settings.items()}
@@ -42,7 +42,7 @@ def test_steps_by_hand_are_the_steps_of_the_rule(name: str):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_state_by_hand_begins_as_it_is_declared(name: str):
-    some = facts.find(name)
+    some = rules.get(name)
     first = by_hand(some)[0]
     named = {**{k: v for k, v in some.settings.items() if v is not shared}, "p": first.before["p"], "g": first.g}
     for slot in some.slots:

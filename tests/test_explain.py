@@ -95,13 +95,13 @@ def test_the_page_of_a_rule_for_matrices():
     ],
 )
 def test_the_bytes_of_rows_and_columns(name: str, held: float, said: str):
-    assert facts.cost(facts.find(name)).held == held
-    assert facts.cost_lines(facts.find(name))[0] == ["held", said]
+    assert facts.cost(rules.get(name)).held == held
+    assert facts.cost_lines(rules.get(name))[0] == ["held", said]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_and_state_has_a_meaning(name: str):
-    some = facts.find(name)
+    some = rules.get(name)
     assert all(facts.meanings(some).values())
     assert all(meaning(slot.saved_as, name, STATE) for slot in some.slots)
 
@@ -147,7 +147,7 @@ def test_html_is_one_file_without_the_network(tmp_path):
 @pytest.mark.parametrize("width", [20, 30, 45, 60])
 def test_a_broken_formula_loses_no_sign(width: int):
     for name in NAMES:
-        for line in facts.lines(rules.all().get(name, facts.find(name))):
+        for line in facts.lines(rules.all().get(name, rules.get(name))):
             pieces = list(wrapped(f"  {line}", width))
             assert " ".join(piece.strip() for piece in pieces).split() == line.split()
 
@@ -168,7 +168,7 @@ def test_a_broken_formula_loses_no_sign(width: int):
     ],
 )
 def test_the_nearest_relative(name: str, parent: str | None):
-    found = relative.nearest(facts.find(name))
+    found = relative.nearest(rules.get(name))
     assert (found and found.name) == parent
 
 

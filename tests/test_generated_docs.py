@@ -83,7 +83,7 @@ def test_every_rule_stands_on_exactly_one_page():
 
 @pytest.mark.parametrize("name", facts.catalogue())
 def test_an_entry_has_all_it_should(name: str):
-    found = facts.find(name)
+    found = rules.get(name)
     entry = said(f"rules/{rules.family_of(name)}.md").split(f"## {name}\n")[1].split("\n## ")[0]
     assert f"```python\n{found.source.rstrip()}\n```" in entry
     assert facts.paper(found) in entry
@@ -182,8 +182,8 @@ def test_every_rule_grew_from_gradient_descent():
 )
 def test_family_lines(line: str):
     names = line.split()
-    assert [r.name for r in tree.lineage(facts.find(names[-1]))] == names
-    assert names[-1] in [r.name for r in tree.children(facts.find(names[-2]))]
+    assert [r.name for r in tree.lineage(rules.get(names[-1]))] == names
+    assert names[-1] in [r.name for r in tree.children(rules.get(names[-2]))]
     assert tree.lineage(rules.adam.bind(lr=1.0))[:-1] == []  # no rule of the catalogue, so no family
 
 

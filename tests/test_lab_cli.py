@@ -1,23 +1,28 @@
 """`descend race` as a command: refusals, small races, Ctrl-C."""
 
 import json
+import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from lab_samples import FINALS, record
 
+from descend import rules
 from descend.lab.cli import race
-from descend.lab.race import Config
+from descend.lab.race import Config, RuleDone, RuleFailed, RuleStarted, RunDone, lane
 from descend.lab.record import load, to_json
 from descend.lab.space import enter
 from descend.lab.table import spark
+from descend.lab.train import train, warm_up
 from descend.lab.watch import Watch
-from descend.lab.workers import WorkerError, run_race
+from descend.lab.workers import run_race
 
 # A process that a shell starts in the background ignores Ctrl-C; the child must not inherit that.
 PROGRAM = (
@@ -146,11 +151,62 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path):
     assert "Partial: stopped before" in (tmp_path / "race-digits.html").read_text(encoding="utf-8")
 
 
-def test_an_error_in_a_worker_arrives_with_its_rule():
-    entry = enter(__import__("descend").rules.adam)
-    broken = type(entry)(**{**entry.__dict__, "rule": "no_such_rule"})
-    with pytest.raises(WorkerError, match="worker process on no_such_rule failed"):
-        list(run_race(Config(("no_such_rule",), steps=10), [broken], 1))
+def test_one_rule_that_fails_does_not_end_the_race():
+    entries = [enter(rules.adam), enter(rules.lion), enter(rules.adamw)]
+    entries[0] = replace(entries[0], rule="no_such_rule")
+    entries[1] = replace(entries[1], grid=(1e-3, -1.0))  # fails after its first run
+    events = list(run_race(Config(("no_such_rule", "lion", "adamw"), steps=10, seeds=2), entries, 1))
+    failed = {event.rule: event.reason for event in events if isinstance(event, RuleFailed)}
+    assert failed["no_such_rule"].startswith("UnknownRule: no rule 'no_such_rule'")
+    assert "lr must not be negative" in failed["lion"]
+    assert [event.rule for event in events if isinstance(event, RuleDone)] == ["adamw"]
+
+
+def test_a_worker_that_is_killed_costs_its_rule_alone():
+    entries = [enter(rules.adam), enter(rules.lion)]
+    events = run_race(Config(("adam", "lion"), steps=10, seeds=2), entries, 1)
+    seen = [next(events)]
+    (worker,) = multiprocessing.active_children()
+    worker.kill()
+    seen += events
+    assert RuleFailed("adam", "its worker process was killed") in seen
+    assert RuleDone("lion") in seen
+
+
+def test_a_failed_rule_is_named_in_tables_json_and_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def made_up(config: Config, entries: list, processes: int):
+        yield RuleFailed("lion", "ValueError: <it> does not work")
+        yield RuleStarted("adam")
+        yield RuleStarted("rmsprop")
+        for one in record({"adam": FINALS["adam"], "rmsprop": FINALS["rmsprop"]}).runs:
+            yield RunDone(one)
+        yield RuleDone("adam")
+        yield RuleDone("rmsprop")
+
+    monkeypatch.setattr("descend.lab.workers.run_race", made_up)
+    words = ["--rules", "adam,lion,rmsprop", "--steps", "60", "-o", str(tmp_path)]
+    done = CliRunner().invoke(race, words)
+    assert done.exit_code == 1, done.output
+    assert "lion failed and is not judged: ValueError: <it> does not work" in " ".join(done.stdout.split())
+    assert "[1/3] lion: failed, ValueError" in done.stdout
+    assert re.search(r"^ +lion +–.* failed", done.stdout, re.MULTILINE)
+    assert "adam leads with a validation loss of 0.0602" in done.stdout
+    assert "Partial" not in done.stdout
+    page = (tmp_path / "race-digits.html").read_text(encoding="utf-8")
+    assert "<b>lion</b> failed and is not judged: ValueError: &lt;it&gt; does not work" in page
+    kept = load(tmp_path / "race-digits.json")
+    assert kept.failed == {"lion": "ValueError: <it> does not work"}
+    said = json.loads(CliRunner().invoke(race, ["--from", str(tmp_path / "race-digits.json"), "--json"]).stdout)
+    assert said["failed"] == kept.failed
+    assert [row["rule"] for row in said["tuned"]] == ["adam", "rmsprop"]
+
+
+@pytest.mark.parametrize("name", [name for name, rule in rules.all().items() if rule.vectors] + ["clip_norm+adamw"])
+def test_rules_for_matrices_and_chains_race(name: str):
+    config = Config((name,), steps=10, seeds=2)
+    warm_up(name)
+    entry = enter(rules.get(name))
+    assert all(isinstance(event, RunDone | RuleDone) for event in lane(entry, config, lambda *a: train(*a, config)))
 
 
 def test_importing_the_command_loads_nothing_slow():

@@ -217,6 +217,26 @@ class TestNumpyOptimizer:
         expected = list(oracle(rules.all()[name], start, grads, dict(rules.all()[name].settings)))[-1]["p"]
         assert all(np.array_equal(a, b) for a, b in zip(p, expected, strict=True))
 
-    def test_vectors_of_a_rule_for_matrices_are_refused(self):
-        with pytest.raises(ValueError, match="two or more dimensions"):
-            Optimizer(rules.muon, [np.ones(3)])
+    @pytest.mark.parametrize("name", [name for name, rule in rules.all().items() if rule.vectors])
+    def test_a_rule_for_matrices_steps_vectors_by_its_rule_for_them(self, name):
+        rule, rng = rules.all()[name], np.random.default_rng(3)
+        start = [rng.standard_normal(shape) for shape in ((3,), (4, 4), (2,))]
+        together, apart = [x.copy() for x in start], [x.copy() for x in start]
+        whole = Optimizer(rule, together, lr=0.01)
+        parts = [Optimizer(rule, [apart[1]], engine=whole.engine, lr=0.01)]
+        parts += [Optimizer(rule.of((1,)), [apart[0], apart[2]], engine=whole.engine, lr=0.01)]
+        for _ in range(4):
+            grads = [rng.standard_normal(x.shape) for x in start]
+            whole.step(grads)
+            parts[0].step([grads[1]])
+            parts[1].step([grads[0], grads[2]])
+        assert all(np.array_equal(a, b) for a, b in zip(together, apart, strict=True))
+        assert not any(np.array_equal(a, b) for a, b in zip(together, start, strict=True))
+
+    def test_clip_norm_spans_matrices_and_vectors(self):
+        p = [np.zeros((1, 1)), np.zeros(1)]
+        small, large = (Optimizer("muon", [x.copy() for x in p], clip_norm=1.0, lr=0.1) for _ in range(2))
+        small.step([np.array([[30.0]]), np.array([40.0])])
+        large.step([np.array([[300.0]]), np.array([400.0])])
+        for name, held in small.state.items():
+            np.testing.assert_allclose(np.ravel(held[0]), np.ravel(large.state[name][0]), rtol=1e-6)

@@ -36,7 +36,7 @@ class Optimizer:
 
     Args:
         rule: a rule or a chain, or the name of one.
-        params: C-contiguous arrays, all float64 or all float32.
+        params: C-contiguous arrays, all float64 or all float32. A rule for matrices steps vectors by its rule for them.
         engine: ``"auto"``, ``"numba"``, ``"numpy"`` (the float64 oracle) or ``"jax"``.
         nonfinite: ``"propagate"``, ``"skip"`` the step, or ``"raise"`` NonFiniteGradient.
         threads: at most so many; default: the cores of this process.
@@ -77,32 +77,21 @@ class Optimizer:
             if not p.flags.c_contiguous or not p.flags.writeable:
                 raise ValueError(f"params[{i}] must be a C-contiguous, writable array")
         dtype = kinds.pop() if kinds else "float64"
-        if self.rule.vectors is not None and any(p.ndim < 2 for p in self.params):
-            raise ValueError(
-                f"{self.rule.name} steps tensors with two or more dimensions; give the others their own rule"
-            )
-        self._engine = pick(engine, self.rule, dtype, fallback="numpy")
+        members: dict[bool, list[int]] = {}  # by whether the rule for vectors takes them
+        for i, p in enumerate(self.params):
+            members.setdefault(self.rule.vectors is not None and p.ndim < 2, []).append(i)
+        self.members = list(members.values()) or [[]]
+        parts = [self.rule.of((1,) if vector else (1, 1)) for vector in members] or [self.rule]
+        # one engine for all: a total over all parameters is one number
+        engines = [pick(engine, part, dtype, fallback="numpy") for part in parts]
+        self._engine = min(engines, key=lambda one: one.name == "numba")
         self.nonfinite = nonfinite
         self.threads = threads or threads_available()
         self.steps = 0
         self._run: Callable[[int], bool] | None = None
-        first = settle(self.rule.settings, 0, self.rule.name)
-        self.work = Work(
-            self.rule,
-            dtype,
-            [p.size for p in self.params],
-            [Row(0, first)],
-            np.zeros(len(self.params), np.int64),
-        )
-        self.work.arrays["p"] = self.params
-        for slot in self.rule.slots:
-            fill = first.get(slot.init.fill, 0.0) if isinstance(slot.init.fill, str) else slot.init.fill
-            if slot.init.is_number:
-                self.work.numbers[slot.name] = np.full(len(self.params), fill)
-            elif slot.init.fill == "p":
-                self.work.arrays[slot.name] = [p.copy() for p in self.params]
-            else:
-                self.work.arrays[slot.name] = [_begin(slot.init, p, fill) for p in self.params]
+        self.works = [
+            _work(part, dtype, [self.params[i] for i in mine]) for part, mine in zip(parts, self.members, strict=True)
+        ]
 
     @property
     def engine(self) -> str:
@@ -110,8 +99,13 @@ class Optimizer:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The state by slot: a list of arrays, or one array of numbers, one per tensor."""
-        return {s.name: (self.work.arrays | self.work.numbers)[s.name] for s in self.rule.slots}
+        """The state by slot: a list of arrays, or one array of numbers, one per tensor that has the slot."""
+        held: dict[str, Any] = {}
+        for work in self.works:
+            for name in (slot.name for slot in work.rule.slots):
+                mine = (work.arrays | work.numbers)[name]
+                held[name] = mine if name not in held else [*held[name], *mine]
+        return held
 
     def step(self, grads: Iterable[np.ndarray]) -> bool:
         """One update with these gradients; False if it was skipped as non-finite.
@@ -125,13 +119,13 @@ class Optimizer:
         for i, (p, g) in enumerate(zip(self.params, grads, strict=True)):
             if g.shape != p.shape or g.dtype != p.dtype:
                 raise ValueError(f"grads[{i}] must be {p.dtype} {p.shape}; got {g.dtype} {g.shape}")
-        work = self.work
-        work.arrays["g"] = [np.ascontiguousarray(g) for g in grads]
-        work.rows = [Row(self.steps + 1, settle(self.rule.settings, self.steps, self.rule.name))]
-        if self.steps == 0:
-            self._first_gradients()
-        if self._engine.on_memory:
-            self._point()
+        for work, mine in zip(self.works, self.members, strict=True):
+            work.arrays["g"] = [np.ascontiguousarray(grads[i]) for i in mine]
+            work.rows = [Row(self.steps + 1, settle(work.rule.settings, self.steps, work.rule.name))]
+            if self.steps == 0:
+                _first_gradients(work)
+            if self._engine.on_memory:
+                _point(work)
         if not commit(self._advance):
             if self.nonfinite == "raise":
                 raise NonFiniteGradient("a gradient holds NaN or infinity; nothing was changed")
@@ -140,26 +134,46 @@ class Optimizer:
 
     def _advance(self) -> bool:
         if self._run is None:
-            self._run = self._engine.prepare([self.work], self.nonfinite != "propagate")
+            self._run = self._engine.prepare(self.works, self.nonfinite != "propagate")
         done = self._run(self.threads)
         self.steps += done
         return done
 
-    def _first_gradients(self) -> None:
-        for slot in self.rule.slots:
-            if slot.init.fill == "g":
-                for state, g in zip(self.work.arrays[slot.name], self.work.arrays["g"], strict=True):
-                    state[...] = g
-
-    def _point(self) -> None:
-        arrays, names = self.work.arrays, self.work.names
-        if self.work.addresses is None:
-            self.work.addresses = np.array([[a.ctypes.data for a in arrays[n]] for n in names], np.int64)
-        self.work.addresses[1] = [g.ctypes.data for g in arrays["g"]]
-
     def gradient_point(self) -> list[np.ndarray]:
         """Where the gradient must be taken: the parameters, or a look-ahead rule's point beyond them."""
-        return gradient_point(self.rule, self.work)
+        points = {}
+        for work, mine in zip(self.works, self.members, strict=True):
+            points |= dict(zip(mine, gradient_point(work.rule, work), strict=True))
+        return [points[i] for i in range(len(self.params))]
+
+
+def _work(rule: Rule, dtype: str, params: list[np.ndarray]) -> Work:
+    """The tensors of one rule, with state that has not begun."""
+    first = settle(rule.settings, 0, rule.name)
+    work = Work(rule, dtype, [p.size for p in params], [Row(0, first)], np.zeros(len(params), np.int64))
+    work.arrays["p"] = params
+    for slot in rule.slots:
+        fill = first.get(slot.init.fill, 0.0) if isinstance(slot.init.fill, str) else slot.init.fill
+        if slot.init.is_number:
+            work.numbers[slot.name] = np.full(len(params), fill)
+        elif slot.init.fill == "p":
+            work.arrays[slot.name] = [p.copy() for p in params]
+        else:
+            work.arrays[slot.name] = [_begin(slot.init, p, fill) for p in params]
+    return work
+
+
+def _first_gradients(work: Work) -> None:
+    for slot in work.rule.slots:
+        if slot.init.fill == "g":
+            for state, g in zip(work.arrays[slot.name], work.arrays["g"], strict=True):
+                state[...] = g
+
+
+def _point(work: Work) -> None:
+    if work.addresses is None:
+        work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
+    work.addresses[1] = [g.ctypes.data for g in work.arrays["g"]]
 
 
 def _begin(init: Init, p: np.ndarray, fill: Any) -> np.ndarray:

@@ -131,7 +131,7 @@ def _console(to_stderr: bool) -> "Console":
 def _run(config: Config, console: "Console", quiet: bool) -> "tuple[Record, int]":
     """The race itself; a record that is partial where it was stopped, and the exit code."""
     from .live import print_header, view_for
-    from .workers import WorkerError, processes_for, run_race
+    from .workers import processes_for, run_race
 
     processes = processes_for(config)
     if not quiet:
@@ -157,11 +157,10 @@ def _run(config: Config, console: "Console", quiet: bool) -> "tuple[Record, int]
                 view.take(event)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except WorkerError as error:
-        click.echo(f"Error: {error}", err=True)
-        code = 1
     record.finish(perf_counter() - begin, partial=code != 0)
-    return record, code
+    for rule, why in record.failed.items():
+        click.echo(f"Error: {rule} failed and is not judged: {why}", err=True)
+    return record, code or (1 if record.failed else 0)
 
 
 def _reload(source: Path) -> "Record":

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .race import Config, Event, RuleDone, RunDone
+from .race import Config, Event, RuleDone, RuleFailed, RunDone
 from .record import Record
 from .results import Line, Results, mean_curve, results
 from .table import CURVE, DEFAULT, TUNED, Column, cells, duration, fitting, spark
@@ -58,13 +58,15 @@ class Lines(Silent):
         self.console, self.record, self.watch = console, record, watch
 
     def take(self, event: Event) -> None:
+        count = f"[{self.watch.rules_done}/{len(self.record.entries)}]"
+        if isinstance(event, RuleFailed):
+            print_line(self.console, f"{count} {event.rule}: failed, {event.reason}; {self.watch.summary()}")
         if not isinstance(event, RuleDone):
             return
         found = results(self.record)
         if line := found.line(event.rule):
             c = cells(line, found)
             said = [f"lr {c['lr']}", f"loss {c['loss']}", c["accuracy"]] + ["diverged"] * bool(line.standing.diverged)
-            count = f"[{self.watch.rules_done}/{len(self.record.entries)}]"
             print_line(self.console, f"{count} {event.rule}: {', '.join(said)}; {self.watch.summary()}")
 
 
@@ -84,7 +86,7 @@ class LiveTable(Silent):
         self.live.stop()
 
     def take(self, event: Event) -> None:
-        if isinstance(event, RunDone | RuleDone):
+        if isinstance(event, RunDone | RuleDone | RuleFailed):
             self.found = results(self.record)
 
     def _draw(self) -> RenderableType:
@@ -107,6 +109,8 @@ class LiveTable(Silent):
 def table(console: Console, columns: Sequence[Column], lines: Sequence[Line], found: Results, record: Record) -> Table:
     """One of the two tables, cut to the width of the console."""
     rows = [{**cells(line, found), "curve": curve} for line, curve in zip(lines, _sparks(lines, record), strict=True)]
+    if columns is TUNED:
+        rows += [{"rule": rule, "loss": "–", "status": "failed", "curve": ""} for rule in record.failed]
     wide = (CURVE,) if console.width >= WIDE else ()
     kept, gap = fitting((*columns, *wide), rows, console.width)
     drawn = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
@@ -114,9 +118,9 @@ def table(console: Console, columns: Sequence[Column], lines: Sequence[Line], fo
         drawn.add_column(c.short, justify="right" if c.right else "left", no_wrap=True)
     for row in rows:
         style = STYLES.get(row["status"], "")
-        shown = [Text(row[c.key], style=style if c.key in ("rule", "status", "loss") else "") for c in kept]
+        shown = [Text(row.get(c.key, ""), style=style if c.key in ("rule", "status", "loss") else "") for c in kept]
         for text in shown:
-            text.highlight_words([" edge", "diverged"], style="yellow")
+            text.highlight_words([" edge", "diverged", "failed"], style="yellow")
         drawn.add_row(*shown)
     return drawn
 

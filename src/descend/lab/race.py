@@ -95,7 +95,15 @@ class RuleDone:
     rule: str
 
 
-Event = RuleStarted | RuleReady | RunDone | RuleDone
+@dataclass(frozen=True)
+class RuleFailed:
+    """A rule is out of the race: what it stopped with. The others go on."""
+
+    rule: str
+    reason: str
+
+
+Event = RuleStarted | RuleReady | RunDone | RuleDone | RuleFailed
 Train = Callable[[str, float, int], Run]
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .race import Config, Entry, Event, RuleReady, Run, RunDone, look_at
+from .race import Config, Entry, Event, RuleFailed, RuleReady, Run, RunDone, look_at
 
 FORMAT = "descend race"
 VERSION = 1
@@ -43,6 +43,7 @@ class Record:
     seconds: float = 0.0
     date: str = ""
     partial: bool = True
+    failed: dict[str, str] = field(default_factory=dict)  # rule -> what it stopped with
 
     def take(self, event: Event) -> None:
         """Keep what an event brings."""
@@ -50,6 +51,8 @@ class Record:
             self.runs.append(event.run)
         elif isinstance(event, RuleReady):
             self.compile_s[event.rule] = round(event.compile_s, 3)
+        elif isinstance(event, RuleFailed):
+            self.failed[event.rule] = event.reason
 
     def finish(self, seconds: float, partial: bool) -> None:
         self.seconds, self.partial = round(seconds, 2), partial
@@ -112,6 +115,7 @@ def from_json(text: str) -> Record:
             fields["seconds"],
             fields["date"],
             fields["partial"],
+            dict(fields.get("failed", {})),
         )
     except (KeyError, TypeError) as error:
         raise RecordError(f"a damaged record: {type(error).__name__} {error}") from None

@@ -68,7 +68,11 @@ def results(record: Record) -> Results:
     return Results(
         _lines(tuned),
         _lines(default),
-        [entry.rule for entry in record.entries if entry.rule not in tuned or entry.rule not in default],
+        [
+            entry.rule
+            for entry in record.entries
+            if entry.rule not in record.failed and (entry.rule not in tuned or entry.rule not in default)
+        ],
         widths,
         {rule: sum(run.diverged_at is not None for run in runs) for rule, runs in ran.items()},
         {rule: median(run.step_ms for run in runs) for rule, runs in ran.items()},

@@ -63,14 +63,15 @@ def usual(rule: str, default_lr: float) -> Usual:
 
 def enter(rule: Rule) -> Entry:
     """A rule with its search space; everything but the learning rate stays at the rule's defaults."""
-    settings = {name: float(value) for name, value in rule.settings.items()}
+    own = {**(rule.vectors.settings if rule.vectors else {}), **rule.settings}
+    settings = {name: float(value) for name, value in own.items()}
     default_lr = settings.pop("lr")
     common = usual(rule.name, default_lr)
-    slots = sum(slot.init.shape == "element" for slot in rule.slots)
+    slots = sum(slot.init.shape == "element" for slot in rule.slots)  # of a rule for matrices, beside the factors
     return Entry(
         rule=rule.name,
         doc=rule.doc,
-        source=rule.source,
+        source="\n\n".join(stage.source for stage in rule.stages or (rule,)),
         settings=settings,
         default_lr=default_lr,
         usual_lr=common.lr,

@@ -16,6 +16,7 @@ def verdict(record: Record, found: Results) -> list[str]:
     sentences += _defaults(found)
     sentences += _easiest(record, found)
     sentences += _diverged(record, found)
+    sentences += [f"{rule} failed and is not judged: {why}" for rule, why in record.failed.items()]
     if found.unfinished:
         sentences.insert(0, f"Partial: stopped before {_names(found.unfinished)} finished.")
     return sentences
@@ -115,6 +116,7 @@ def summary(record: Record, found: Results) -> dict[str, Any]:
         "limits": limits(record),
         "partial": record.partial,
         "unfinished": found.unfinished,
+        "failed": record.failed,
         "tuned": [_plain(line, found) for line in found.tuned],
         "default": [_plain(line, found) for line in found.default],
     }

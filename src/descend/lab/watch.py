@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from time import perf_counter
 
-from .race import Config, Entry, Event, RuleDone, RuleReady, RuleStarted, RunDone, most_runs
+from .race import Config, Entry, Event, RuleDone, RuleFailed, RuleReady, RuleStarted, RunDone, most_runs
 from .table import duration
 
 
@@ -33,11 +33,11 @@ class Watch:
                 self.done += 1
                 self.runs_of[run.rule] += 1
                 self.running[run.rule] = self._phase(run.rule)
-            case RuleDone(rule):
+            case RuleDone(rule) | RuleFailed(rule):
                 self.rules_done += 1
-                del self.running[rule]
+                self.running.pop(rule, None)
                 # Fewer runs than planned when the tuned learning rate is the default.
-                self.expected -= self.trials[rule] + 2 * self.config.seeds - self.runs_of[rule]
+                self.expected -= self.trials[rule] + 2 * self.config.seeds - self.runs_of.get(rule, 0)
 
     def _phase(self, rule: str) -> str:
         trials, seeds, done = self.trials[rule], self.config.seeds, self.runs_of[rule]

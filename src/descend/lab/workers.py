@@ -8,18 +8,13 @@ import multiprocessing
 import os
 import signal
 import threading
-import traceback
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 
-from .race import Config, Entry, Event, RuleDone, RuleReady, RuleStarted, lane
+from .race import Config, Entry, Event, RuleDone, RuleFailed, RuleReady, RuleStarted, lane
 
 PROCESSES = 2
-
-
-class WorkerError(RuntimeError):
-    """A worker process failed or died; the message names the rule it was on."""
 
 
 def processes_for(config: Config) -> int:
@@ -30,30 +25,39 @@ def processes_for(config: Config) -> int:
 
 
 def run_race(config: Config, entries: Sequence[Entry], processes: int) -> Generator[Event, None, None]:
-    """Events of all workers as they happen, until every rule is done. Closing the iterator ends the workers.
+    """Events of all workers as they happen, until every rule is done or has failed. Closing it ends the workers.
 
-    Raises:
-        WorkerError: an exception in a worker (with its traceback), or a worker that was killed.
+    A rule that stops with an exception, and one whose worker is killed, is a ``RuleFailed``; the others go on.
     """
     context = multiprocessing.get_context("spawn")
     waiting = list(entries)
     busy: dict[Connection, str] = {}
     started = []
+
+    def start() -> None:
+        here, there = context.Pipe()
+        process = context.Process(target=_work, args=(there, config), daemon=True)
+        with _ignoring_ctrl_c():
+            process.start()
+        there.close()
+        started.append((process, here))
+        busy[here] = _hand_out(here, waiting)
+
     try:
-        for _ in range(processes):
-            here, there = context.Pipe()
-            process = context.Process(target=_work, args=(there, config), daemon=True)
-            with _ignoring_ctrl_c():
-                process.start()
-            there.close()
-            started.append((process, here))
-            busy[here] = _hand_out(here, waiting)
+        for _ in range(min(processes, len(waiting))):
+            start()
         while busy:
             for ready in wait(list(busy)):
                 assert isinstance(ready, Connection)
-                event = _receive(ready, busy[ready])
+                try:
+                    event: Event = ready.recv()
+                except (EOFError, OSError):
+                    yield RuleFailed(busy.pop(ready), "its worker process was killed")
+                    if waiting:
+                        start()
+                    continue
                 yield event
-                if isinstance(event, RuleDone):
+                if isinstance(event, RuleDone | RuleFailed):
                     del busy[ready]
                     if waiting:
                         busy[ready] = _hand_out(ready, waiting)
@@ -72,16 +76,6 @@ def _hand_out(to: Connection, waiting: list[Entry]) -> str:
     return entry.rule
 
 
-def _receive(connection: Connection, rule: str) -> Event:
-    try:
-        message = connection.recv()
-    except (EOFError, OSError):
-        raise WorkerError(f"the worker process on {rule} was killed") from None
-    if isinstance(message, str):
-        raise WorkerError(f"the worker process on {rule} failed\n{message}")
-    return message
-
-
 @contextmanager
 def _ignoring_ctrl_c() -> Iterator[None]:
     """A process started in here never sees Ctrl-C, not even while it is still importing."""
@@ -98,18 +92,28 @@ def _ignoring_ctrl_c() -> Iterator[None]:
 def _work(connection: Connection, config: Config) -> None:
     """A worker: entries come in, events go out; None or a closed pipe ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        from threadpoolctl import threadpool_limits
-
-        from .train import train, warm_up
-
-        with threadpool_limits(limits=1):
-            while (entry := connection.recv()) is not None:
-                connection.send(RuleStarted(entry.rule))
-                connection.send(RuleReady(entry.rule, warm_up(entry.rule)))
-                for event in lane(entry, config, lambda rule, lr, seed: train(rule, lr, seed, config)):
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):  # the race was stopped
+        while (entry := connection.recv()) is not None:
+            connection.send(RuleStarted(entry.rule))
+            try:
+                for event in _raced(entry, config):
                     connection.send(event)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the race was stopped
-    except Exception:
-        connection.send(traceback.format_exc())
+            except (EOFError, BrokenPipeError, ConnectionResetError):
+                raise
+            except Exception as error:
+                connection.send(RuleFailed(entry.rule, said(error)))
+
+
+def said(error: BaseException) -> str:
+    """What something stopped with, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
+
+def _raced(entry: Entry, config: Config) -> Iterator[Event]:
+    from threadpoolctl import threadpool_limits
+
+    from .train import train, warm_up
+
+    with threadpool_limits(limits=1):
+        yield RuleReady(entry.rule, warm_up(entry.rule))
+        yield from lane(entry, config, lambda rule, lr, seed: train(rule, lr, seed, config))
