@@ -16,6 +16,7 @@ from .core.chain import chain
 from .core.init import Init
 from .core.rule import Rule
 from .core.settings import shared, unknown_setting
+from .core.untraced import tell, untraced
 from .engines import OF_ARRAYS
 from .engines.base import Row, Work
 from .stepping import NONFINITE, NonFiniteGradient, commit, pick, settle, threads_available
@@ -31,6 +32,7 @@ def with_options(rule: Rule, clip_norm: Any = None) -> Rule:
     return chain(CLIP.bind(clip_norm=clip_norm), rule)
 
 
+@untraced
 class Optimizer:
     """A rule applied to NumPy arrays, which are updated in place.
 
@@ -57,6 +59,7 @@ class Optimizer:
         threads: int | None = None,
         **settings: Any,
     ) -> None:
+        tell()  # torch may have been loaded since
         if isinstance(rule, str):
             rule = rules.get(rule)
         if not isinstance(rule, Rule) or rule.kind != "rule":

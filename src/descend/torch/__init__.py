@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch as _torch
 
 from ..core.nearest import did_you_mean, folded
+from ..core.untraced import untraced
 from ..rules.names import class_name
 from ..schedules.formula import _remade
 from .base import RuleOptimizer
@@ -132,7 +133,7 @@ def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
     if name in _AROUND:
-        found = getattr(importlib.import_module(f"{__name__}.{_AROUND[name]}"), name)
+        found = untraced(getattr(importlib.import_module(f"{__name__}.{_AROUND[name]}"), name))
     else:
         try:
             found = optimizer(name)

@@ -14,17 +14,20 @@ from typing import Any, ClassVar
 import torch
 import torch.optim.optimizer as _torch
 
+from ..core.untraced import untraced
 from ..engines import ENGINES
 from ..stepping import NONFINITE, NonFiniteGradient, commit
-from . import checkpoint, dry, telemetry
+from . import checkpoint, checks, dry, telemetry
 from .plan import Plan
 from .points import Points
 from .spec import OPTIONS, Spec
 from .state import State
 
 _profiling = torch._C._autograd._profiler_enabled  # pyright: ignore[reportAttributeAccessIssue]
+_modes = torch._C._len_torch_dispatch_stack
 
 
+@untraced
 class RuleOptimizer(Points, torch.optim.Optimizer):
     """Base of the classes made from rules; use a class of ``descend.torch`` or ``optimizer(rule)``.
 
@@ -139,6 +142,8 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     def _update(self) -> None:
         if self._elsewhere:
             raise RuntimeError("step() inside shipped() or gradient_point(): leave the block first")
+        if _modes():  # 0.03 µs
+            checks.not_recorded(self.spec.name)
         plan, found = self._plan, self.__dict__.get("found_inf")
         if plan.skips(found) if plan else found is not None and float(found):
             self.skipped += 1

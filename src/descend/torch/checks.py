@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from ..core.init import Slot
 from ..core.rule import Rule
@@ -20,6 +21,7 @@ _NAMES = {
     torch.float16: "float16",
     torch.bfloat16: "bfloat16",
 }
+_wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore[reportAttributeAccessIssue]
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 WORKING = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
@@ -58,9 +60,29 @@ def gradient(leaf: Leaf, takes_complex: bool, takes_sparse: bool = False) -> Non
         raise ValueError(f"{leaf.name} is a view whose elements share memory; clone it first")
     if without_memory(p) or (without_memory(g) and type(g) in _PLAIN and not g._is_zerotensor()):
         what = leaf.name if without_memory(p) else f"the gradient of {leaf.name}"
-        raise ValueError(f"{what} has no memory; was its storage freed?")
+        raise ValueError(f"{what} has no memory; {_whose(p if without_memory(p) else g)}")
     if p.is_complex() and not takes_complex:
         raise ValueError(f"{leaf.name} is complex, which this rule does not support")
+
+
+def _whose(t: torch.Tensor) -> str:
+    """Why a tensor has no memory."""
+    wrapped = _wrapped(t) or torch._is_functional_tensor(t)  # pyright: ignore[reportPrivateImportUsage]
+    return "torch.func has wrapped it: step outside of the transform" if wrapped else "was its storage freed?"
+
+
+def not_recorded(name: str) -> None:
+    """Refuse to step where torch's operators are recorded or imitated, which kernels of our own are not.
+
+    Raises:
+        RuntimeError: inside FakeTensorMode, ``make_fx``, ``torch.export`` or the like.
+    """
+    for mode in _get_current_dispatch_mode_stack():
+        if getattr(mode, "_mode_key", None) is not None:  # only torch's own tracing has one
+            raise RuntimeError(
+                f"{name}.step() inside {type(mode).__name__}, as in make_fx and torch.export: torch's operators are "
+                "recorded or imitated there, and a step is none of them; step outside"
+            )
 
 
 def _overlaps_itself(p: torch.Tensor) -> bool:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..core.rule import Rule
+from ..core.untraced import untraced
 from ..engines import load
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
 
 
+@untraced
 class Points:
     """The part of an optimizer that knows its points."""
 
@@ -59,6 +61,7 @@ class Points:
         return model.register_forward_pre_hook(look)
 
 
+@untraced
 def _rules(optimizer: RuleOptimizer) -> list[Rule]:
     filled = [{**optimizer.spec.arguments, **group} for group in optimizer.param_groups]
     clip = any(group["clip_norm"] is not None for group in filled)

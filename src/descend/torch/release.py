@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..core.rule import Rule
+from ..core.untraced import untraced
 from ..stepping import NonFiniteGradient
 from .base import RuleOptimizer
 from .classes import optimizer
@@ -64,6 +65,7 @@ def step_in_backward(
     return _class(cls)(model_or_params.named_parameters() if module else model_or_params, accumulate, **settings)
 
 
+@untraced
 class SteppingInBackward(Passes):
     """What ``step_in_backward`` returns: an optimizer of the given class whose steps happen inside ``backward()``.
 

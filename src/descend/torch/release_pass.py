@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch.autograd.function import BackwardCFunction
 
+from ..core.untraced import untraced
 from .base import RuleOptimizer
+from .checks import not_recorded
 from .release_norm import Measured
 from .release_tensor import Settled, Single
 
@@ -19,6 +21,7 @@ _engine: Any = torch.autograd.Variable._execution_engine  # type: ignore[attr-de
 _NESTED = BackwardCFunction.apply.__code__
 
 
+@untraced
 class Arrived:
     """The hook of every parameter. It keeps no optimizer alive: the garbage collector does not see torch's hooks."""
 
@@ -51,6 +54,7 @@ def taken(p: torch.Tensor) -> bool:
     return any(hook.owner() is not None for hook in hooks)
 
 
+@untraced
 class _End:
     """Called when a backward pass has ended; torch drops it when the pass fails, which is how that is seen."""
 
@@ -61,6 +65,7 @@ class _End:
         self.owner._ended()
 
 
+@untraced
 class Passes(RuleOptimizer):
     """The part of an optimizer that steps inside ``backward()``."""
 
@@ -105,6 +110,7 @@ class Passes(RuleOptimizer):
     def _begin(self, task: int) -> None:
         """Refuse what cannot be right, before any tensor is touched; then settle what the pass does."""
         name = f"{self.spec.name} steps in the backward"
+        not_recorded(name)
         if torch.is_grad_enabled():
             raise RuntimeError(
                 f"{name}, so backward(create_graph=True) is refused: the graph would run through gradients that are "
@@ -114,6 +120,11 @@ class Passes(RuleOptimizer):
             raise RuntimeError(
                 f"{name}, and this backward runs inside another one, as in checkpoint(..., use_reentrant=True): "
                 "use use_reentrant=False"
+            )
+        if getattr(sys.modules.get("torch._dynamo.compiled_autograd"), "in_compiled_autograd_region", False):
+            raise RuntimeError(
+                f"{name}, and compiled autograd does not say when a pass ends: leave torch._dynamo.config."
+                "compiled_autograd off, or use the ordinary class"
             )
         if self._runs():
             raise RuntimeError(f"{name}: two backward passes run at once through its parameters; run one at a time")

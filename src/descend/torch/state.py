@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from ..core.untraced import untraced
+
 
 def _noticing(base: type, name: str) -> Callable[..., Any]:
     """``base.name``, which marks the state as changed first."""
@@ -19,6 +21,7 @@ def _noticing(base: type, name: str) -> Callable[..., Any]:
     return method
 
 
+@untraced
 class State(defaultdict):
     """``state[p][name]``. ``changed`` is set by every write, so that no plan works on old pointers.
 
@@ -66,6 +69,7 @@ class State(defaultdict):
         return State, ({key: dict(value) if isinstance(value, dict) else value for key, value in self.items()},)
 
 
+@untraced
 class _Slots(dict):
     """The state of one parameter."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..core.untraced import untraced
 from ..schedules.plateau import Plateau
 from . import checkpoint
 from .base import RuleOptimizer
@@ -15,6 +16,7 @@ from .classes import picklable
 from .switch_rule import HOOKS, Target, resolved, retire, switch
 
 
+@untraced
 class Policy(torch.optim.Optimizer):
     """What switches between optimizers: groups, state and everything else are those of ``optimizer``, which steps now.
 
@@ -138,6 +140,7 @@ class Policy(torch.optim.Optimizer):
         return f"{type(self).__name__}, stage {self.stage} of {self._stages()}: {self.optimizer!r}"
 
 
+@untraced
 class SwitchAt(Policy):
     """What ``switch_at`` returns."""
 

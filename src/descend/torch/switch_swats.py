@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..core.rule import Rule
+from ..core.untraced import untraced
 from ..rules import adam, meaning
 from .base import RuleOptimizer
 from .switch_policy import Policy
@@ -16,6 +17,7 @@ from .switch_settings import scaled
 from .switch_state import base
 
 
+@untraced
 class Swats(Policy):
     """What ``swats`` returns.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..core.untraced import untraced
+
 if TYPE_CHECKING:
     from .base import RuleOptimizer
 
@@ -61,6 +63,7 @@ class Measured:
         return self.update_norm / self.weight_norm
 
 
+@untraced
 class Telemetry:
     """The measurements of the last step an optimizer has taken; a view that is read when it is asked.
 

@@ -13,6 +13,7 @@ from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
+from ..core.untraced import untraced
 from .alarms import Alarm, Alarms, summary
 from .telemetry import RATIO, Measured, of_all
 
@@ -64,6 +65,7 @@ def live(
     return View(optimizer, alarms, console, refresh if console.is_terminal else interval)
 
 
+@untraced
 class View:
     """What ``live`` returns: a context manager."""
 
