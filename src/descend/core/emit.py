@@ -9,7 +9,7 @@ along by the last pass. Everything that is no array is computed on the host in f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -72,19 +72,31 @@ class Program:
         reads = sum(len(kernel.loads) for kernel in self.kernels)
         return reads, sum(len(kernel.stores) for kernel in self.kernels)
 
-    def lines(self, body: tuple[int, ...] | list[int], spelling: Mapping[str, str], names: dict[int, str]) -> list[str]:
-        """One assignment per value; ``names`` has the inputs' spelling and receives the new names."""
+    def lines(
+        self,
+        body: tuple[int, ...] | list[int],
+        spelling: Mapping[str, str],
+        names: dict[int, str],
+        inverted: Container[int] = (),
+    ) -> list[str]:
+        """One assignment per value; ``names`` has the inputs' spelling and receives the new names.
+
+        ``inverted``: the divisors whose names stand for their reciprocals.
+        """
         text = []
         for index in body:
             if index not in names:
-                op, args = self._fused(index) if "axpy" in spelling else (None, ())
                 node = self.tape.nodes[index]
-                op, args = (op, args) if op else (node.op, node.args)
+                op, args = node.op, node.args
+                if "axpy" in spelling and (fused := self._fused(index)):
+                    op, args = fused
+                elif op == "div" and args[1] in inverted:
+                    op = "mul"
                 text.append(f"x{index} = " + spelling[op].format(*(names[a] for a in args)))
                 names[index] = f"x{index}"
         return text
 
-    def _fused(self, index: int) -> tuple[str | None, tuple[int, ...]]:
+    def _fused(self, index: int) -> tuple[str, tuple[int, ...]] | None:
         """``x ± s * y`` with a number ``s`` and an ``x`` that is no product: one rounding instead of two.
 
         This is what torch's ``add_(y, alpha=s)`` and ``lerp_`` round; nothing else is ever contracted, so
@@ -98,7 +110,7 @@ class Program:
                 s, y = nodes[product].args
                 if nodes[s].extent is not Extent.ELEMENT and nodes[y].extent is Extent.ELEMENT:
                     return ("axpy" if node.op == "add" else "axmy"), (s, y, x)
-        return None, ()
+        return None
 
     def known(self, k: int) -> list[int]:
         """The reductions whose results are there before kernel ``k``."""
@@ -122,10 +134,29 @@ class Program:
     def host_arguments(self) -> list[str]:
         return ["t", *self.rule.settings, *self.tensor_slots, "count_tensor", "count_all"]
 
-    def host(self, k: int) -> str:
+    def divisors(self, k: int) -> frozenset[int]:
+        """The scalars of kernel ``k`` by which elements are divided, and that serve nothing else.
+
+        Their reciprocals, rounded once, serve as well: a division takes five times as long as a product, and AdamW's
+        two by its bias corrections took more than memory does on processors whose divider is narrow. Not those that
+        come from sums of elements, which may be too small to have a reciprocal.
+        """
+        if k == len(self.kernels):
+            return frozenset()
+        nodes, kernel = self.tape.nodes, self.kernels[k]
+        uses: dict[int, set[tuple[str, int]]] = {i: set() for i in kernel.scalars}
+        for i in kernel.body:
+            for place, a in enumerate(nodes[i].args):
+                uses.get(a, set()).add((nodes[i].op, place))
+        written = {i for _, i in kernel.stores} | {a for i in kernel.sums for a in nodes[i].args}
+        found = (i for i, places in uses.items() if places == {("div", 1)} and i not in written)
+        return frozenset(i for i in found if all(nodes[a].op != "total" for a in self.tape.ancestors([i])))
+
+    def host(self, k: int, inverted: Container[int] = ()) -> str:
         """Source of ``host(t, *settings, *tensor slots, *counts, *sums so far)``.
 
-        Returns the scalars of kernel ``k``; behind the last kernel the new per-tensor state.
+        Returns the scalars of kernel ``k``, of those ``inverted`` the reciprocals; behind the last kernel the new
+        per-tensor state.
         """
         nodes, results, known = self.tape.nodes, self._results(k), self.known(k)
         needed = self.tape.ancestors(results, through=lambda node: node.op != "total")
@@ -139,7 +170,8 @@ class Program:
                 names[i] = f"count_{nodes[i].value}"
         text = self.lines(needed, HOST, names)
         header = f"def host({', '.join([*self.host_arguments(), *(f'r{i}' for i in known)])}):"
-        return "\n    ".join([header, *text, f"return ({''.join(names[i] + ', ' for i in results)})"])
+        said = [f"reciprocal({names[i]})" if i in inverted else names[i] for i in results]
+        return "\n    ".join([header, *text, f"return ({''.join(x + ', ' for x in said)})"])
 
 
 def program(rule: Rule, guard: bool = False, late: bool = False) -> Program:

@@ -20,9 +20,17 @@ _ARRAYS |= {name: getattr(np, name) for name in ("sqrt", "exp", "log", "tanh", "
 _ARRAYS |= {name: getattr(np, name) for name in ("maximum", "minimum", "where")}
 
 
-def compiled(text: str, arrays: bool) -> Callable[..., Any]:
-    """The function ``host`` of a program's text; ``arrays``: for columns."""
-    scope = dict(_ARRAYS if arrays else _HOST)
+def compiled(text: str, arrays: bool, real: type[np.floating[Any]] = np.float64) -> Callable[..., Any]:
+    """The function ``host`` of a program's text; ``arrays``: for columns; ``real``: what its answers are rounded to."""
+    largest = float(np.finfo(real).max)
+
+    def reciprocal(x: Any) -> Any:
+        # what is too small to have one is no zero, so its reciprocal is no infinity: 0 / x is 0
+        if arrays:
+            return np.where(x == 0, 1.0 / x, np.clip(1.0 / x, -largest, largest))
+        return min(max(1.0 / x, -largest), largest) if x else ops.divide(1.0, x)
+
+    scope: dict[str, Any] = dict(_ARRAYS if arrays else _HOST, reciprocal=reciprocal)
     exec(compile(text, "<descend host>", "exec"), scope)
     return scope["host"]
 
@@ -54,7 +62,9 @@ class Numbers:
         self.sizes = np.asarray(work.sizes, np.float64)
         # both forms of those that may take either: nothing is compiled between two passes
         forms = [{one, one and not by_state} for one, by_state in zip(self.differs, self.by_state, strict=True)]
-        self._hosts = {(k, arrays): compiled(of.host(k), arrays) for k in self.passes for arrays in forms[k]}
+        self._hosts = {
+            (k, arrays): compiled(of.host(k, of.divisors(k)), arrays, real) for k in self.passes for arrays in forms[k]
+        }
         self._tables = [np.zeros((0, len(kernel.scalars)), real) for kernel in of.kernels]
         self._rows_at: Any = None
         self._first = np.zeros(0, np.int64)

@@ -22,7 +22,7 @@ from .native_words import WIDTH
 
 log = logging.getLogger("descend")
 
-Call = Callable[[int, int], None]
+Call = Callable[[int, int], None]  # with ``native``, where it is machine code: (address, its first argument)
 _Arguments = ctypes.c_int64 * 8
 _known: dict[tuple[str, tuple[str, ...], str], Kernel] = {}
 _SOURCES = ("kernels", "native", "native_machine", "native_memory", "native_numbers")
@@ -44,6 +44,7 @@ class Kernel:
 
     def __init__(self, function: Function, dtype: str) -> None:
         self._function = function
+        self._address = ctypes.cast(function, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
         real = np.dtype("float64" if dtype == "float64" else "float32")
         self._kinds = (np.dtype(np.int64), np.dtype(np.int64), real, np.dtype(np.float64))
 
@@ -69,6 +70,7 @@ class Kernel:
         def call(lo: int, hi: int, _alive: Any = (arguments, tables)) -> None:
             function(pointer, lo, hi)
 
+        call.native = (self._address, pointer)  # type: ignore[attr-defined]
         return call
 
     def __call__(self, addresses: Any, chunks: Any, scalars: Any, partials: Any, lo: int, hi: int) -> None:
@@ -80,6 +82,9 @@ class _Numbas(Kernel):
 
     origin = "numba"
     unkept = "Numba compiled it"
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
 
     def bind(self, addresses: Any, chunks: Any, scalars: Any, partials: Any) -> Call:
         return functools.partial(self._function, addresses, chunks, scalars, partials)  # type: ignore[call-arg]
@@ -168,7 +173,7 @@ def _compiled(name: str, text: str, streams: tuple[str, ...], dtype: str) -> Ker
         log.info("a kernel is compiled by Numba, which takes longer: %s", error)
         from . import numba_jit
 
-        return _Numbas(numba_jit.compiled(text, streams, dtype), dtype)
+        return _Numbas(numba_jit.compiled(text, streams, dtype))
     made.unkept = cache.store(name, probe(made, text, streams, dtype) + code)
     return made
 

@@ -1,8 +1,8 @@
 """The CPU engine: one fused pass over all tensors, compiled by LLVM (see ``kernels``), without Numba's threads.
 
 A step is a table of chunks of fixed length, cut from all tensors, and a serial kernel that runs a range
-of chunks. Threads of our own pool take ranges. Chunk bounds do not depend on the number of threads,
-so neither do the bits of the result.
+of chunks. The threads that torch has take ranges (see ``team``), or those of our own pool. Chunk bounds do not
+depend on the number of threads, so neither do the bits of the result.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ from ..core.rule import Rule
 from ..core.trace import Extent
 from .base import Work, share, streams, untraceable
 from .host import Numbers
-from .kernels import kernel
+from .kernels import Call, kernel
 from .numba_source import source
 from .pool import POOL
+from .team import team
 
 CHUNK = 1 << 15  # elements; 5 float32 streams of a chunk are 640 KiB, which fits a core's L2
-INLINE = 1 << 19  # elements below which waking a thread (about 60 µs) costs more than it saves
+# Elements below which a second thread costs more than it saves: waking one of the pool's takes about 60 µs, one of
+# torch's, that spins after torch's own work, two (60,000 elements: 96 µs in one thread, 78 in the team).
+INLINE, INLINE_POOL = 1 << 15, 1 << 19
 
 
 def cut(rule: Rule, guard: bool) -> Program:
@@ -33,6 +36,13 @@ def cut(rule: Rule, guard: bool) -> Program:
 def texts(of: Program, dtype: str) -> list[tuple[str, tuple[str, ...], str]]:
     """What ``kernel`` needs to make each pass: its text, the names of its streams, the parameters' type."""
     return [(source(of, k), streams(of.rule), dtype) for k in range(len(of.kernels))]
+
+
+def alone(call: Call, chunks: int, meanwhile: Callable[[], None] | None) -> None:
+    """All chunks in this thread, and what is to be done besides."""
+    call(0, chunks)
+    if meanwhile:
+        meanwhile()
 
 
 class _Ready:
@@ -71,18 +81,26 @@ class _Ready:
         return self.by_row
 
     def run(self, k: int, table: np.ndarray, threads: int, meanwhile: Callable[[], None] | None = None) -> None:
-        """Kernel ``k`` on all chunks, inline or by the pool; ``meanwhile`` is called once beside it."""
+        """Kernel ``k`` on all chunks, in this thread, in torch's team or in the pool; beside it ``meanwhile``, once."""
         chunks = self._chunks(k)
         tables, (bound_to, call) = (self.work.addresses, chunks, table, self.partials[k]), self.bound[k]
         if any(new is not old for new, old in zip(tables, bound_to, strict=True)):
             call = self.calls[k].bind(*tables)
             self.bound[k] = (tables, call)
         if self.elements <= INLINE or threads <= 1:
-            call(0, chunks.shape[1])
-            if meanwhile:
-                meanwhile()
+            alone(call, chunks.shape[1], meanwhile)
         else:
-            POOL.run(call, chunks.shape[1], threads, meanwhile)
+            native = getattr(call, "native", None)
+            together = team(threads) if native else None
+            if native and together:
+                beside = getattr(meanwhile, "native", None)
+                together.run(native, chunks.shape[1], threads, beside or (0, 0))
+                if meanwhile and not beside:
+                    meanwhile()
+            elif self.elements <= INLINE_POOL:
+                alone(call, chunks.shape[1], meanwhile)
+            else:
+                POOL.run(call, chunks.shape[1], threads, meanwhile)
 
     def by_sum(self, k: int) -> list[tuple[int, np.ndarray]]:
         """Each reduction of kernel ``k`` with its sum over every tensor, added in the order of the chunks."""

@@ -72,7 +72,7 @@ def _element(of: Program, k: int, sums: tuple[int, ...], stores: tuple[tuple[str
     inputs = {i: str(nodes[i].value) for i in body if nodes[i].op == "input"}
     names = {i: f"s{i}" for i in of.kernels[k].scalars} | {i: f"e_{n}" for i, n in inputs.items()}  # a slot may be j
     text = [f"e_{n} = load_{n}(at_{n}, j)" for n in inputs.values()]
-    text += of.lines(body, words.SPELLING, names)
+    text += of.lines(body, words.SPELLING, names, of.divisors(k))
     text += [f"store_{n}(at_{n}, j, {names[i]})" for n, i in stores]
     for i, values in terms.items():
         word = "add_product_any_order" if len(values) == 2 else "add_any_order"

@@ -129,6 +129,7 @@ class Plan(Reuse):
             return eager
         fused = any(group.get("fused") for group in groups)
         engine = eager
+        known: dict[tuple[Rule, str], Engine] = {}  # asked once for each rule and type, not for each parameter
         for rule, group in zip(rules, groups, strict=True):
             for p in (p for p in group["params"] if p.requires_grad or p.grad is not None):
                 reason = checks.off_memory(p, asked)
@@ -137,7 +138,10 @@ class Plan(Reuse):
                 if reason:
                     checks.say_fallback(rule, reason)
                     return eager
-                engine = pick(asked, rule, checks.dtype_name(p))
+                kind = rule, checks.dtype_name(p)
+                if kind not in known:
+                    known[kind] = pick(asked, *kind)
+                engine = known[kind]
                 if engine is eager:
                     return eager
         return engine

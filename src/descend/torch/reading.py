@@ -14,8 +14,6 @@ import ctypes
 import functools
 import hashlib
 import logging
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ import numpy as np
 import torch
 
 from ..engines import cache, kernels, native_machine
+from ..engines.team import torch_library
 from . import reading_code
 from .reading_code import FACTS, FUNCTIONS, MOVED, OTHER, SEEN, TABLE
 
@@ -54,7 +53,8 @@ class Reader:
         without: Sequence[torch.Tensor],
         states: Sequence[torch.Tensor],
     ) -> None:
-        offset, functions, (self._read, self._bump) = _offset(), _functions(), _function()
+        offset, functions, address = _offset(), _functions(), _function()
+        self._read = ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)  # nobody replaces what is being read
         if any(p.is_inference() for p in having):
             raise RuntimeError("a parameter was made in inference mode")  # which C++ refuses to bump
         for p in (*having, *without, *states):
@@ -93,7 +93,7 @@ class Reader:
         self._compare(members, places)
         self._bump_table = self._table.copy()
         self._bump_table[TABLE.index("bump")] = 1
-        self._bump_at = self._bump_table.ctypes.data
+        self.written = _telling(address, self._bump_table)
 
     def _compare(self, members: Sequence[Sequence[torch.Tensor]], places: np.ndarray) -> None:
         """Record what each gradient is, and see that Python agrees on where everything lies."""
@@ -118,9 +118,16 @@ class Reader:
         self._table[_STATES] = self._states if states else 0
         return self._read(self._at)
 
-    def written(self) -> None:
-        """Tell autograd, as ``torch.autograd.graph.increment_version`` does, that the parameters have been changed."""
-        self._bump(self._bump_at)
+
+def _telling(address: int, table: np.ndarray) -> Callable[[], None]:
+    """Tells autograd, as ``torch.autograd.graph.increment_version`` does, that the parameters have been changed."""
+    bump, at = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address), table.ctypes.data
+
+    def written(_alive: np.ndarray = table) -> None:
+        bump(at)
+
+    written.native = (address, at)  # type: ignore[attr-defined] - kernels' threads can do it without the interpreter
+    return written
 
 
 _STATES = TABLE.index("states")
@@ -150,11 +157,8 @@ def _say(why: str) -> None:
 
 
 @functools.cache
-def _function() -> tuple[Callable[[int], int], Callable[[int], int]]:
-    """The machine code, from the disk or compiled now.
-
-    Once with the GIL, so that nobody replaces what is being read; and once without, to be run beside kernels.
-    """
+def _function() -> int:
+    """The address of the machine code, from the disk or compiled now."""
     text = Path(reading_code.__file__).read_bytes()
     name = f"{kernels.version()[:8]}-{hashlib.sha256(kernels.version().encode() + text).hexdigest()[:40]}"
     with native_machine.LOCK:
@@ -162,24 +166,15 @@ def _function() -> tuple[Callable[[int], int], Callable[[int], int]]:
         if code is None:
             code = reading_code.compiled()
             cache.store(name, code)
-        address = native_machine.placed(code)
-    kinds = (ctypes.PYFUNCTYPE, ctypes.CFUNCTYPE)
-    reading, bumping = (kind(ctypes.c_int64, ctypes.c_void_p)(address) for kind in kinds)
-    return reading, bumping
+        return native_machine.placed(code)
 
 
 @functools.cache
 def _functions() -> list[int]:
     """The addresses of what the code calls."""
-    libraries = {"python": ctypes.pythonapi, "torch_cpu": _library("torch_cpu"), "c10": _library("c10")}
+    libraries = {"python": ctypes.pythonapi, "torch_cpu": torch_library("torch_cpu"), "c10": torch_library("c10")}
     found = [getattr(libraries[library], name) for name, library in FUNCTIONS.items()]
     return [ctypes.cast(function, ctypes.c_void_p).value or 0 for function in found]
-
-
-def _library(name: str) -> ctypes.CDLL:
-    """A library that torch has loaded already."""
-    ending = "dylib" if sys.platform == "darwin" else "so"
-    return ctypes.CDLL(os.path.join(os.path.dirname(torch.__file__), "lib", f"lib{name}.{ending}"))
 
 
 @functools.cache
