@@ -17,7 +17,7 @@ import torch.optim.optimizer as _torch
 from ..core.untraced import untraced
 from ..engines import ENGINES
 from ..stepping import NONFINITE, NonFiniteGradient, commit
-from . import checkpoint, checks, dry, telemetry
+from . import checkpoint, checks, dry, points, telemetry
 from .plan import Plan
 from .points import Points
 from .spec import OPTIONS, Spec
@@ -64,7 +64,9 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         self._lock = threading.Lock()
         self.skipped = 0
         self.steps = 0
-        self._elsewhere = self._warned = False
+        self._warned = False
+        self._elsewhere = self._inside = self._came = ""
+        self._apart: dict[torch.Tensor, torch.Tensor] = {}
         self._dry: set[torch.Tensor] = set()  # whose state was made by a dry step
         self._successor: RuleOptimizer | None = None  # what it was switched to
 
@@ -140,8 +142,8 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         return loss
 
     def _update(self) -> None:
-        if self._elsewhere:
-            raise RuntimeError("step() inside shipped() or gradient_point(): leave the block first")
+        if self._elsewhere or self._apart:
+            points.refuse(self, "step()")
         if _modes():  # 0.03 µs
             checks.not_recorded(self.spec.name)
         plan, found = self._plan, self.__dict__.get("found_inf")
@@ -214,6 +216,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         for i, group in enumerate(self.param_groups):
             saved["param_groups"][i] = checkpoint.plain(saved["param_groups"][i], self.steps)
             saved["param_groups"][i] |= checkpoint.beside(self, group)
+        points.save(self, saved)
         return saved
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -222,14 +225,19 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         Parameters are matched by name where both sides have names, else by position.
 
         Raises:
-            ValueError: groups, names or shapes that do not fit (the message says which). Nothing changed.
+            ValueError: groups, names or shapes that do not fit (the message says which). RuntimeError: inside
+                ``shipped()`` or ``gradient_point()``. Nothing changed.
         """
+        if self._inside:
+            points.refuse(self, "load_state_dict()")
         state_dict = checkpoint.of_right_form(state_dict)
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
             state_dict = hook(self, state_dict) or state_dict  # type: ignore[func-returns-value]
         found = checkpoint.fitted(self, state_dict)
+        left = points.unmoved(self)
         self.param_groups[:] = found.groups
         self.state, self.steps, self._dry = found.state, found.steps, found.dry
+        points.taken_over(self, found.point, found.apart, left)
         found.recall()
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
@@ -238,6 +246,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         return {
             "defaults": self.defaults, "state": self.state, "param_groups": self.param_groups,
             "_options": self._options, "steps": self.steps, "_dry": self._dry,
+            "_elsewhere": self._elsewhere, "_apart": dict(self._apart), "_came": self._came,
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -12,12 +12,12 @@ import torch
 
 from ..schedules.plateau import Plateau
 from ..schedules.schedule import Schedule
-from . import checks
+from . import checks, points
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
 
-BESIDE = ("schedule_step", "schedule_taken", "plateaus", "untrained")
+BESIDE = ("schedule_step", "schedule_taken", "plateaus", "untrained", "point")
 
 
 def plain(group: dict[str, Any], step: int = 0) -> dict[str, Any]:
@@ -86,6 +86,7 @@ class Fitted:
 
     Attributes:
         groups, state, steps: of the optimizer. dry: parameters whose state has not begun.
+        point, apart: which point the parameters held that were saved, if not the trained one, and that one.
         seen: what plateaus had seen. messages: what was not taken over.
     """
 
@@ -93,6 +94,8 @@ class Fitted:
     state: dict[Any, Any] = field(default_factory=dict)
     steps: int = 0
     dry: set[torch.Tensor] = field(default_factory=set)
+    point: str = ""
+    apart: dict[torch.Tensor, torch.Tensor] = field(default_factory=dict)
     seen: list[tuple[Plateau, dict[str, Any]]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
@@ -145,7 +148,9 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> Fitted:
             entry = given.get(key, {})
             if not isinstance(entry, dict):
                 raise ValueError(f"loaded state dict, {name}: expected a dict of its state, got {type(entry).__name__}")
-            entries = {n: v for n, v in entry.items() if v is not None}
+            entries = {n: v for n, v in entry.items() if v is not None and n != points.KEY}
+            if ours["point"] and entries and getattr(rule.of(tuple(p.shape)), points.which(ours["point"])):
+                found.point, found.apart[p] = ours["point"], points.read(entry.get(points.KEY), p, name)
             if entries:
                 state[p] = _entries(optimizer, rule.of(tuple(p.shape)), entries, p, name)
                 found.dry |= {p} if key in untrained and not state[p].get("step") else set()
@@ -153,6 +158,8 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> Fitted:
     _refuse_foreign(optimizer, others, claimed)
     state |= others
     found.steps = _steps(saved)
+    if found.steps > max((group.get("schedule_step") or 0 for group in saved["param_groups"]), default=0):
+        found.point, found.apart = "", {}  # torch's class has gone on since, from where the parameters were
     return found
 
 

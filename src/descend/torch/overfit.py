@@ -15,7 +15,7 @@ from . import tables
 from .one_batch import check_batch, on_device
 from .range_test.objective import check_first_gradients, check_first_loss, objective
 from .range_test.restore import hold_modules, hold_randomness, untouched
-from .range_test.trial import needs_closure
+from .range_test.trial import needs_closure, set_mode
 
 LEARNED = 0.01  # of the first loss
 _DROPS = (nn.modules.dropout._DropoutNd,)
@@ -140,6 +140,7 @@ class _OneBatch:
         )
 
     def _losses(self, steps: int, target: float | None) -> tuple[list[float], float]:
+        set_mode(self.optimizer, "train")
         closed = needs_closure(self.optimizer)
         losses: list[float] = []
         goal = math.nan if target is None else float(target)

@@ -11,6 +11,7 @@ import torch
 from torch.autograd.function import BackwardCFunction
 
 from ..core.untraced import untraced
+from . import points
 from .base import RuleOptimizer
 from .checks import not_recorded
 from .release_norm import Measured
@@ -128,8 +129,8 @@ class Passes(RuleOptimizer):
             )
         if self._runs():
             raise RuntimeError(f"{name}: two backward passes run at once through its parameters; run one at a time")
-        if self._elsewhere:
-            raise RuntimeError(f"{name}: backward() inside shipped() would lose its step; leave the block first")
+        if self._elsewhere or self._apart:
+            points.refuse(self, "backward(), which steps,")
         self._close()  # of a pass that failed
         measuring = self._measuring is not None
         if measuring:
@@ -165,8 +166,8 @@ class Passes(RuleOptimizer):
 
     def _update(self) -> None:
         """What ``step()`` does: the gradients that stand."""
-        if self._elsewhere:
-            raise RuntimeError("step() inside shipped() or gradient_point(): leave the block first")
+        if self._elsewhere or self._apart:
+            points.refuse(self, "step()")
         if self._runs():
             raise RuntimeError(f"{self.spec.name}.step() inside backward(): the pass steps by itself")
         self._prepare()

@@ -10,7 +10,7 @@ import torch
 
 from ..core.untraced import untraced
 from ..schedules.plateau import Plateau
-from . import checkpoint
+from . import checkpoint, points
 from .base import RuleOptimizer
 from .classes import picklable
 from .switch_rule import HOOKS, Target, resolved, retire, switch
@@ -107,6 +107,9 @@ class Policy(torch.optim.Optimizer):
         stage, rest = saved["stage"], {key: value for key, value in state_dict.items() if key != "policy"}
         if not 0 <= stage <= self._stages():
             raise ValueError(f"the checkpoint is of stage {stage}; this policy has {self._stages()} switches")
+        if self.optimizer._inside:
+            points.refuse(self.optimizer, "load_state_dict()")
+        left = points.unmoved(self.optimizer)
         if stage == self.stage:
             self.optimizer.load_state_dict(rest)
         else:
@@ -114,6 +117,8 @@ class Policy(torch.optim.Optimizer):
             for i in range(stage):
                 made = self._switch(made, i)
             made.load_state_dict(rest)
+            if not (made._elsewhere or made._apart):
+                points.put(left)
             for hooks in HOOKS:
                 setattr(made, hooks, getattr(self.optimizer, hooks))
             retire(self.optimizer, made, " of a checkpoint")

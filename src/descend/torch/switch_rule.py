@@ -110,8 +110,7 @@ class Switch:
             raise TypeError(f"switch() takes an optimizer of descend.torch, got a {name}{hint}")
         if opt._successor is not None:
             raise RuntimeError(f"this {opt.spec.name} was switched to {opt._successor.spec.name} before")
-        if opt._elsewhere:
-            raise RuntimeError("switch() inside shipped() or gradient_point(): leave the block first")
+        points.refuse(opt, "switch()")
         if at not in ("trained", "shipped"):
             raise ValueError(f'at must be "trained" or "shipped", got {at!r}')
         load("torch")  # registers the words of the vocabulary for tensors
@@ -225,3 +224,4 @@ def retire(opt: RuleOptimizer, successor: RuleOptimizer, where: str = "") -> Non
     opt._successor = successor
     opt.__dict__["_update"] = opt.__dict__["state_dict"] = refuse
     opt.state = {}
+    opt._elsewhere, opt._apart = "", {}

@@ -107,7 +107,7 @@ class Trial:
     def _begin(self) -> None:
         if isinstance(self.model, torch.nn.Module) and not self.model.training:
             self.model.train()  # a model that trains already keeps the modes of its parts
-        _mode(self.optimizer, "train")
+        set_mode(self.optimizer, "train")
         if "_plan" in vars(self.optimizer):  # the plan of the user's steps counts them, and is kept for them
             self.optimizer._plan = None  # type: ignore[attr-defined]
 
@@ -183,7 +183,7 @@ def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
     )
 
 
-def _mode(optimizer: Any, name: str) -> None:
+def set_mode(optimizer: Any, name: str) -> None:
     """The published Schedule-Free optimizers have train() and eval(); torch's have neither."""
     if callable(switch := getattr(optimizer, name, None)):
         switch()
@@ -195,8 +195,8 @@ def _shipped(optimizer: Any) -> Iterator[None]:
         with optimizer.shipped():
             yield
         return
-    _mode(optimizer, "eval")
+    set_mode(optimizer, "eval")
     try:
         yield
     finally:
-        _mode(optimizer, "train")
+        set_mode(optimizer, "train")
