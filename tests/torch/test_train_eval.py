@@ -81,9 +81,11 @@ def test_eval_shows_the_shipped_point_and_train_puts_the_trained_one_back(kind, 
     before, expected = weights(m), shipped(m, opt)
     assert not same(before, expected)
     for _ in range(2):
-        opt.eval(), opt.eval()
+        opt.eval()
+        opt.eval()
         assert same(weights(m), expected)
-        opt.train(), opt.train()
+        opt.train()
+        opt.train()
         assert same(weights(m), before)
     n, plain = fresh(kind, dtype)
     train(n, plain, range(9))
@@ -361,7 +363,8 @@ def test_others_that_look_at_the_point():
     handle = opt.watch(m)
     train(m, opt, range(3))
     x = torch.ones(1, 4).double()
-    m.eval(), opt.eval()
+    m.eval()
+    opt.eval()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         m(x)
