@@ -155,7 +155,8 @@ def test_no_row_of_a_table_is_wrapped_or_too_wide(width: int, tmp_path: Path):
         assert len(rows) == 2
         assert all(len(row) <= width for row in rows)
         assert all(f"{line.standing.mean:.4f}" in row for row in rows[:1])
-    assert ("ms/step" in shown) == (width >= 80)
+    headings = next(line for line in shown.splitlines() if line.lstrip().startswith("rule "))
+    assert ("ms/step" in headings) == ("ms/step" not in shown.replace(headings, "")) == (width >= 80)
     assert ("±" in shown.splitlines()[2]) == (width >= 80)
 
 
@@ -197,3 +198,23 @@ def test_in_a_browser_nothing_is_requested_and_nothing_overflows(chromium: str, 
         browser.close()
     assert asked == [path.as_uri()] * 2
     assert said == []
+
+
+def test_a_curve_can_be_seen_alone_without_a_script():
+    """Each rule has a button, and all that is drawn of its curve stands in one class, which the others' button dims."""
+    sample = record(FINALS)
+    page = html(sample, results(sample), to_json(sample))
+    assert "<script" not in page
+    for k, rule in enumerate(FINALS):
+        assert re.search(rf'<label><input type="radio" name="alone" id="alone-{k}">.*?{rule}</label>', page)
+        assert f".toggle:has(#alone-{k}:checked) .curve:not(.c{k}) {{ opacity: .08; }}" in page
+        for chart in charts_of(page):
+            mine = re.findall(rf'<g class="curve c{k}">(.*?)</g>', chart)
+            assert any('class="line' in part for part in mine)
+            drawn = [part for part in re.findall(r'<g class="curve c\d+">(.*?)</g>', chart) if f' s{k}"' in part]
+            assert drawn == mine
+
+
+def charts_of(page: str) -> list[str]:
+    part = page[page.index('id="curves"') : page.index('id="sensitivity"')]
+    return re.findall(r'<svg viewBox="0 0 (?:760|340) .*?</svg>', part)

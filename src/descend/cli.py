@@ -19,6 +19,14 @@ VERBS = {  # verb -> where its command stands, and its line of help
     "warm": ("warm:command", "Compile kernels ahead of time, so that no first step waits."),
     "bench": ("bench.cli:bench", "Measure speed and accuracy against torch.optim."),
 }
+GROUPS = {  # what a person wants -> the verbs for it
+    "Read": ("list", "explain", "words"),
+    "Choose": ("race", "choose", "lr", "map", "tasks", "runs"),
+    "See": ("surface", "lab"),
+    "Solve": ("minimize",),
+    "Build": ("check", "warm", "bench", "doctor"),
+    "Data": ("data",),
+}
 EXTRAS = {  # what an optional package is for, and what brings it
     "sklearn": ("scikit-learn", "lab"),
     "jinja2": ("Jinja2", "lab"),
@@ -61,11 +69,21 @@ class Verbs(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+        """The verbs by what a person wants; one that is in no group comes last."""
+        grouped = {verb for verbs in GROUPS.values() for verb in verbs}
+        groups = {**GROUPS, "More": tuple(verb for verb in VERBS if verb not in grouped)}
+        for wish, verbs in groups.items():
+            if rows := [(f"{verb:8}", VERBS[verb][1]) for verb in verbs if verb in VERBS]:
+                with formatter.section(wish):
+                    formatter.write_dl(rows)
 
 
-@click.group(cls=Verbs, invoke_without_command=True, subcommand_metavar="VERB [OPTIONS]...")
+@click.group(
+    cls=Verbs,
+    invoke_without_command=True,
+    subcommand_metavar="VERB [OPTIONS]...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(sys.modules["descend"].__version__, prog_name="descend", message="%(prog)s %(version)s")
 @click.pass_context
 def descend(ctx: click.Context) -> None:

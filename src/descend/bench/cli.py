@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ..core.nearest import did_you_mean
+from ..explain import files
 from ..explain.named import named
 
 SECTIONS = ("speed", "tail", "start", "bits", "small", "accuracy", "models", "jax")
@@ -30,7 +31,12 @@ def _split(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="All in all.  [default: 10; quick: 1]")
 @click.option("--strict", is_flag=True, help="Exit 1 if a bar is not met.")
 @click.option("--seed", default=0, show_default=True, help="Of the random tensors.")
-@click.option("--json", "as_json", metavar="FILE", help="Write the run as JSON; - for standard output, and only it.")
+@click.option(
+    "--json",
+    "as_json",
+    metavar="FILE",
+    help="Write the run as JSON (a file that is there is replaced); - for standard output, and only it.",
+)
 @click.option("--plot", metavar="FILE", help="Draw the roofline: .svg, .html or .png.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the bars only.")
 @click.pass_context
@@ -85,11 +91,18 @@ def bench(
     document = report.document(" ".join(["descend", "bench", *sys.argv[2:]]), CLOCK.now() - begin)
     if as_json:
         text = json.dumps(document, indent=1, allow_nan=False)
-        click.echo(text) if silent else Path(as_json).write_text(text + "\n", encoding="utf-8")
+        if silent:
+            click.echo(text)
+        else:
+            line = files.wrote(as_json, Path(as_json).exists())
+            Path(as_json).write_text(text + "\n", encoding="utf-8")
+            click.echo(line, err=True)
     if plot and report.cells:
         from .plot import save
 
+        line = files.wrote(plot, Path(plot).exists())
         save(Path(plot), report.cells, document["machine"])
+        click.echo(line, err=True)
     if report.interrupted:
         ctx.exit(INTERRUPTED)
     ctx.exit(1 if strict and any(bar.met is False for bar in report.bars()) else 0)
@@ -104,8 +117,8 @@ def _check_first(only: tuple[str, ...], workload: tuple[str, ...], as_json: str 
     if only and workload:
         raise click.UsageError("--only and --workload exclude each other")
     for option, name in (("--json", as_json), ("--plot", plot)):
-        if name and name != "-" and not Path(name).absolute().parent.is_dir():
-            raise click.UsageError(f"{option}: there is no folder {Path(name).parent}")
+        if name is not None and name != "-":
+            files.refuse_unwritable(name, option)
     if plot:
         from .plot import refuses
 

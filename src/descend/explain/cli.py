@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from . import facts
+from . import facts, files
 from .export import as_dict
 from .export import html as page
 from .named import named
@@ -69,21 +69,22 @@ def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> lis
 @click.option("--latex", is_flag=True, help="Print the formula in LaTeX (amsmath).")
 @click.option(
     "--html",
-    type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a page with MathML.",
+    help="Write a page with MathML; a file that is there is replaced.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the formula only.")
-def explain(rule: str, steps: int, source: bool, latex: bool, html: Path | None, as_json: bool, quiet: bool) -> None:
+def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, as_json: bool, quiet: bool) -> None:
     """Explain RULE: formula, state, cost, what it adds to its nearest relative, one step by hand.
 
     RULE is a name of `descend list`, or a chain of such names: clip_norm+adamw.
     """
     given = {"--source": source, "--latex": latex, "--html": html, "--json": as_json, "--quiet": quiet}
-    asked = [name for name, value in given.items() if value]
+    asked = [name for name, value in given.items() if value not in (False, None)]
     if len(asked) > 1:
         raise click.UsageError(f"{' and '.join(asked)} exclude each other.")
+    if html is not None:
+        files.refuse_unwritable(html, "--html")
     found = named(rule)
     if as_json:
         click.echo(json.dumps(as_dict(found, steps), ensure_ascii=False, indent=1))
@@ -93,12 +94,13 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: Path | None,
         click.echo("\n\n".join(as_dict(found)["formula"]["latex"]))
     elif quiet:
         click.echo("\n".join(facts.lines(found)))
-    elif html:
+    elif html is not None:
+        was_there = Path(html).exists()
         try:
-            html.write_text(page(found, steps), encoding="utf-8")
+            Path(html).write_text(page(found, steps), encoding="utf-8")
         except OSError as error:
             raise click.FileError(str(html), error.strerror) from None
-        click.echo(f"wrote {html}")
+        click.echo(files.wrote(html, was_there))
     else:
         from .pages import EXPLAIN_WIDTH, print_page
         from .terminal import console

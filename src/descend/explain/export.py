@@ -17,7 +17,7 @@ STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: 0; } h2 { font-size: 1.05rem; margin: 1.8rem 0 .4rem; }
-p { margin: .3rem 0; } .dim { opacity: .7; }
+p { margin: .3rem 0; } .scroll { overflow-x: auto; } .dim { opacity: .7; }
 math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "DejaVu Math TeX Gyre", math; }
 math[display=block] { width: fit-content; margin: .5rem 0 .5rem 1rem; font-size: 1.1rem; }
 table { border-collapse: collapse; } td, th { padding: .15rem 1rem .15rem 0; text-align: left; }
@@ -102,7 +102,8 @@ def html(rule: Rule, steps: int = 1) -> str:
     known = as_dict(rule, steps)
     body = [f"<h1>{escape(rule.name)}</h1>", f"<p>{escape(facts.said(rule))}</p>"]
     for part in formulas(rule):
-        body += [f"<h2>{escape(part.name)}</h2>"] * bool(rule.stages) + mathml(part)
+        body += [f"<h2>{escape(part.name)}</h2>"] * bool(rule.stages)
+        body += ['<div class="scroll">', *mathml(part), "</div>"]
     body += _table("State", facts.state_lines(rule))
     body += _table("Settings", facts.setting_lines(rule))
     for title, rows in advice.sections(rule):
@@ -133,4 +134,7 @@ def _table(title: str, rows: list[list[str]], kind: str = "") -> list[str]:
     if not rows:
         return []
     cells = ["".join(f'<td class="{kind}">{escape(cell)}</td>' for cell in row) for row in rows]
-    return [f"<h2>{title}</h2>", "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"]
+    return [
+        f"<h2>{title}</h2>",
+        '<div class="scroll"><table>' + "".join(f"<tr>{row}</tr>" for row in cells) + "</table></div>",
+    ]

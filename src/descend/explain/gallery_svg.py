@@ -19,11 +19,18 @@ from .gallery import GRID, MEMORY, PAIRS, ROSENBROCK, STEEP, STEPS, TURN, Run, T
 WIDTH, HEIGHT, PANEL, TOP, MARGIN = 360, 256, 168, 46, 8
 FINE = 10  # paths are drawn in tenths of a unit, as whole numbers
 BANDS = {math.inf: "#cdd5dd", 300: "#d6dde4", 100: "#dfe4ea", 30: "#e7ebef", 10: "#eef1f4", 3: "#f5f7f8", 0.5: "#fff"}
+NIGHT = ("#333d47", "#2d363f", "#272f37", "#21282f", "#1c2127", "#171b20", "#121519")  # the same, in the dark
 STYLE = (
     "text{font:11px system-ui,sans-serif;fill:#222}.n{font-size:15px;font-weight:600}.d{fill:#555}.e{text-anchor:end}"
     "path,circle,ellipse{fill:none;stroke-linejoin:round}.h{stroke:#fff;stroke-width:34;stroke-opacity:.8}"
     ".r{stroke:#d55e00;stroke-width:17}.p{stroke:#0072b2;stroke-width:15;stroke-dasharray:40 26}"
     ".t{stroke:#777;stroke-width:8}.k{stroke:#111;stroke-width:14}.f{fill:#d55e00}.g{stroke:#aab3bd;stroke-width:5}"
+    "@media(prefers-color-scheme:dark){text{fill:#e6e9ec}.d{fill:#9aa4ae}.h{stroke:#121519}.k{stroke:#eee}.t{stroke:#aaa}"
+    ".r{stroke:#ff8c42}.f{fill:#ff8c42}.p{stroke:#5aa9e6}.g{stroke:#4a545e}"
+    + "".join(
+        f'[fill="{x}"],[style="fill:{x}"]{{fill:{y}!important}}' for x, y in zip(BANDS.values(), NIGHT, strict=True)
+    )
+    + "}"
 )
 DOT = '<marker id="s" markerUnits="userSpaceOnUse" markerWidth="40" markerHeight="40" refX="20" refY="20">'
 DOT += '<circle class="f" cx="20" cy="20" r="17"/></marker>'

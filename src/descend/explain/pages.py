@@ -17,6 +17,7 @@ from ..core.symbols import MEANING
 from . import advice, facts, relative, tree
 from .by_hand import Step, by_hand, given, shown
 from .cost import SIDE
+from .files import hidden
 from .terminal import padded, print_table, wrapped
 
 EXPLAIN_WIDTH, LIST_WIDTH = 100, 140  # a page grows no wider than this
@@ -61,6 +62,8 @@ def print_list(to: Console) -> None:
         f"where state counts rows and columns, of a {SIDE}×{SIDE} matrix."
     )
     to.print()
+    if gone := hidden([head for i, (head, _, _) in enumerate(columns) if i not in kept]):
+        to.print(Text(gone, style="dim"))
     for line in textwrap.wrap((bytes_shown + " ") * bool(right) + "More: descend explain NAME", to.width):
         to.print(Text(line, style="dim"))
 

@@ -37,22 +37,29 @@ def race_curves(record: Record, found: Results, size: tuple[int, int], over_time
     plot.grid([(t, f"{t:g}") for t in x.ticks(6 if named else 4)], [(t, f"{t:g}") for t in y.ticks(8)])
     plot.text((x.start + x.end) / 2, height - 6, unit, "middle", "axis")
     series = series_of(record)
+    number = {entry.rule: k for k, entry in enumerate(record.entries)}
     for rule, curve in curves.items():
+        plot.begin(f"curve c{number[rule]}")
         plot.band([step * pace[rule] for step in curve.at], curve.low, curve.high, series[rule])
+        plot.end()
     for rule, curve in curves.items():
+        plot.begin(f"curve c{number[rule]}")
         points = [(step * pace[rule], value) for step, value in zip(curve.at, curve.mean, strict=True)]
         plot.line(points, series[rule])
         for point in points[2 + series[rule] % 4 :: 6]:
             plot.mark(point, mark_of(series[rule]), f"mark s{series[rule]}")
         if curve.cut:
             plot.mark(points[-1], CROSS, f"cross s{series[rule]}", f"{rule} diverged on a seed")
+        plot.end()
     if named:
         ends = {rule: (x(c.at[-1] * pace[rule]), y(c.mean[-1])) for rule, c in curves.items()}
         places = spread([end for _, end in ends.values()], 17, y.end + 4, y.start)
         for (rule, (from_x, from_y)), to_y in zip(ends.items(), places, strict=True):
+            plot.begin(f"curve c{number[rule]}")
             plot.rule(f"M{from_x + 3:.1f} {from_y:.1f}L{x.end + 12:.1f} {to_y:.1f}", f"lead s{series[rule]}")
             plot.stamp(x.end + 20, to_y, mark_of(series[rule]), f"mark s{series[rule]}")
             plot.text(x.end + 30, to_y + 4, rule, classes="name")
+            plot.end()
     return str(plot)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..explain import files
 from ..explain.named import named
 from .race import Config
 
@@ -37,7 +38,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
     "-o",
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the two files.  [default: .]",
+    help="Folder for the two files; what is there stays: they get the next free number.  [default: .]",
 )
 @click.option(
     "--from",
@@ -68,10 +69,7 @@ def race(
     _refuse_pointless_options(ctx, source)
     _refuse_missing_packages()
     folder = out or (source.parent if source else Path())
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise click.BadParameter(f"{folder}: {error.strerror}", param_hint="-o") from None
+    files.ready_folder(folder, "-o")
     console = _console(to_stderr=as_json)
     try:
         if source:
@@ -185,16 +183,17 @@ def _deliver(
     found = results(record)
     said: dict[str, Any] = summary(record, found)
     text = to_json(record, said)
-    report, replay = folder / f"{NAME}.html", source or folder / f"{NAME}.json"
-    files = {report: html(record, found, text)}
+    name = files.free_stem(folder, NAME, (".html",) if source else (".html", ".json"))
+    report, replay = folder / f"{name}.html", source or folder / f"{name}.json"
+    made = {report: html(record, found, text)}
     if source is None:
-        files[replay] = text
-    for path, content in files.items():
+        made[replay] = text
+    for path, content in made.items():
         try:
             write(path, content)
         except OSError as error:
             raise click.FileError(str(path), error.strerror) from None
     if as_json:
-        click.echo(json.dumps({**said, "files": [str(path) for path in files]}, ensure_ascii=False, indent=1))
+        click.echo(json.dumps({**said, "files": [str(path) for path in made]}, ensure_ascii=False, indent=1))
     elif not quiet:
         print_results(console, record, found, report, replay)

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..explain.files import hidden
 from .race import Config, Event, RuleDone, RuleFailed, RunDone
 from .record import Record
 from .results import Line, Results, mean_curve, results
@@ -106,8 +107,10 @@ class LiveTable(Silent):
         return Group(*parts)
 
 
-def table(console: Console, columns: Sequence[Column], lines: Sequence[Line], found: Results, record: Record) -> Table:
-    """One of the two tables, cut to the width of the console."""
+def table(
+    console: Console, columns: Sequence[Column], lines: Sequence[Line], found: Results, record: Record
+) -> RenderableType:
+    """One of the two tables, cut to the width of the console, and below it what that cost."""
     rows = [{**cells(line, found), "curve": curve} for line, curve in zip(lines, _sparks(lines, record), strict=True)]
     if columns is TUNED:
         rows += [{"rule": rule, "loss": "–", "status": "failed", "curve": ""} for rule in record.failed]
@@ -122,7 +125,8 @@ def table(console: Console, columns: Sequence[Column], lines: Sequence[Line], fo
         for text in shown:
             text.highlight_words([" edge", "diverged", "failed"], style="yellow")
         drawn.add_row(*shown)
-    return drawn
+    gone = hidden([c.long for c in columns if c not in kept])
+    return Group(drawn, Text(gone, style="dim")) if gone else drawn
 
 
 def print_header(console: Console, config: Config, processes: int) -> None:

@@ -1,9 +1,7 @@
 """`descend lr`: the range test of `descend.torch.find_lr` on a task of the lab."""
 
 import contextlib
-import errno
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..explain import files
 from ..explain.named import named
 
 if TYPE_CHECKING:
@@ -28,7 +27,11 @@ ENDINGS = (".svg", ".png", ".html")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time budget.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights and order.")
 @click.option(
-    "-o", "--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the picture: .svg, .png or .html."
+    "-o",
+    "--out",
+    "target",
+    metavar="FILE",
+    help="Write the picture: .svg, .png or .html. One that is there is replaced.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the learning rate only.")
@@ -41,7 +44,7 @@ def lr(
     repeats: int,
     seconds: float | None,
     seed: int,
-    out: Path | None,
+    target: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -52,11 +55,12 @@ def lr(
     """
     if as_json and quiet:
         raise click.UsageError("--json and --quiet exclude each other.")
+    out = None if target is None else Path(target)
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise click.BadParameter(f"{out}: the ending must be one of {', '.join(ENDINGS)}", param_hint="-o")
     rule = named(rule, steps=True).name
-    if out is not None:
-        _refuse_unwritable(out)
+    if target is not None:
+        files.refuse_unwritable(target, "-o")
     if importlib.util.find_spec("sklearn") is None:
         raise click.UsageError("the digits come with scikit-learn: pip install 'descend[lab]'")
     try:
@@ -79,11 +83,15 @@ def lr(
     with _writing("standard output"):
         click.echo(_shown(found, f"{rule} on {task}", as_json, quiet))
     if out is not None:  # after that: the result is not lost where the disk is full
+        was_there = out.exists()
         with _writing(str(out)):
             found.save(out)
-    if out is not None and not as_json and not quiet:
-        with _writing("standard output"):
-            click.echo(f"\nwrote {out}")
+        said = files.wrote(out, was_there)
+        if not as_json and not quiet:
+            with _writing("standard output"):
+                click.echo(f"\n{said}")
+        elif was_there:
+            click.echo(said, err=True)
 
 
 def _shown(found: "LRFinding", title: str, as_json: bool, quiet: bool) -> str:
@@ -94,14 +102,6 @@ def _shown(found: "LRFinding", title: str, as_json: bool, quiet: bool) -> str:
     from ..torch.range_test.picture import Picture
 
     return f"{title}\n\n{Picture(found).text(_width())}"
-
-
-def _refuse_unwritable(path: Path) -> None:
-    """Before the run rather than after it."""
-    if not path.parent.is_dir():
-        raise click.FileError(str(path), f"there is no folder {path.parent}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise click.FileError(str(path), os.strerror(errno.EACCES))
 
 
 @contextlib.contextmanager

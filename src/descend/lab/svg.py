@@ -95,6 +95,13 @@ class Plot:
             f'<rect class="shade" x="{a:.1f}" y="{top:g}" width="{b - a:.1f}" height="{bottom - top:g}"/>'
         )
 
+    def begin(self, classes: str) -> None:
+        """What follows, until ``end``, belongs together."""
+        self.parts.append(f'<g class="{classes}">')
+
+    def end(self) -> None:
+        self.parts.append("</g>")
+
     def rule(self, d: str, classes: str) -> None:
         """A path in pixels."""
         self.parts.append(f'<path class="{classes}" d="{d}"/>')

@@ -20,17 +20,17 @@ class Column:
 
 
 TUNED = (
-    Column("rank", "", "rank", 1),
+    Column("rank", "", "rank", 3),
     Column("rule", "rule", "rule", 0, right=False),
-    Column("lr", "lr", "tuned lr", 2, right=False),
+    Column("lr", "lr", "tuned lr", 1, right=False),
     Column("loss", "loss", "validation loss", 0),
-    Column("interval", "± 95 %", "± 95 %", 3, right=False),
-    Column("status", "", "standing", 0, right=False),
-    Column("accuracy", "acc.", "accuracy", 4),
-    Column("step", "ms/step", "ms/step", 5),
+    Column("interval", "± 95 %", "± 95 %", 4, right=False),
+    Column("status", "", "standing", 2, right=False),
+    Column("accuracy", "acc.", "accuracy", 5),
+    Column("step", "ms/step", "ms/step", 6),
 )
 DEFAULT = tuple(replace(c, long="default lr") if c.key == "lr" else c for c in TUNED if c.key != "step")
-CURVE = Column("curve", "over the steps", "", 6, right=False)
+CURVE = Column("curve", "over the steps", "", 7, right=False)
 
 
 def cells(line: Line, found: Results) -> dict[str, str]:

@@ -18,7 +18,7 @@ main { max-width: 860px; margin: 0 auto; padding: 36px 20px 64px; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5em; }
 h2 { font-size: 1.1rem; margin: 1.8em 0 .3em; }
 .why { font-size: 1.08rem; max-width: 68ch; margin: 0 0 1.4em; }
-svg { max-width: 100%; height: auto; display: block; }
+.scroll { overflow-x: auto; } svg { width: 100%; min-width: 640px; max-width: 820px; height: auto; display: block; }
 .two { display: flex; flex-wrap: wrap; gap: 0 64px; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .34em 1.4em .34em 0; text-align: left; border-bottom: 1px solid var(--rule); font-weight: 400; }
@@ -50,7 +50,9 @@ def html(finding: LRFinding) -> str:
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f"<title>learning rate of {escape(finding.rule)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>Train {escape(finding.rule)} at {rate(finding.lr)}</h1>\n"
-        f'<p class="why">{escape(finding.reason)}</p>\n{scene(finding).svg(inline=True)}\n{groups}'
+        f'<p class="why">{escape(finding.reason)}</p>\n'
+        '<div class="scroll" tabindex="0" role="region" aria-label="The curve">'
+        f"{scene(finding).svg(inline=True)}</div>\n{groups}"
         f'<div class="two">\n<section><h2>Read off the curve</h2><table>{read}</table></section>\n'
         f"{_probes(finding)}<section><h2>Further</h2><table>{told}</table></section>\n</div>\n"
         "</main>\n</body>\n</html>\n"
