@@ -30,9 +30,9 @@ LONG = jax triton_engine schedules/test_steps.py torch/test_reading.py torch/tes
 check: .venv/.test
 	@$(BIN)/ruff format --check --output-format concise .
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest -q -n 2 -m "not slow and not timing" $(LONG:%=--ignore=tests/%) $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 -m "not slow" $(LONG:%=--ignore=tests/%) $(ARGS)
 
-# Timing tests run after the others and alone: two workers on two cores would measure each other.
+# Nothing here measures time: that is `descend bench --strict`, on a machine that does nothing else.
 test: .venv/.test
 	@echo "==> formatter and linter"
 	@$(BIN)/ruff format --check --output-format concise .
@@ -40,9 +40,7 @@ test: .venv/.test
 	@echo "==> types"
 	@$(BIN)/pyright
 	@echo "==> tests, in two processes"
-	@$(BIN)/python -m pytest -q -n 2 -m "not timing"
-	@echo "==> tests that measure time, alone"
-	@$(BIN)/python -m pytest -q -m timing
+	@$(BIN)/python -m pytest -q -n 2
 
 mutation: .venv/.test
 	@$(BIN)/python -m descend.checks.mutate $(ARGS)

@@ -5,10 +5,11 @@ import math
 import pytest
 from bench_samples import bars, cell
 
-from descend.bench import report
+from descend.bench import report, tail
 from descend.bench.measures import Bar, of_bits, of_start
 from descend.bench.peers import FUSED, UNFUSED
 from descend.bench.report import line_of, row
+from descend.bench.start import First
 from descend.bench.tail import TAIL, gradient_norm
 
 
@@ -19,6 +20,32 @@ def test_a_bar_is_met_missed_or_neither():
     assert Bar("", 2.0, 0.97, whole=False).met is None
     assert Bar("", 1.4, 1.5, at_least=False).met is True
     assert Bar("", 1.6, 1.5, at_least=False).met is False
+
+
+def test_a_bar_within_the_spread_is_neither_met_nor_missed():
+    assert [Bar("", x, 5.0, at_least=False, spread=3.0).met for x in (8.5, 8.0, 5.0, 2.0, 1.9)] == [
+        False, None, None, None, True,
+    ]  # fmt: skip
+    assert Bar("", None, 5.0, spread=3.0).met is None
+    assert line_of(Bar("a", 8.0, 5.0, at_least=False, unit="%", spread=3.0, note="why")).startswith("noisy   a ")
+    assert line_of(Bar("a", 8.0, 5.0, at_least=False, unit="%", spread=3.0, note="why")).endswith("± 3.0 %; why")
+
+
+def test_spreads_come_from_the_rounds():
+    watched = cell(tail.WATCHED, **{name.replace(" ", "_", 1): 0.93 for name in tail.UNWATCHED})
+    for peer in watched.peers:
+        peer.speedup_spread = 0.04
+    four = [cell(name, torch_fused=0.95) for name in FUSED]
+    four[0].peers[0].speedup, four[0].peers[0].speedup_spread = 0.94, 0.05
+    seven = [cell(name, torch_loop=4.4) for name in UNFUSED]
+    for one in seven:
+        one.peers[0].speedup_spread = 0.7
+    found = bars(*four, *seven, watched)
+    added = found["telemetry, 20M: what it adds to a step of AdamW"]
+    assert (added.value, added.spread, added.met) == (pytest.approx(7.53, abs=0.01), pytest.approx(3.3, abs=0.05), None)
+    assert found["the four rules torch fuses, 20M: against torch fused"].noisy
+    mean = found["the seven torch does not fuse, 20M: mean against its best"]
+    assert (mean.spread, mean.noisy) == (pytest.approx(0.7 / 7**0.5), True)
 
 
 def test_the_share_is_that_of_the_worst_rule():
@@ -78,9 +105,11 @@ def test_optax_is_a_mean_over_the_rules_both_have():
 
 
 def test_start_and_bits():
-    per_kernel, whole = of_start({"adamw": (1.2, 1), "clip": (3.2, 2)})
+    per_kernel, whole = of_start({"adamw": First(1, [1.2]), "clip": First(2, [3.2])})
     assert (per_kernel.value, per_kernel.met, per_kernel.note) == (1.6, False, "clip")
     assert (whole.value, whole.met) == (1.2, True)
+    cached = of_start({"adamw": First(1, [1.2], [0.2], [0.01, 0.04]), "clip": First(2, [3.2], [0.4], [0.02])})[2]
+    assert (cached.value, cached.note) == (pytest.approx(12.5), "the least: adamw")
     assert of_bits([], 58, "").met is True
     assert of_bits(["lion"], 58, "").met is False
     assert of_bits([], 3, "", whole=False).met is None

@@ -17,6 +17,7 @@ from descend.bench.measures import Bar, of_bits
 from descend.bench.plan import Job
 from descend.bench.report import Report
 from descend.bench.speed import Cell, Peer
+from descend.bench.start import First
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -46,6 +47,15 @@ def bad(found: Report) -> None:
     found.add(cell(workload="mlp", torch_fused=1.1))
 
 
+def noisy(found: Report) -> None:
+    bad(found)
+    found.cells[0].peers[0].speedup_spread = 1.5
+
+
+def raises(found: Report) -> None:
+    raise ValueError("out of memory")
+
+
 def interrupts(found: Report) -> None:
     raise KeyboardInterrupt
 
@@ -55,6 +65,10 @@ def test_exit_codes(call):
     assert call("--strict", jobs=[("good", good)]).exit_code == 0
     assert call(jobs=[("bad", bad)]).exit_code == 0
     assert call("--strict", jobs=[("bad", bad)]).exit_code == 1
+    assert call("--strict", jobs=[("good", good), ("raises", raises)]).exit_code == 1
+    unsure = call("--strict", jobs=[("noisy", noisy)])
+    assert unsure.exit_code == 0
+    assert "not measured reliably: 1 of the bars lie within the spread" in unsure.output
 
 
 def test_ctrl_c_keeps_what_is_finished(call, tmp_path: Path):
@@ -115,8 +129,9 @@ def everything(found: Report) -> None:
     import torch
 
     good(found)
-    found.start = {"adamw": (0.5, 1)}
-    found.imported = (0.05, [])
+    found.start = {"adamw": First(1, [0.5])}
+    found.imported = ([0.05], [])
+    found.waits = [Bar("a schedule of a million steps", 0.02, 0.05, None, False, "s")]
     found.bits = of_bits([], 58, "")
     found.add_distance(Distance("Adam", torch.float64, 16, 3e-16, {}))
 
@@ -126,6 +141,7 @@ def test_every_kind_of_result_is_in_the_document(call):
     schema(document)
     met = {bar["claim"]: bar["met"] for bar in document["bars"]}
     assert met["import descend"] is True
+    assert met["a schedule of a million steps"] is True
     assert met["Adam float64: distance from torch after 300 steps"] is True
     assert met["first step in a new process, cold, per kernel"] is True
 

@@ -204,7 +204,7 @@ def test_threads_that_ask_at_once_get_one_kernel():
     assert len(set(map(id, found))) == 1
 
 
-def ended(child, seconds=20):
+def ended(child, seconds=300):
     """The exit status of a child; it is killed if it hangs."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -1,7 +1,6 @@
 """``descend check``: what it accepts and refuses, what it prints, and the catalogue under its own contract."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -245,10 +244,3 @@ def test_a_stranger_s_sophia_is_no_sophia():
 
     assert check_rule(sophia, quick=True).ok
     assert check_rule(chain(rules.clip_norm, sophia), quick=True).ok
-
-
-@pytest.mark.timing
-def test_adamw_is_checked_in_half_a_minute():
-    begun = time.perf_counter()
-    assert call("adamw").exit_code == 0
-    assert time.perf_counter() - begun < 30

@@ -38,7 +38,7 @@ def run(name: str, size: int, both: bool, folder: Path) -> list[list[float]]:
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(name=name, size=size, both=both)],
-        capture_output=True, text=True, timeout=300, cwd=folder, env=environment, check=False,
+        capture_output=True, text=True, timeout=600, cwd=folder, env=environment, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

@@ -98,7 +98,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         [sys.executable, "-c", PROGRAM, *arguments],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=6000,
         env={**os.environ, **environment},
     )
 
@@ -141,7 +141,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path):
     while not process.stdout.readline().startswith("[1/3]"):
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers as well
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 130
     assert err == ""
     assert "Partial: stopped before" in out

@@ -1,11 +1,7 @@
 """`import descend` stays light: a program that only looks at the rules waits for no framework."""
 
-import statistics
 import subprocess
 import sys
-import time
-
-import pytest
 
 HEAVY = ("torch", "jax", "numba", "triton")
 
@@ -28,14 +24,3 @@ def test_import_leaves_the_frameworks_unloaded():
 
 def test_a_loaded_framework_is_noticed():
     assert "numba" in heavy_after("import descend, numba")
-
-
-@pytest.mark.timing
-def test_import_takes_at_most_300_ms():
-    fresh("import descend")  # compiles the bytecode of an editable install once
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        fresh("import descend")
-        seconds.append(time.perf_counter() - start)
-    assert statistics.median(seconds) <= 0.3, [f"{second:.3f} s" for second in seconds]

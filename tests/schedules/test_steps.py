@@ -3,7 +3,6 @@
 import math
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -218,16 +217,16 @@ def test_no_framework_is_imported():
     assert done.stdout == "set()\n"
 
 
-@pytest.mark.timing
 @pytest.mark.parametrize("name", EVERY)
-def test_a_million_steps_take_at_most_50_ms(name):
-    s, steps = EVERY[name], np.arange(1_000_000)
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        s(steps)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) <= 0.050, [f"{1e3 * x:.0f} ms" for x in seconds]
+def test_many_steps_take_few_calls(name):
+    """Arrays are computed as arrays, a few thousand steps at a time: how long that takes ``descend bench`` measures."""
+    made, steps = [], np.arange(100_000)
+    sys.setprofile(lambda frame, event, argument: made.append(event) if event in ("call", "c_call") else None)
+    try:
+        EVERY[name](steps)
+    finally:
+        sys.setprofile(None)
+    assert len(made) < 2_000
 
 
 def test_every_public_name_is_sampled():

@@ -1,7 +1,7 @@
 """What `find_lr` refuses, by name and before anything has moved; and what it does with too little time."""
 
 import math
-import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -188,32 +188,40 @@ def test_a_rule_that_diverges_at_any_rate_is_named():
     refused(loop, ValueError, "not finite after a few steps, even at a learning rate of .*: is SGD right", loss=loss)
 
 
-def slow(output, target):
-    time.sleep(0.002)
-    return mse_loss(output, target)
+@pytest.fixture
+def slow(monkeypatch):
+    """A loss that takes 2 ms of a clock that nothing else moves."""
+    now = [0.0]
+    clock = SimpleNamespace(perf_counter=lambda: now[0])
+    for module in ("find", "trial"):
+        monkeypatch.setattr(f"descend.torch.range_test.{module}.time", clock)
+
+    def loss(output, target):
+        now[0] += 0.002
+        return mse_loss(output, target)
+
+    loss.now = now
+    return loss
 
 
-@pytest.mark.timing
-def test_a_time_budget_shortens_everything():
+def test_a_time_budget_shortens_everything(slow):
     model, batches = regression()
-    begun = time.perf_counter()
     found = find_lr(model, "gradient_descent", slow, batches, seconds=0.6)
-    assert time.perf_counter() - begun < 1.2
+    assert slow.now[0] <= 0.6 + 0.002 * 2
     assert len(found.curve.lr) < 200
-    assert found.evaluations < 300
+    assert found.evaluations <= 301
+    assert found.seconds == pytest.approx(slow.now[0])
     model, batches = regression()
-    assert not find_lr(model, "gradient_descent", mse_loss, batches, seconds=60, **FEW).late
+    assert not find_lr(model, "gradient_descent", slow, batches, seconds=60, **FEW).late
 
 
-@pytest.mark.timing
-def test_a_budget_too_small_to_read_anything():
+def test_a_budget_too_small_to_read_anything(slow):
     model, batches = regression()
     with pytest.raises(ValueError, match=r"0.01 seconds end before there is anything to read off; give more"):
         find_lr(model, "gradient_descent", slow, batches, seconds=0.01)
 
 
-@pytest.mark.timing
-def test_a_budget_that_ends_in_the_first_sweep_is_doubted():
+def test_a_budget_that_ends_in_the_first_sweep_is_doubted(slow):
     model, batches = regression()
     found = find_lr(model, "gradient_descent", slow, batches, seconds=0.08)
     assert found.late

@@ -3,7 +3,6 @@
 import functools
 import random
 import threading
-import time
 from collections import deque
 
 import numpy as np
@@ -87,9 +86,7 @@ def test_a_million_samples_are_not_walked_through():
     data.samples = [[[(k, str(k))] * 2] for k in range(300_000)]
     data.wide = [[list(range(1_000))] * 1_000 for _ in range(100)]
     data.noise = Noise()
-    begun = time.perf_counter()
     seen = list(reached([data]))
-    assert time.perf_counter() - begun < 1
     assert len(seen) < 60_000
     assert data.noise.rng in [thing for thing in seen if isinstance(thing, np.random.Generator)]
 

@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import threading
-import time
 
 import numpy
 import pytest
@@ -163,7 +162,7 @@ def test_saving_while_another_thread_steps_gives_a_whole_step(engine):
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="needs POSIX signals")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_interrupt_is_deferred_not_lost_and_handlers_stay(engine):
-    rung, handler = [], lambda *_: rung.append(time.monotonic())
+    rung, handler = [], lambda *_: rung.append(1)
     old = signal.signal(signal.SIGINT, handler)
     try:
         p = [Parameter(torch.ones(500_000)) for _ in range(4)]

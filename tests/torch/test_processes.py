@@ -48,7 +48,7 @@ else:
 """
 
 
-def run_script(script, *args, timeout=120):
+def run_script(script, *args, timeout=600):
     return subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, *args],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},

@@ -12,7 +12,7 @@ from ..core.nearest import did_you_mean
 from ..explain import files
 from ..explain.named import named
 
-SECTIONS = ("speed", "tail", "start", "bits", "small", "accuracy", "models", "jax")
+SECTIONS = ("speed", "tail", "start", "waits", "bits", "small", "accuracy", "models", "jax")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -29,7 +29,7 @@ def _split(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
 @click.option("--compile", "compiled", is_flag=True, help="Also torch.compile (compiling takes long).")
 @click.option("--rounds", type=click.IntRange(min=1), help="Interleaved rounds at most.  [default: 9; quick: 3]")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="All in all.  [default: 10; quick: 1]")
-@click.option("--strict", is_flag=True, help="Exit 1 if a bar is not met.")
+@click.option("--strict", is_flag=True, help="Exit 1 if a bar is missed or could not be run.")
 @click.option("--seed", default=0, show_default=True, help="Of the random tensors.")
 @click.option(
     "--json",
@@ -105,7 +105,7 @@ def bench(
         click.echo(line, err=True)
     if report.interrupted:
         ctx.exit(INTERRUPTED)
-    ctx.exit(1 if strict and any(bar.met is False for bar in report.bars()) else 0)
+    ctx.exit(1 if strict and (report.errors or any(bar.met is False for bar in report.bars())) else 0)
 
 
 def _check_first(only: tuple[str, ...], workload: tuple[str, ...], as_json: str | None, plot: str | None) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from math import isfinite
-from statistics import geometric_mean
+from dataclasses import asdict, dataclass, replace
+from math import hypot, isfinite
+from statistics import geometric_mean, median
 from typing import Any
 
 from .peers import FUSED, OPTAX, UNFUSED
-from .speed import NEW, Cell, elementwise
+from .speed import NEW, Cell, Peer, elementwise
+from .start import First
 from .tail import TAIL, TORCH_BYTES, UNWATCHED, WATCHED, gradient_norm
+from .timing import Measured, measured
 
 WATCHED_ON = ("20M", "1000x1000", "mlp")
 """The workloads on which telemetry is measured."""
@@ -21,7 +23,8 @@ Cells = dict[tuple[str, str], Cell]
 class Bar:
     """One claim. ``value`` is None where nothing was measured; ``note`` says which rule it is, or what is missing.
 
-    A claim about several rules of which some were not measured (``whole`` is false) is neither met nor missed.
+    A claim about several rules of which some were not measured (``whole`` is false) is neither met nor missed. Nor is
+    one whose bar lies within the ``spread`` of the value: another run could say the other.
     """
 
     claim: str
@@ -32,10 +35,16 @@ class Bar:
     unit: str = "x"
     note: str = ""
     whole: bool = True
+    spread: float = 0.0
+
+    @property
+    def noisy(self) -> bool:
+        """Whether it was not measured reliably enough to tell."""
+        return self.value is not None and self.spread > 0 and abs(self.value - self.bar) <= self.spread
 
     @property
     def met(self) -> bool | None:
-        if self.value is None or not self.whole:
+        if self.value is None or not self.whole or self.noisy:
             return None
         return self.value >= self.bar if self.at_least else self.value <= self.bar
 
@@ -43,34 +52,46 @@ class Bar:
         return {**asdict(self), "met": self.met}
 
 
-def _share(cells: Cells, workload: str, rule: str) -> float | None:
+def _share(cells: Cells, workload: str, rule: str) -> Measured | None:
     cell = cells.get((workload, rule))
-    return None if cell is None or cell.share is None else 100 * cell.share
+    if cell is None or cell.share is None:
+        return None
+    return Measured(100 * cell.share, 100 * cell.share * (cell.share_spread or 0.0))
 
 
-def _fused(cells: Cells, workload: str, rule: str) -> float | None:
+def _faster(peer: Peer | None) -> Measured | None:
+    return Measured(peer.speedup, peer.speedup_spread) if peer else None
+
+
+def _fused(cells: Cells, workload: str, rule: str) -> Measured | None:
     cell = cells.get((workload, rule))
-    peer = cell.peer("torch fused") if cell else None
-    return peer.speedup if peer else None
+    return _faster(cell.peer("torch fused")) if cell else None
 
 
-def _best(cells: Cells, workload: str, rule: str) -> float | None:
+def _best(cells: Cells, workload: str, rule: str) -> Measured | None:
     cell = cells.get((workload, rule))
-    return cell.best.speedup if cell and cell.best else None
+    return _faster(cell.best) if cell else None
 
 
-def _optax(cells: Cells, workload: str, rule: str) -> float | None:
+def _optax(cells: Cells, workload: str, rule: str) -> Measured | None:
     cell = cells.get((workload, rule))
-    peer = cell.peer("optax") if cell else None
-    return peer.speedup if peer else None
+    return _faster(cell.peer("optax")) if cell else None
 
 
-def _added(cells: Cells, workload: str) -> float | None:
+def _added(cells: Cells, workload: str) -> Measured | None:
     """Per cent that telemetry adds to a step: beside both optimizers without it."""
     cell = cells.get((workload, WATCHED))
-    bare = [cell.peer(name) for name in UNWATCHED] if cell else []
-    speedups = [peer.speedup for peer in bare if peer]
-    return 100 * (1 / geometric_mean(speedups) - 1) if speedups else None
+    bare = [found for name in UNWATCHED if cell and (found := _faster(cell.peer(name)))]
+    if not bare:
+        return None
+    mean = _mean(bare)
+    return Measured(100 * (1 / mean.value - 1), 100 * mean.spread / mean.value**2)
+
+
+def _mean(found: list[Measured]) -> Measured:
+    """The geometric mean, and how far off it may be if each is as far off as its spread, by itself."""
+    value = geometric_mean([one.value for one in found])
+    return Measured(value, value / len(found) * hypot(*(one.spread / one.value for one in found)))
 
 
 @dataclass(frozen=True)
@@ -80,31 +101,35 @@ class _Found:
     value: float | None
     note: str
     whole: bool
+    spread: float = 0.0
 
 
-def _each(wanted: Iterable[str], value: Callable[[str], float | None], mean: bool = False) -> _Found:
+def _each(wanted: Iterable[str], value: Callable[[str], Measured | None], mean: bool = False) -> _Found:
     """The least value of several rules, or their geometric mean."""
     names = list(wanted)
-    found = {name: x for name in names if (x := value(name)) is not None and isfinite(x)}
+    found = {name: x for name in names if (x := value(name)) is not None and isfinite(x.value)}
     if not found:
         return _Found(None, "not measured", False)
     low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
     missing = f"; {len(found)} of {len(names)} measured" if len(found) < len(names) else ""
     if mean:
-        note = f"{low} {found[low]:.2f} … {high} {found[high]:.2f}{missing}"
-        return _Found(geometric_mean(found.values()), note, not missing)
-    return _Found(found[low], f"the least: {low}{missing}", not missing)
+        note = f"{low} {found[low].value:.2f} … {high} {found[high].value:.2f}{missing}"
+        whole = _mean(list(found.values()))
+        return _Found(whole.value, note, not missing, whole.spread)
+    return _Found(found[low].value, f"the least: {low}{missing}", not missing, found[low].spread)
 
 
 def _small(cells: Cells, workload: str) -> _Found:
     """AdamW against torch fused; how it is with new gradients in every step is a note."""
     again = _fused(cells, workload, "adamw" + NEW)
     found = _one(_fused(cells, workload, "adamw"))
-    return found if again is None else _Found(found.value, f"with new gradients every step {again:.2f} x", True)
+    if again is None:
+        return found
+    return replace(found, note=f"with new gradients every step {again.value:.2f} x")
 
 
-def _one(value: float | None) -> _Found:
-    return _Found(value, "" if value is not None else "not measured", True)
+def _one(found: Measured | None) -> _Found:
+    return _Found(found.value, "", True, found.spread) if found else _Found(None, "not measured", True)
 
 
 def of_cells(cells: Cells, at_20m: Iterable[str]) -> list[Bar]:
@@ -115,7 +140,7 @@ def of_cells(cells: Cells, at_20m: Iterable[str]) -> list[Bar]:
     """
 
     def bar(claim: str, found: _Found, *args: Any, **more: Any) -> Bar:
-        return Bar(claim, found.value, *args, note=found.note, whole=found.whole, **more)
+        return Bar(claim, found.value, *args, note=found.note, whole=found.whole, spread=found.spread, **more)
 
     names = list(at_20m)
     single = [name for name in names if elementwise(name)]
@@ -147,15 +172,24 @@ def of_cells(cells: Cells, at_20m: Iterable[str]) -> list[Bar]:
     ]  # fmt: skip
 
 
-def of_start(seconds: dict[str, tuple[float, int]]) -> list[Bar]:
-    """``seconds``: what was compiled -> seconds of the first step, number of kernels."""
-    per_kernel = {what: took / kernels for what, (took, kernels) in seconds.items()}
+def of_start(found: dict[str, First]) -> list[Bar]:
+    """``found``: what was compiled -> its first steps."""
+    per_kernel = {what: measured(one.cold, 1 / one.kernels) for what, one in found.items()}
     worst = max(per_kernel, key=per_kernel.__getitem__)
-    whole = seconds["adamw"][0]
-    return [
-        Bar("first step in a new process, cold, per kernel", per_kernel[worst], 1.5, None, False, "s", worst),
-        Bar("first AdamW step in a new process, cold", whole, 2.0, None, False, "s"),
-    ]
+    whole = measured(found["adamw"].cold)
+    bars = [
+        Bar("first step in a new process, cold, per kernel", per_kernel[worst].value, 1.5, None, False, "s", worst,
+            spread=per_kernel[worst].spread),
+        Bar("first AdamW step in a new process, cold", whole.value, 2.0, None, False, "s", spread=whole.spread),
+    ]  # fmt: skip
+    if all(one.warm for one in found.values()):
+        saved = {what: measured([median(one.compiled) / x for x in one.warm]) for what, one in found.items()}
+        least = min(saved, key=saved.__getitem__)
+        bars.append(
+            Bar("kernels from the cache in a new process, against compiling them", saved[least].value, 3.0,
+                note=f"the least: {least}", spread=saved[least].spread)
+        )  # fmt: skip
+    return bars
 
 
 def of_bits(differing: list[str], count: int, where: str, whole: bool = True) -> Bar:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import measures, start, tail
+from . import measures, start, tail, waits
 from .accuracy import table
 from .bits import differing, fused
 from .peers import FUSED, OPTAX, PEERS, UNFUSED, installed
@@ -16,7 +16,7 @@ from .speed import NEW, Bench, streaming
 if TYPE_CHECKING:
     from .timing import Clock
 
-SECTIONS = ("speed", "tail", "start", "bits", "small", "accuracy", "models", "jax")
+SECTIONS = ("speed", "tail", "start", "waits", "bits", "small", "accuracy", "models", "jax")
 CORE = (*FUSED, *UNFUSED, "gradient_descent", "nesterov_accumulation", "lion")
 """The rules measured on every workload, unless others are asked for."""
 OF_SECTION = {
@@ -159,6 +159,16 @@ def _start(bench: Bench, report: Report, quick: bool) -> list[Job]:
     return [Job("start", "first step", 10.0 * repeats, cold), Job("start", "import", 2.0, importing)]
 
 
+def _waits(bench: Bench, report: Report, quick: bool) -> list[Job]:
+    def job(about: float, name: str, measure: Callable[[], measures.Bar]) -> Job:
+        return Job("waits", name, about, lambda until: report.waits.append(measure()))
+
+    return [] if quick else [
+        job(3.0, "schedules", waits.schedules_over_a_million), job(30.0, "a check", waits.a_check),
+        job(6.0, "range tests", waits.range_tests),
+    ]  # fmt: skip
+
+
 def _bits(bench: Bench, report: Report, quick: bool) -> list[Job]:
     def run(until: float) -> None:
         names = ["adamw", "lamb", "rprop"] if quick else fused()
@@ -186,4 +196,4 @@ def _jax(bench: Bench, report: Report, quick: bool) -> list[Job]:
     return [Job("jax", "descend.jax against optax", 25.0, run)]
 
 
-_OTHERS = {"tail": _tail, "start": _start, "bits": _bits, "accuracy": _accuracy, "jax": _jax}
+_OTHERS = {"tail": _tail, "start": _start, "waits": _waits, "bits": _bits, "accuracy": _accuracy, "jax": _jax}

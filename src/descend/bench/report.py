@@ -16,10 +16,12 @@ import torch
 from . import measures
 from .measures import Bar
 from .speed import Cell, streaming
+from .timing import measured
 
 if TYPE_CHECKING:
     from .accuracy import Distance
     from .jax import Line
+    from .start import First
 
 SCHEMA = "descend.bench/1"
 STEADY = 0.1
@@ -75,8 +77,9 @@ class Report:
     say: Callable[[str], None] = lambda line: None
     tell: Callable[[str], None] = lambda line: None
     cells: list[Cell] = field(default_factory=list)
-    start: dict[str, tuple[float, int]] = field(default_factory=dict)
-    imported: tuple[float, list[str]] | None = None
+    start: dict[str, First] = field(default_factory=dict)
+    imported: tuple[list[float], list[str]] | None = None
+    waits: list[Bar] = field(default_factory=list)
     bits: Bar | None = None
     distances: list[Distance] = field(default_factory=list)
     jax: list[Line] = field(default_factory=list)
@@ -117,10 +120,12 @@ class Report:
         found += [self.bits] if self.bits else []
         if self.imported:
             seconds, heavy = self.imported
-            found.append(Bar("import descend", seconds, 0.3, None, False, "s"))
+            took = measured(seconds)
+            found.append(Bar("import descend", took.value, 0.3, None, False, "s", spread=took.spread))
             found.append(
                 Bar("heavy modules that import descend loads", len(heavy), 0, None, False, "", ", ".join(heavy))
             )
+        found += self.waits
         for one in self.distances:
             kind = str(one.dtype).removeprefix("torch.")
             claim = f"{one.name} {kind}: distance from torch after 300 steps"
@@ -164,6 +169,8 @@ class Report:
         for bar in self.bars():
             if everything or bar.value is not None:
                 self.say(line_of(bar))
+        if noisy := sum(bar.noisy for bar in self.bars()):
+            self.say(f"\nnot measured reliably: {noisy} of the bars lie within the spread of what was measured (noisy)")
         if self.disturbed > STEADY:
             self.say(f"\nnot a quiet machine: {100 * self.disturbed:.0f} % of the rows have a spread over 10 %")
         if self.left_out:
@@ -199,10 +206,12 @@ def number(x: float | None, unit: str) -> str:
 
 def line_of(bar: Bar) -> str:
     """A bar as a line: met or not, what, measured, bar, aim, note."""
-    verdict = {True: "met", False: "MISSED", None: "--" if bar.value is None else "part"}[bar.met]
+    unknown = "--" if bar.value is None else "noisy" if bar.noisy else "part"
+    verdict = {True: "met", False: "MISSED", None: unknown}[bar.met]
+    note = "; ".join(part for part in (f"± {number(bar.spread, bar.unit)}" if bar.noisy else "", bar.note) if part)
     sign = ">=" if bar.at_least else "<="
     values = f"{number(bar.value, bar.unit):>10} {sign + ' ' + number(bar.bar, bar.unit):>12}"
-    return f"{verdict:8}{bar.claim:62} {values} {number(bar.aim, bar.unit):>8}  {bar.note}".rstrip()
+    return f"{verdict:8}{bar.claim:62} {values} {number(bar.aim, bar.unit):>8}  {note}".rstrip()
 
 
 def watched(quiet: bool) -> Callable[[str], None]:

@@ -16,7 +16,7 @@ from ..core.emit import Program, program
 from ..core.rule import Rule
 from .limit import Arrays, passes, stream
 from .peers import PEERS, WARM, others, renewed, torch_forms
-from .timing import CLOCK, Clock, interleaved, median, ratio, ratios, spread
+from .timing import CLOCK, Clock, interleaved, measured, median, ratios, spread
 from .workloads import Shapes, Tensors, parameters, workloads
 
 FLOAT32 = 4  # bytes
@@ -29,7 +29,8 @@ __all__ = ["NEW", "PEERS", "Bench", "Cell", "Peer", "elementwise", "moved", "str
 
 @dataclass
 class Peer:
-    """A contestant beside ours. ``speedup``: how many times faster ours is, the median over the rounds.
+    """A contestant beside ours. ``speedup``: how many times faster ours is, the median over the rounds;
+    ``speedup_spread``: half the interquartile range of that ratio, in its unit.
 
     ``rounds`` is 1 for a form that was too slow to matter and left after the warm-up.
     """
@@ -39,6 +40,7 @@ class Peer:
     spread: float
     speedup: float
     rounds: int
+    speedup_spread: float = 0.0
 
 
 @dataclass
@@ -212,8 +214,9 @@ class Bench:
             cell.limit_ns = median(times["limit"]) / count * 1e9 * cell.bytes_per_param / streamed
         for one in contestants:
             if one not in ("descend", "limit"):
+                faster = measured(ratios(times, "descend", one))
                 cell.peers.append(
                     Peer(one, median(times[one]) / count * 1e9, spread(times[one]),
-                         ratio(times, "descend", one), len(times[one]))
+                         faster.value, len(times[one]), faster.spread)
                 )  # fmt: skip
         return cell

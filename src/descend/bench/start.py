@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from statistics import median
+from dataclasses import dataclass, field
 from typing import Any
 
 _FIRST_STEP = """
@@ -19,7 +19,10 @@ rule = {rule}
 p = torch.nn.Parameter(torch.randn(64, 64)); p.grad = torch.randn(64, 64)
 optimizer = optimizer(rule)([p])
 begin = time.perf_counter(); optimizer.step(); first = time.perf_counter() - begin
-print(json.dumps({{"first_step": first, "engine": optimizer.engine, "kernels": len(program(rule, late=True).kernels)}}))
+from descend.engines import kernels
+print(json.dumps({{
+    "first_step": first, "kernels": len(program(rule, late=True).kernels),
+    "made": sum(one.seconds for one in kernels._known.values())}}))
 """
 _IMPORT = """
 import json, sys, time
@@ -55,21 +58,35 @@ def fresh(code: str, *arguments: str, environment: dict[str, str] | None = None)
     return json.loads(done.stdout)
 
 
-def first_step(rule: str = "adamw", repeats: int = 3) -> tuple[float, int]:
-    """Seconds of the first step in a new process with an empty cache, loading Numba and compiling included.
+@dataclass(frozen=True)
+class First:
+    """First steps in new processes, seconds: ``cold``, with an empty cache, everything included; of these, what the
+    kernels took to be ``compiled``; and what they took in processes with a ``warm`` cache."""
+
+    kernels: int
+    cold: list[float]
+    compiled: list[float] = field(default_factory=list)
+    warm: list[float] = field(default_factory=list)
+
+
+def first_step(rule: str = "adamw", repeats: int = 3) -> First:
+    """The first steps of ``repeats`` pairs of new processes, of which the second finds the kernels of the first.
 
     Args:
         rule: a name in ``COLD``.
-    Returns: the median of ``repeats`` processes, and the number of kernels.
     """
-    found = []
+    cold, warm = [], []
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
-            found.append(fresh(_FIRST_STEP.format(rule=COLD[rule]), environment=cache_in(folder)))
-    return median(float(one["first_step"]) for one in found), int(found[0]["kernels"])
+            for found in (cold, warm):
+                found.append(fresh(_FIRST_STEP.format(rule=COLD[rule]), environment=cache_in(folder)))
+    return First(
+        int(cold[0]["kernels"]), [one["first_step"] for one in cold],
+        [one["made"] for one in cold], [one["made"] for one in warm],
+    )  # fmt: skip
 
 
-def importing(repeats: int = 5) -> tuple[float, list[str]]:
-    """Seconds of ``import descend`` in a new process (the median), and the heavy modules it loaded."""
+def importing(repeats: int = 5) -> tuple[list[float], list[str]]:
+    """Seconds of ``import descend`` in new processes, and the heavy modules it loaded."""
     found = [fresh(_IMPORT) for _ in range(repeats)]
-    return median(float(one["import"]) for one in found), sorted({m for one in found for m in one["heavy"]})
+    return [float(one["import"]) for one in found], sorted({m for one in found for m in one["heavy"]})

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Times = dict[str, list[float]]
 LEAST = 3  # rounds below which a median is no median
@@ -104,6 +105,19 @@ def spread(times: list[float]) -> float:
         return float("nan")
     low, _, high = statistics.quantiles(times, n=4)
     return (high - low) / 2 / median(times)
+
+
+class Measured(NamedTuple):
+    """A median, and half the distance between the quartiles, in its own unit; 0 where nobody knows."""
+
+    value: float
+    spread: float = 0.0
+
+
+def measured(times: list[float], scale: float = 1.0) -> Measured:
+    """Of several times of one thing."""
+    value = scale * median(times)
+    return Measured(value, spread(times) * value if len(times) > 1 else 0.0)
 
 
 def ratios(times: Times, ours: str, theirs: str) -> list[float]:
