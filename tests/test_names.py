@@ -96,8 +96,9 @@ def test_a_modifier_where_a_rule_is_wanted_is_refused_with_a_chain():
 
 
 def test_a_word_with_several_meanings_says_so():
-    done = CliRunner().invoke(command, ["explain", "momentum", "-q"])
-    assert "momentum: momentum_accumulation, as torch has it; other forms are momentum_ema," in done.stderr
+    for words in (["explain", "momentum", "-q"], ["check", "momentum", "--only", "shapes"]):
+        done = CliRunner().invoke(command, words)
+        assert "momentum: momentum_accumulation, as torch has it; other forms are momentum_ema," in done.stderr
     assert CliRunner().invoke(command, ["explain", "adam", "-q"]).stderr == ""
 
 

@@ -9,6 +9,7 @@ import time
 
 import click
 
+from ..rules.names import note
 from .contract import RED, Report, Result, check_rule, select
 from .contract_report import WIDTH, column_of, print_result, verdict, wrapped
 from .contract_target import BadTarget, Found, find
@@ -35,6 +36,8 @@ def check(target: str, only: tuple[str, ...], quick: bool, as_json: bool, quiet:
         sys.exit(2)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if ".py" not in target and (several := note(target)):
+        click.echo(several, err=True)
     page = _Page(column_of(names), quiet, as_json)
     reports: list[Report] = []
     try:
