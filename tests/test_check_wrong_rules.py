@@ -9,7 +9,7 @@ from descend.checks.contract import checks
 # rule, the checks it turns red (all of them), what is said, whether without the fused engine
 WRONG = [
     ("rows_only", {"shapes"}, "on shape ()", False),
-    ("forgets_state", {"returns"}, "must return (p, m); it returned 1 values", False),
+    ("forgets_state", {"returns"}, "must return (p, m); it returned 1 value; missing: m", False),
     ("sums_its_state", {"returns"}, "m came back with shape () where it has (4, 3)", False),
     ("keeps_a_condition", {"returns"}, "m came back as bool", False),
     ("branches_on_the_step", {"branches"}, "write where(condition, a, b)", False),

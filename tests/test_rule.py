@@ -61,7 +61,10 @@ def test_a_branch_on_data_is_refused_with_the_way_out():
     def branching(p, g, *, lr=0.1):
         return p - lr * g if g > 0 else p
 
-    with pytest.raises(TypeError, match=r"branching branches .* where\(condition, a, b\)"):
+    with pytest.raises(
+        TypeError,
+        match=r"rule branching, .*`return p - lr \* g if g > 0 else p`, branches on .* where\(condition, a, b\)",
+    ):
         trace(branching)
 
 

@@ -97,7 +97,8 @@ def idle_state(p, g, m=zeros, spare=zeros, *, lr=0.01):
 def remembers(p, g, *, t, lr=0.01):
     last = 0.0
     if is_array(t):
-        last = MEMORY["g"] if t > 1 else 0.0
+        step = t.items[0] if hasattr(t, "items") else t  # a value itself has no truth
+        last = MEMORY["g"] if step > 1 else 0.0
         MEMORY["g"] = g
     return p - lr / t * (g + last)
 

@@ -17,8 +17,9 @@ from .core.init import Init
 from .core.rule import Rule
 from .core.settings import shared, unknown_setting
 from .core.untraced import tell, untraced
-from .engines import OF_ARRAYS
+from .engines import OF_ARRAYS, load
 from .engines.base import Row, Work
+from .engines.many import at_point
 from .stepping import NONFINITE, NonFiniteGradient, commit, pick, settle, threads_available
 
 # The setting is called as the option is, so that a rule may have a clip_norm of its own inside.
@@ -192,6 +193,8 @@ def gradient_point(rule: Rule, work: Work) -> list[Any]:
     if rule.gradient_point is None:
         return work.arrays["p"]
     wanted = [n for n in inspect.signature(rule.gradient_point).parameters if n in rule.settings]
-    slots = [work.arrays[slot.name] for slot in rule.slots]
+    slots = [(work.arrays | work.numbers)[slot.name] for slot in rule.slots]
     settings = {name: work.rows[0].settings[name] for name in wanted}
-    return [rule.gradient_point(p, *state, **settings) for p, *state in zip(work.arrays["p"], *slots, strict=True)]
+    load("numpy")  # registers the words of the vocabulary for arrays
+    point = rule.gradient_point
+    return [at_point(point, p, state, settings) for p, *state in zip(work.arrays["p"], *slots, strict=True)]

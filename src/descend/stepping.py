@@ -15,6 +15,7 @@ from typing import Any
 
 from .core.rule import Rule
 from .core.settings import check_setting
+from .core.trace import admit
 from .engines import load
 from .engines.base import Engine
 
@@ -49,9 +50,10 @@ def pick(asked: str, rule: Rule, dtype: str, candidates: Sequence[str] = ("numba
     A fallback is logged once per reason, at INFO, by the logger ``descend``.
 
     Raises:
-        ValueError: there is no such engine, or the one asked for refuses the rule or the type.
-        ImportError: the one asked for is not installed.
+        Refused: no engine can run the rule. ValueError: there is no such engine, or the one asked for refuses the rule
+        or the type. ImportError: the one asked for is not installed.
     """
+    admit(rule)
     if asked != "auto":
         engine = load(asked)
         reason = engine.refuses(rule, dtype)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..core.rule import Rule
-from ..core.trace import NotTraceable, Tape, trace
+from ..core.trace import NotTraceable, Tape, admit, trace
+from ..core.value import Refused
 from ..engines import load
 from ..engines.base import Engine, Row, Work
 from .traces import FED, Reference, Tensors, begin, gradients, settings_of, shapes_for
@@ -56,6 +57,15 @@ class Subject:
 
     def run(self, **how: Any) -> list[Snapshot]:
         return run(self.rule, *self.given, self.settings[0], **how)
+
+    @cached_property
+    def refused(self) -> Refused | None:
+        """Why no engine runs it, if none does."""
+        try:
+            admit(self.rule)
+        except Refused as reason:
+            return reason
+        return None
 
     @cached_property
     def tape(self) -> Tape | None:

@@ -9,11 +9,12 @@ along by the last pass. Everything that is no array is computed on the host in f
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from .rule import Rule
+from .rule import Declared, Rule
 from .trace import Extent, Tape, trace
 
 # How plain Python, with the words of core.ops, spells each operation.
@@ -175,20 +176,24 @@ class Program:
 
 
 def program(rule: Rule, guard: bool = False, late: bool = False) -> Program:
-    """Trace ``rule`` and cut it into passes.
+    """Trace ``rule`` and cut it into passes: once for all settings it may be bound to.
 
     Args:
         guard: the first pass also counts non-finite gradients.
         late: the engine can sum in the last pass, while it writes.
+    Raises:
+        Refused: no engine can run it. NotTraceable: an engine of kernels cannot.
     """
+    return _program(rule.declared, guard, late)
+
+
+@functools.lru_cache(maxsize=512)
+def _program(of: Declared, guard: bool, late: bool) -> Program:
+    rule = of.rule
     tape = trace(rule, guard)
     nodes = tape.nodes
     roots = {name: i for name, i in tape.outputs.items() if nodes[i].op != "input" or nodes[i].value != name}
     tensor = {slot.name for slot in rule.slots if slot.init.is_number}
-    for slot in rule.slots:
-        limit = {"tensor": Extent.TENSOR, "all": Extent.ALL}.get(slot.init.shape)
-        if limit is not None and nodes[tape.outputs[slot.name]].extent > limit:
-            raise TypeError(f"rule {rule.name}: {slot.name} is one number per {slot.init.shape}; it was given more")
     stores = tuple((name, i) for name, i in roots.items() if name not in tensor)
     wanted = list(roots.values()) + ([tape.guard] if tape.guard is not None else [])
     sums = _totals(tape, wanted)

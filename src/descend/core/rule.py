@@ -20,7 +20,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .init import Init, Slot
+from .refusal import miscounted
 from .settings import check_setting, shared, unknown_setting
+from .value import Misreturned
+
+LEADING = {"rule": ("p", "g"), "before": ("p", "g"), "after": ("p", "q", "g")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +59,44 @@ class Rule:
             settings.pop("t", None)
         return self.fn(*arrays, **settings)
 
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The arrays that its function takes before the state."""
+        return LEADING[self.kind]
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """What its function returns, in order."""
+        return ({"rule": "p", "before": "g", "after": "q"}[self.kind], *(slot.name for slot in self.slots))
+
+    @property
+    def declared(self) -> Declared:
+        """What a tracer sees of it: all but the values of its settings."""
+        return Declared(self.fn, self.name, self.kind, self.slots, tuple(self.settings), self.uses_t, self)
+
     def apply(self, *arrays: Any, t: Any, **settings: Any) -> tuple[Any, ...]:
         """Run the rule's function; always a tuple of the new ``p`` (or ``g``) and the new state.
 
+        Values that stand for arrays repeat what the function did when it was first traced.
+
         Raises:
-            TypeError: the function returned more or fewer values than its signature has.
+            Misreturned: the function returned more or fewer values than its signature has.
         """
-        returned = self.fn(*arrays, t=t, **settings) if self.uses_t else self.fn(*arrays, **settings)
-        values = returned if isinstance(returned, tuple) else (returned,)
-        if len(values) != 1 + len(self.slots):
-            first = {"rule": "p", "before": "g", "after": "q"}[self.kind]
-            expected = ", ".join([first, *(slot.name for slot in self.slots)])
-            raise TypeError(f"{self.name} must return ({expected}); it returned {len(values)} values")
-        return values
+        repeated = None if self.stages else getattr(arrays[0], "repeated", None)
+        if repeated is not None:
+            return repeated(self, arrays, t, settings)
+        return self.returned(self.fn(*arrays, t=t, **settings) if self.uses_t else self.fn(*arrays, **settings))
+
+    def returned(self, values: Any) -> tuple[Any, ...]:
+        """What its function returned, as a tuple.
+
+        Raises:
+            Misreturned: more or fewer values than its signature has.
+        """
+        given = values if isinstance(values, tuple) else () if values is None else (values,)
+        if len(given) == len(self.results) and not any(isinstance(value, tuple | list) for value in given):
+            return given
+        raise Misreturned(miscounted(self.kind, self.name, self.fn, self.results, values))
 
     def of(self, shape: tuple[int, ...]) -> Rule:
         """The rule for a tensor of this shape: itself, or its rule for vectors, with the settings of this one."""
@@ -145,6 +174,19 @@ class Rule:
         return f"<rule {self.name}({settings})>"
 
 
+@dataclass(frozen=True)
+class Declared:
+    """A rule without the values of its settings: what it does is the same for all of them."""
+
+    fn: Callable[..., Any]
+    name: str
+    kind: str
+    slots: tuple[Slot, ...]
+    settings: tuple[str, ...]
+    uses_t: bool
+    rule: Rule = field(compare=False, repr=False)
+
+
 def _named(module: str, name: str, settings: dict[str, Any]) -> Rule:
     found = getattr(importlib.import_module(module), name)
     return found if found.settings == settings else replace(found, settings=settings)
@@ -157,7 +199,7 @@ def _chained(stages: tuple[Rule, ...], settings: dict[str, Any]) -> Rule:
 
 
 def _parse(fn: Callable[..., Any], kind: str) -> Rule:
-    leading = {"rule": ["p", "g"], "before": ["p", "g"], "after": ["p", "q", "g"]}[kind]
+    leading = list(LEADING[kind])
     parameters = list(inspect.signature(fn).parameters.values())
     name = fn.__name__
     positional = [x for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD]

@@ -70,8 +70,6 @@ class Recorded(Pending):
     """A number of the host, while a rule is traced."""
 
     __slots__ = ("book", "index")
-    __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, book: Book, index: int) -> None:
         self.book = book

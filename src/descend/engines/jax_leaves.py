@@ -54,8 +54,6 @@ class Leaves(Arithmetic):
     """One value per leaf: an array, or a number where a word gives numbers (``rows(x)``)."""
 
     __slots__ = ("group", "items")
-    __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, items: Sequence[Any], group: Group) -> None:
         self.items = list(items)

@@ -18,6 +18,7 @@ import numpy as np
 from jax import lax
 
 from ..core import ops
+from ..core.value import Value
 
 wide_types: Callable[[bool], Any] = jax.enable_x64
 
@@ -37,7 +38,7 @@ def _rounded_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     return _rounded(*primals), tangents[1]
 
 
-class Arithmetic:
+class Arithmetic(Value):
     """What a type checker may know of values whose operators are made in a loop."""
 
     __slots__ = ()
@@ -67,8 +68,6 @@ class Number(Arithmetic):
     """One number (shape ``()``) or one per tensor (shape ``(n,)``); also the truth of a comparison."""
 
     __slots__ = ("narrow", "wide")
-    __array_ufunc__ = None
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, wide: Any, narrow: Any) -> None:
         self.wide = wide

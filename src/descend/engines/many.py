@@ -7,31 +7,37 @@ several Works, so its total is found first: the functions run once more for each
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
 
 from ..core import ops
+from ..core.value import Value
 from .base import Work
 
 
-class Many:
-    """One value per tensor, with arithmetic item by item."""
+class Many(Value):
+    """One value per tensor, or one for all, with arithmetic item by item: a rule's ``v += g`` makes a new one."""
 
     __slots__ = ("gather", "items")
-    __array_ufunc__ = None  # numbers of NumPy leave the arithmetic to us
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, items: list[Any], gather: Gather) -> None:
         self.items = items
         self.gather = gather
 
 
+def _spread(x: Many, count: int) -> list[Any]:
+    """The values of so many tensors."""
+    return x.items * count if len(x.items) == 1 else x.items
+
+
 def _mapped(function: Callable[..., Any]) -> Callable[..., Many]:
     def apply(*args: Any) -> Many:
-        first = next(a for a in args if isinstance(a, Many))
-        columns = [a.items if isinstance(a, Many) else [a] * len(first.items) for a in args]
-        return Many([function(*row) for row in zip(*columns, strict=True)], first.gather)
+        many = [a for a in args if isinstance(a, Many)]
+        count = next((len(a.items) for a in many if len(a.items) != 1), 1)
+        columns = [_spread(a, count) if isinstance(a, Many) else [a] * count for a in args]
+        return Many([function(*row) for row in zip(*columns, strict=True)], many[0].gather)
 
     return apply
 
@@ -54,7 +60,7 @@ def _total(x: Many, over: str) -> Any:
     if over != "all":
         return Many([ops.total(item, over) for item in x.items], x.gather)
     sums = [ops.total(item) for item in x.items]
-    return x.gather.all(sum(sums[1:], sums[0]) if sums else 0.0)
+    return Many([x.gather.all(sum(sums[1:], sums[0]) if sums else 0.0)], x.gather)
 
 
 def _count(x: Many, over: str) -> Any:
@@ -116,6 +122,13 @@ class Gather:
             self.known.append(sum(self._partial[1:], self._partial[0]))
 
 
+def at_point(point: Callable[..., Any], p: Any, slots: list[Any], settings: dict[str, float]) -> Any:
+    """What a rule's point is for one tensor, with its state; whatever it does, it writes into none of them."""
+    gather = Gather(math.prod(p.shape))
+    made = point(*(Many([x], gather) for x in (p, *slots)), **settings)
+    return made.items[0] if isinstance(made, Many) else made
+
+
 def evaluate(
     works: list[Work], cast: Callable[[Work, Any], Any], number: Callable[[float], Any]
 ) -> list[dict[str, list[Any]]]:
@@ -129,7 +142,7 @@ def evaluate(
     def one(work: Work) -> dict[str, list[Any]]:
         def spread(values: list[Any]) -> Any:
             values = [number(x) for x in values]
-            return values[0] if len(work.rows) == 1 else Many([values[r] for r in work.row_of], gather)
+            return Many(values if len(work.rows) == 1 else [values[r] for r in work.row_of], gather)
 
         slots = [
             Many([number(x) for x in work.numbers[s.name]], gather)
@@ -142,6 +155,8 @@ def evaluate(
         results = work.rule.apply(p, g, *slots, t=spread([row.t for row in work.rows]), **settings)
         names = ["p", *(slot.name for slot in work.rule.slots)]
         count = len(work.sizes)
-        return {n: r.items if isinstance(r, Many) else [r] * count for n, r in zip(names, results, strict=True)}
+        return {
+            n: _spread(r, count) if isinstance(r, Many) else [r] * count for n, r in zip(names, results, strict=True)
+        }
 
     return gather.run([lambda work=work: one(work) for work in works])

@@ -12,6 +12,7 @@ import optax
 
 from ..core.rule import Rule
 from ..core.settings import check_setting, shared, unknown_setting
+from ..core.trace import admit
 from ..engines.jax import evaluate
 from ..engines.jax_numbers import Number
 from ..rules.names import find_rule
@@ -61,6 +62,7 @@ def transform(rule: Rule | str, **settings: Any) -> Transformation:
         rule = find_rule(rule)
     if not isinstance(rule, Rule) or rule.kind != "rule":
         raise TypeError(f"{rule!r} is no rule; a modifier needs chain(...) around it")
+    admit(rule)
     whole = {**rule.settings, **_checked(rule, settings)}
     for name, value in whole.items():
         if value is shared:

@@ -12,6 +12,7 @@ from .. import rules
 from ..core.nearest import folded
 from ..core.rule import Rule
 from ..core.settings import shared, unknown_setting
+from ..core.trace import admit
 from ..rules.names import class_name, find_rule
 from . import muon
 from .base import RuleOptimizer
@@ -181,7 +182,8 @@ def optimizer(rule: Rule | str, name: str | None = None) -> type[RuleOptimizer]:
     ``maximize``, ``clip_norm``, ``nonfinite``, ``engine``.
 
     Raises:
-        TypeError: a modifier alone, or something that is no rule. ValueError: a name of none; the nearest are named.
+        TypeError: a modifier alone, or something that is no rule. Refused: a rule that no engine can run.
+        ValueError: a name of none; the nearest are named.
     """
     if isinstance(rule, str):
         own = OF_TORCH.get(folded(rule.rpartition(".")[2]))
@@ -190,6 +192,7 @@ def optimizer(rule: Rule | str, name: str | None = None) -> type[RuleOptimizer]:
         rule = find_rule(rule)
     if not isinstance(rule, Rule) or rule.kind != "rule":
         raise TypeError(f"optimizer() takes a rule or a chain; {rule!r} is neither (use @rule, or chain(...))")
+    admit(rule)
     return _made(rule, name or class_name(rule.name))
 
 

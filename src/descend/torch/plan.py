@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..core.rule import Rule
+from ..core.trace import admit
 from ..engines import load
 from ..engines.base import Engine
 from ..stepping import pick
@@ -125,6 +126,8 @@ class Plan(Reuse):
         asked, groups = optimizer._options["engine"], optimizer.param_groups
         rules = rules or [optimizer.spec.rule({**optimizer.spec.arguments, **g}, False) for g in groups]
         eager = load("torch")
+        for rule in rules:
+            admit(rule)
         if asked == "torch" or (asked == "auto" and any(group.get("foreach") for group in groups)):
             return eager
         fused = any(group.get("fused") for group in groups)

@@ -20,6 +20,7 @@ import torch
 from ..core.rule import Rule
 from ..core.untraced import untraced
 from ..engines import load
+from ..engines.many import at_point
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
@@ -287,7 +288,10 @@ def _points(
             slots = [state[slot.saved_as] for slot in rule.slots]
             settings = {name: numbers[name] for name in wanted}
             from_ = p if at is None else at.get(p, p)
-            yield p, lambda p=from_, point=point, slots=slots, settings=settings: point(_wide(p), *slots, **settings)
+            yield (
+                p,
+                lambda p=from_, point=point, slots=slots, settings=settings: at_point(point, _wide(p), slots, settings),
+            )
 
 
 def _wide(p: torch.Tensor) -> torch.Tensor:

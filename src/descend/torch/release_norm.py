@@ -13,10 +13,8 @@ from .. import rules
 from ..core import ops
 from ..core.chain import chain
 from ..core.rule import Rule, before
-from ..core.trace import NotTraceable, trace
-from ..engines import load
+from ..core.trace import trace
 from ..engines.base import Row, Work
-from ..engines.many import Many
 from ..optimizer import CLIP
 from . import checks
 
@@ -61,43 +59,8 @@ def takes_totals(rule: Rule) -> bool:
     """Whether the rule, or its rule for vectors, reduces over all parameters of the optimizer."""
     if any(slot.init.shape == "all" for slot in rule.slots):
         return True
-    try:
-        found = any(node.op in ("total", "count") and node.value == "all" for node in trace(rule).nodes)
-    except NotTraceable:
-        found = _asks(rule)
+    found = any(node.op in ("total", "count") and node.value == "all" for node in trace(rule, whole=True).nodes)
     return found or (rule.vectors is not None and takes_totals(rule.of((2,))))
-
-
-class _Asked:
-    """In the place of ``Gather``: notices that a total or a count over all parameters is asked for."""
-
-    asked = False
-
-    def all(self, partial: Any) -> Any:
-        self.asked = True
-        return partial
-
-    @property
-    def count(self) -> int:
-        self.asked = True
-        return 1
-
-
-def _asks(rule: Rule) -> bool:
-    """``takes_totals`` of a rule for matrices: run once on a small one."""
-    load("torch")  # registers the words of the vocabulary for tensors
-    gather: Any = _Asked()
-
-    def made(shape: tuple[int, ...]) -> torch.Tensor:
-        one = torch.ones(shape, dtype=torch.float64, device="cpu")
-        return one + torch.eye(2, dtype=torch.float64, device="cpu") if shape == (2, 2) else one
-
-    arrays = [Many([made((2, 2))], gather) for _ in "pg"]
-    arrays += [Many([made(slot.init.shape_for((2, 2)))], gather) for slot in rule.slots]
-    settings = {name: made(()) * float(value) for name, value in rule.settings.items()}
-    with torch.no_grad():
-        rule.apply(*arrays, t=made(()), **settings)
-    return gather.asked
 
 
 # ---------------------------------------------------------------- the norm

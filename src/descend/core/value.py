@@ -1,0 +1,68 @@
+"""What a value of a rule is not: it has no truth, no length, no items, no digits, and nobody writes into it.
+
+A rule is one arithmetic for all data, on every engine alike. So whatever stands for arrays or numbers while a rule
+runs (the tracer's symbols, an engine's tensors together) is a ``Value`` and refuses in the same words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .words import instead, listed
+
+WHERE = (
+    "write where(condition, a, b) instead of if, and, or, not, in, min, max, float, int, round or a loop over an array"
+)
+
+
+class Refused(TypeError):
+    """A rule that no engine runs; the message says where and what to write instead. Nothing was touched."""
+
+
+class Misreturned(Refused):
+    """A rule that does not return what its signature promises."""
+
+
+class NoAttribute(Refused, AttributeError):
+    """A value was asked for an attribute."""
+
+
+class Value:
+    """Base of what a rule computes with."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+    __array_ufunc__ = None  # numbers of NumPy leave the arithmetic to us
+
+    def _branch(self, *_: Any) -> Any:
+        raise Refused(f"branches on a value that is only known while it runs; {WHERE}")
+
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = __round__ = __trunc__ = __floor__ = __ceil__ = _branch
+    __iter__ = __len__ = __contains__ = __reversed__ = _branch
+
+    def __getitem__(self, place: Any) -> Any:
+        raise Refused(f"takes elements out of a value, which differ from tensor to tensor; {WHERE}")
+
+    def _written(self, *_: Any) -> Any:
+        raise Refused(
+            "writes into a value, and a value is never overwritten: write v = ... and return v; "
+            "for some of its elements v = where(condition, new, v)"
+        )
+
+    __setitem__ = __delitem__ = _written
+
+    def __format__(self, form: str) -> str:
+        raise Refused(
+            f"puts a value into a text, and its digits are known while it runs: print in the training loop; {WHERE}"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        way = instead(name) or "descend has nothing of the kind"
+        raise NoAttribute(
+            f"asks a value for .{name}, and a value has neither attributes nor methods: {way}. {listed()}"
+        )
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise Refused("hands a value to a function of another library, which descend's engines do not know")
