@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from descend.cli import descend
+from descend.lab import lr_cli
 
 SHORT = ("--steps", "60", "--repeats", "1")
 
@@ -22,10 +23,10 @@ def call(*args: str, width: int = 80) -> Result:
 def test_it_prints_curve_rates_and_reason_within_the_width(width):
     result = call("adam", *SHORT, width=width)
     assert result.exit_code == 0, result.output
-    lines = result.output.split("\n")
+    lines = result.stdout.split("\n")
     assert max(map(len, lines)) <= width
     assert lines[0] == "adam on digits"
-    text = " ".join(result.output.split())
+    text = " ".join(result.stdout.split())
     assert "widest stable" in text
     assert "confidence" in text
     assert "\x1b" not in result.output
@@ -133,4 +134,33 @@ main()
 
 def test_ctrl_c_exits_130_with_one_line():
     done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=600)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted; no rate was found\n")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.splitlines() == ["range test of adam: loading", "interrupted; no rate was found"]
+
+
+def test_in_a_pipe_it_speaks_before_torch_is_loaded():
+    program = (
+        "import sys; from descend.lab.lr_cli import _progress\n"
+        "with _progress('adam', False): print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("False\n", "range test of adam: loading\n")
+
+
+def test_progress_in_lines_has_the_time_left(capsys):
+    now = 0.0
+    progress = lr_cli._lines(lambda: now)
+    for step in range(1, 101):
+        now += 0.1
+        progress(step, 200)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "step 1 of at most 200"
+    assert said[1] == "step 21 of at most 200, at most 18 s left"
+    assert len(said) == 5
+
+
+def test_low_confidence_is_said_when_quiet_too(monkeypatch):
+    monkeypatch.setattr("descend.torch.LRFinding.doubts", property(lambda found: ["low: the repeats differ by ×11"]))
+    result = call("adam", *SHORT, "-q")
+    assert float(result.stdout) > 0
+    assert result.stderr == "low confidence: the repeats differ by ×11\n"

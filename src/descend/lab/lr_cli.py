@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..torch.range_test import LRFinding
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+EVERY = 2.0  # seconds between two lines of progress
 ENDINGS = (".svg", ".png", ".html")
 
 
@@ -80,6 +82,8 @@ def lr(
     except (ValueError, RuntimeError) as error:
         click.echo(f"Error: {rule} on {task}: {error}", err=True)
         ctx.exit(1)
+    if quiet and found.confidence == "low":
+        click.echo(f"low confidence: {found.doubts[0].partition(': ')[2]}", err=True)
     with _writing("standard output"):
         click.echo(_shown(found, f"{rule} on {task}", as_json, quiet))
     if out is not None:  # after that: the result is not lost where the disk is full
@@ -127,9 +131,13 @@ def _width() -> int:
 
 @contextlib.contextmanager
 def _progress(rule: str, silent: bool) -> Iterator[Callable[[int, int], Any] | None]:
-    """A bar with the time left, on stderr, where that is a terminal."""
-    if silent or not sys.stderr.isatty():
+    """A bar with the time left, on stderr; where that is no terminal, a line every few seconds."""
+    if silent:
         yield None
+        return
+    if not sys.stderr.isatty():
+        click.echo(f"range test of {rule}: loading", err=True)
+        yield _lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -138,3 +146,18 @@ def _progress(rule: str, silent: bool) -> Iterator[Callable[[int, int], Any] | N
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         at = bar.add_task(f"range test of {rule}", total=None)
         yield lambda done, most: bar.update(at, completed=done, total=most)
+
+
+def _lines(clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
+    """Progress in lines: the first at the first step, then one every EVERY seconds, with the time left."""
+    begun = said = clock()
+
+    def progress(done: int, most: int) -> None:
+        nonlocal said
+        if done > 1 and clock() - said < EVERY:
+            return
+        said = clock()
+        left = f", at most {(said - begun) / done * (most - done):.0f} s left" if done > 1 else ""
+        click.echo(f"step {done} of at most {most}{left}", err=True)
+
+    return progress

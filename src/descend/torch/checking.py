@@ -74,14 +74,16 @@ class InitialLoss:
         tables.show(self.sentence)
 
 
-def initial_loss(model: nn.Module, loss_fn: Callable[..., Any] | None, batch: Any, classes: int) -> InitialLoss:
+def initial_loss(
+    model: nn.Module, loss_fn: Callable[..., Any] | None, batch: Any, classes: int, *, form: str | None = None
+) -> InitialLoss:
     """The loss before training: near -log(1/classes), as an untrained classifier can only guess (Karpathy, CS231n).
 
     The model is evaluated once in training mode, and left as it was. Cross-entropy without label smoothing and
     weights is meant, and without regularisation.
 
     Args:
-        loss_fn, batch: as for ``overfit_one_batch``. classes: of the labels, 2 or more.
+        loss_fn, batch, form: as for ``overfit_one_batch``. classes: of the labels, 2 or more.
     Raises:
         TypeError: a loader instead of a batch, a loss that is no tensor. ValueError: a loss that is no scalar, fewer
             than 2 classes, an empty batch.
@@ -90,7 +92,7 @@ def initial_loss(model: nn.Module, loss_fn: Callable[..., Any] | None, batch: An
     if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
         raise ValueError(f"classes must be a whole number, 2 or more, got {classes!r}")
     batch = on_device(model, batch)
-    loss_of = objective(model, loss_fn)
+    loss_of = objective(model, loss_fn, form)
 
     def body() -> float:
         model.train()

@@ -85,6 +85,7 @@ def overfit_one_batch(
     steps: int = 200,
     *,
     target: float | None = None,
+    form: str | None = None,
 ) -> Overfit:
     """Train on one batch until the loss is next to nothing: a model that cannot do this cannot learn at all.
 
@@ -92,10 +93,11 @@ def overfit_one_batch(
     The model is trained in training mode. Leave regularisation out, as the loss may have a floor with it.
 
     Args:
-        loss_fn: ``(output, target)`` for a batch that is a pair; ``(model, batch)``, its first parameter named so, for
-            any batch; None if the model returns its loss.
+        loss_fn: ``(output, target)`` for a batch that is a pair; ``(model, batch)`` for any batch; None if the model
+            returns its loss.
         steps: at most so many.
         target: loss to reach; by default a hundredth of the first.
+        form: ``"model, batch"`` or ``"output, target"``, what ``loss_fn`` takes; None: its parameters' names say it.
     Raises:
         TypeError: a loader instead of a batch, a loss that is no tensor. ValueError: a loss that is no scalar, not
             finite at the start, or hangs on no parameter of the optimizer; every parameter frozen; a first loss of 0
@@ -107,7 +109,7 @@ def overfit_one_batch(
     trained = {id(p): p for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
     if not trained:
         raise ValueError("every parameter of the optimizer is frozen (requires_grad=False): nothing to train")
-    trial = _OneBatch(model, optimizer, objective(model, loss_fn), on_device(model, batch), trained)
+    trial = _OneBatch(model, optimizer, objective(model, loss_fn, form), on_device(model, batch), trained)
     modules = [part for part in (model, loss_fn) if isinstance(part, nn.Module)]
     return untouched(lambda: trial.run(steps, target), hold_modules(modules, optimizer), hold_randomness())
 

@@ -16,6 +16,7 @@ from .finding import LRFinding
 from .objective import objective
 from .restore import hold_modules, hold_randomness, untouched
 from .strategy import EXTENSION, PROBES, gather
+from .threads import kept
 from .trial import Mixed, Trial, needs_closure
 
 FEWEST = 40  # steps of a sweep cut short by a time budget
@@ -41,6 +42,7 @@ def find_lr(
     scaler: Any = None,
     closure: bool | None = None,
     full_batch: bool = False,
+    form: str | None = None,
     progress: Callable[[int, int], Any] | None = None,
 ) -> LRFinding:
     """Find a learning rate by a range test (Smith 2017), and leave no trace of it.
@@ -49,14 +51,14 @@ def find_lr(
     trainings at constant rates. Afterwards, and after any exception or Ctrl-C, everything is as it was, bit for bit:
     parameters, buffers, gradients, modes, the optimizer's state, the scaler, random generators of Python, NumPy and
     torch, the loader's generator. At most steps·(repeats + 1) + probes·probe_steps steps are trained, 1,800 by
-    default; without an extension of the range 1,500.
+    default; without an extension of the range 1,500. Small models are trained in one of torch's threads.
 
     Args:
         model: a module (or any callable that `loss_fn` understands).
         optimizer: an optimizer of the model's parameters, with or without state; or a class, a rule, or a rule's
             name, of which one is made with its defaults. Groups keep the ratio of their rates; one at 0 stays there.
-        loss_fn: `(output, target)` for batches that are pairs; `(model, batch)`, its first parameter named so, for
-            any batch; None if the model returns its loss.
+        loss_fn: `(output, target)` for batches that are pairs; `(model, batch)` for any batch; None if the model
+            returns its loss.
         loader: anything that gives batches each time it is iterated over. A short one is read again and again; one
             with a single batch is refused, unless `full_batch`.
         low, high: the range of the lr of the first group that is not at 0; by default a thousandth of the class's
@@ -73,6 +75,7 @@ def find_lr(
         scaler: a torch.amp.GradScaler.
         closure: whether the optimizer evaluates the loss itself; None: found out.
         full_batch: whether the loader's only batch is meant to be all there is to train on.
+        form: `"model, batch"` or `"output, target"`, what `loss_fn` takes; None: its parameters' names say it.
         progress: called after each step with (gradients so far, gradients at most).
     Raises:
         TypeError, ValueError: an argument, a loader, a model or a loss that does not fit. Nothing has changed.
@@ -83,7 +86,7 @@ def find_lr(
     refuse(loader, single=full_batch)
     if val is not None:
         refuse(val, "validation loader", single=True)
-    loss = objective(model, loss_fn)
+    loss = objective(model, loss_fn, form)
     opt = arguments.made(optimizer, model)
     arguments.check_trainable(opt, model)
     bases = arguments.bases(opt)
@@ -146,7 +149,8 @@ def find_lr(
         return LRFinding(name, found, tuple(bases), where, trial.evaluations, took, trial.late, free)
 
     try:
-        return untouched(all_of_it, restore, reseed)
+        with kept():
+            return untouched(all_of_it, restore, reseed)
     finally:
         feed.close()
 

@@ -12,42 +12,82 @@ import torch
 Loss = Callable[[Any], torch.Tensor]
 
 
-def objective(model: Any, loss_fn: Callable[..., Any] | None) -> Loss:
+FORMS = ("model, batch", "output, target")
+"""What a loss function may take, as ``form`` says it."""
+_MODELS = {"model", "net", "network", "module", "m"}
+_OUTPUTS = {"output", "outputs", "out", "pred", "preds", "prediction", "predictions", "logits", "input", "y_hat"}
+
+
+def objective(model: Any, loss_fn: Callable[..., Any] | None, form: str | None = None) -> Loss:
     """A function of a batch that returns its scalar loss.
 
     * ``loss_fn=None``: the model returns its loss: a scalar, or something with a ``loss`` (attribute or key), or a
       tuple that begins with it. A dictionary goes in by keywords, a tuple or list by position; what only derives from
       these two (a named tuple, a packed sequence) is one argument.
-    * ``loss_fn(model, batch)``: a function whose first parameter is called ``model``; any batch.
-    * ``loss_fn(output, target)``: the batch is a pair (input, target); the input may again be a dictionary, tuple or
-      list.
+    * ``form="model, batch"``: ``loss_fn(model, batch)``; any batch.
+    * ``form="output, target"``: ``loss_fn(output, target)``; the batch is a pair (input, target). The input may again
+      be a dictionary, tuple or list.
+    * ``form=None``: the names of the first two parameters say it: ``(model, …)``, ``(net, …)``, ``(m, …)`` or
+      ``(…, batch)`` take the model, all others the output. Where that guess fails, the message says that it was one.
     """
     if loss_fn is not None and not callable(loss_fn):
         raise TypeError(f"loss_fn must be callable or None, got {loss_fn!r}")
-    if not callable(model) and (loss_fn is None or not _takes_model(loss_fn)):
+    if form is not None and form not in FORMS:
+        raise ValueError(f"form must be {' or '.join(map(repr, FORMS))}, what loss_fn takes; got {form!r}")
+    if form is not None and loss_fn is None:
+        raise ValueError(f"form={form!r} says what loss_fn takes, and there is no loss_fn")
+    names = [] if loss_fn is None else _names(loss_fn)
+    takes_model = form == FORMS[0] if form else _seems_to_take_model(names)
+    if not callable(model) and (loss_fn is None or not takes_model):
         raise TypeError(f"model must be a module or a function of the input, got {model!r:.60}")
     if loss_fn is None:
         return lambda batch: checked(_own_loss(_apply(model, batch)))
-    if _takes_model(loss_fn):
-        return lambda batch: checked(loss_fn(model, batch))
 
-    def of_pair(batch: Any) -> torch.Tensor:
+    def of_pair(batch: Any) -> Any:
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             shown = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
             raise TypeError(
-                f"loss_fn(output, target) needs batches that are pairs (input, target), got {shown}; for other "
-                "batches write loss_fn(model, batch), with a first parameter of that name"
+                f"loss_fn(output, target) needs batches that are pairs (input, target), got {shown}; if it takes the "
+                f"model and any batch, say form={FORMS[0]!r}"
             )
-        return checked(loss_fn(_apply(model, batch[0]), batch[1]))
+        output = _apply(model, batch[0])
+        return _called(loss_fn, output, batch[1], guess)
 
-    return of_pair
+    guess = None if form else (FORMS[0] if takes_model else FORMS[1], names)
+    if takes_model:
+        return lambda batch: checked(_called(loss_fn, model, batch, guess))
+    return lambda batch: checked(of_pair(batch))
 
 
-def _takes_model(loss_fn: Callable[..., Any]) -> bool:
+def _called(loss_fn: Callable[..., Any], first: Any, second: Any, guess: tuple[str, list[str]] | None) -> Any:
+    """``loss_fn(first, second)``.
+
+    Raises:
+        TypeError: it failed as it would if the guess about its form were wrong; the message says how to say it.
+    """
     try:
-        return next(iter(inspect.signature(loss_fn).parameters), "") == "model"
+        return loss_fn(first, second)
+    except (TypeError, AttributeError) as error:
+        if guess is None:
+            raise
+        form, names = guess
+        other = next(x for x in FORMS if x != form)
+        raise TypeError(
+            f"loss_fn was called as loss_fn({form}), which was guessed from its parameters ({', '.join(names)}), and "
+            f"failed: {error}. If it takes ({other}), say form={other!r}"
+        ) from error
+
+
+def _names(loss_fn: Callable[..., Any]) -> list[str]:
+    try:
+        return list(inspect.signature(loss_fn).parameters)
     except (TypeError, ValueError):  # a builtin has no signature
-        return False
+        return []
+
+
+def _seems_to_take_model(names: list[str]) -> bool:
+    first, second = (*names, "", "")[:2]
+    return first in _MODELS or (second == "batch" and first not in _OUTPUTS)
 
 
 def _apply(model: Any, inputs: Any) -> Any:

@@ -14,6 +14,7 @@ import torch
 from .arguments import lead
 from .feed import Feed
 from .objective import Loss, check_first_gradients, check_first_loss
+from .threads import small
 
 RETRIES = 64  # of a closure's gradient that overflows; a scale of 65,536 is halved to 1 by 16
 Mixed = torch.dtype | Callable[[], contextlib.AbstractContextManager[Any]] | None
@@ -122,6 +123,8 @@ class Trial:
         for p in self.every:
             p.grad = None
         value = 0.0
+        if not self._looked and small(self.every, batches[0]):
+            torch.set_num_threads(1)  # whoever made the trial puts it back: see ``threads.kept``
         for batch in batches:
             with torch.enable_grad():
                 with self._mixed():
