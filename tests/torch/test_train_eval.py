@@ -121,6 +121,9 @@ def test_a_step_in_eval_mode_is_refused_and_changes_nothing(kind):
         p.grad = torch.ones_like(p)
     with pytest.raises(RuntimeError, match=r"step\(\) of .* in eval mode.* call its train\(\)"):
         opt.step()
+    if kind != "policy":
+        with pytest.raises(RuntimeError, match="in eval mode"):
+            opt.step(lambda: pytest.fail("the closure was called"))
     assert same(weights(m), there)
     assert opt.steps == 3
     with pytest.raises(RuntimeError, match="in eval mode"), opt.gradient_point():

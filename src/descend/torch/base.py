@@ -129,6 +129,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     def _step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
+            points.refuse(self, "step()")
             with torch.enable_grad():
                 loss = closure()
         if not self._lock.acquire(blocking=False):
