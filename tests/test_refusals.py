@@ -311,3 +311,35 @@ def test_what_only_looks_like_another_order_is_not(fn):
 def test_the_catalogue_is_admitted():
     for one in {**rules.all(), **rules.modifiers()}.values():
         assert admit(one) is one
+
+
+# ---------------------------------------------------------------- what a signature may declare
+
+
+@pytest.mark.parametrize(
+    ("signature", "says"),
+    [
+        ("p, g, m=zeros()", r"write m=zeros, or m=zeros\(\"exp_avg\"\)"),
+        ("p, g, m=0.0", r"m=zeros, from descend import zeros"),
+        ("p, g, lr=0.1", r"behind the \* to be a setting \(\*, lr=0.1\)"),
+        ("p, g, t, *, lr=0.1", r"t, the step, stands behind the \*"),
+        ("p, g, *, t=1, lr=0.1", "write t and not t=1"),
+        ("p, g, *, betas=(0.9, 0.999)", "write each by itself: beta1=0.9, beta2=0.999"),
+        ("p, g, *, nesterov=False", "another rule next door"),
+        ("p, g, *rest", r"no \* or \*\*"),
+    ],
+)
+def test_each_mistake_in_a_signature_has_its_sentence(signature, says):
+    with pytest.raises(TypeError, match=says):
+        exec(f"@rule\ndef mine({signature}): return p", {"rule": rule, "zeros": zeros})
+
+
+def test_the_words_are_those_of_the_vocabulary_and_can_be_imported():
+    import descend
+    from descend.core import ops
+    from descend.core.words import STARTS, WORDS
+
+    assert set(WORDS) == {*ops.NUMBERS, *ops.MATRIX_WORDS, "absolute", "mean", "norm"} - {
+        "abs", "count", "divide", "power",
+    }  # fmt: skip
+    assert set(WORDS) | set(STARTS) <= set(descend.__all__)

@@ -14,6 +14,7 @@ VERBS = {  # verb -> where its command stands, and its line of help
     "race": ("lab.cli:race", "Race update rules on real handwritten digits, fairly."),
     "list": ("explain.cli:list_rules", "List every rule: year, idea, state, bytes."),
     "explain": ("explain.cli:explain", "Explain a rule: formula, cost, a step by hand."),
+    "words": ("explain.words:words", "List the words a rule is written with."),
     "lr": ("lab.lr_cli:lr", "Find a learning rate for a rule by a range test."),
     "check": ("checks.cli:check", "Check a rule of yours as the project checks its own."),
     "warm": ("warm:command", "Compile kernels ahead of time, so that no first step waits."),
@@ -41,6 +42,7 @@ descend: every way to turn a gradient into the next parameters.
   descend lr adam        a learning rate for it, with the reason
   descend explain adam   formula, state, cost, and one step by hand
   descend list           every rule there is
+  descend words          what a rule of yours is written with
   descend check FILE     is a rule of yours what it promises to be
   descend warm adamw     compile its kernels before the first step
   descend bench          how fast they are on this machine

@@ -24,7 +24,11 @@ class Init:
     saved_as: str | None = None
     passing: bool = False
 
-    def __call__(self, saved_as: str) -> Init:
+    def __call__(self, saved_as: str = "") -> Init:
+        if not isinstance(saved_as, str) or not saved_as:
+            raise TypeError(
+                'an initialiser is not called: write m=zeros, or m=zeros("exp_avg") to name it in checkpoints'
+            )
         return replace(self, saved_as=saved_as)
 
     @property

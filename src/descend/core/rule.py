@@ -210,9 +210,10 @@ def _parse(fn: Callable[..., Any], kind: str) -> Rule:
     slots, settings, uses_t = [], {}, False
     for x in positional[len(leading) :]:
         if not isinstance(x.default, Init):
+            shown = "t, the step, stands behind the *, without a default: (..., *, t)" if x.name == "t" else ""
             raise TypeError(
-                f"{kind} {name}: {x.name} needs an initialiser to be state ({x.name}=zeros), "
-                f"or must stand behind the * to be a setting"
+                f"{kind} {name}: {x.name} needs an initialiser to be state ({x.name}=zeros, from descend import zeros)"
+                f", or must stand behind the * to be a setting (*, {x.name}=0.1). {shown}".rstrip()
             )
         slots.append(Slot(x.name, x.default))
         if [slot.saved_as for slot in slots].count(slots[-1].saved_as) > 1:
@@ -220,12 +221,20 @@ def _parse(fn: Callable[..., Any], kind: str) -> Rule:
     for x in parameters:
         if x.kind is not x.KEYWORD_ONLY:
             continue
+        if x.name == "t" and x.default is not x.empty:
+            raise TypeError(f"{kind} {name}: t is the step, given by the optimizer; write t and not t={x.default!r}")
         if x.name == "t":
             uses_t = True
         elif x.default is shared:
             settings[x.name] = shared
         elif x.default is x.empty:
             raise TypeError(f"{kind} {name}: the setting {x.name} needs a default")
+        elif isinstance(x.default, tuple | list | bool | str | None):
+            way = "what is chosen once makes another rule next door"
+            if isinstance(x.default, tuple | list):
+                each = (f"{x.name.rstrip('s')}{i}={v!r}" for i, v in enumerate(x.default, 1))
+                way = f"write each by itself: {', '.join(each)}"
+            raise TypeError(f"{kind} {name}: a setting is one number, and {x.name} is {x.default!r}; {way}")
         else:
             check_setting(x.name, x.default, name)
             settings[x.name] = x.default
