@@ -1,11 +1,14 @@
 """Sixteen bits, zeros, overflow, underflow, NaN and infinities: where arithmetic goes wrong first."""
 
+import platform
+
 import pytest
 import torch
 from torch.nn import Parameter
 from twins import (
     CLASSES,
     ENGINES,
+    REFUSED,
     STATEFUL,
     TOLERANCE,
     assert_close,
@@ -20,6 +23,7 @@ from twins import (
 )
 
 import descend.torch as ours
+from descend.engines import native_machine
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -31,6 +35,11 @@ def test_sixteen_bits_compute_in_float32_and_round_once(name, dtype, engine):
     opt = getattr(ours, name)(p, engine=engine, **settings)
     wide = [Parameter(x.detach().float()) for x in p]
     ref = theirs(name, wide, **settings)
+    if engine == "numba" and dtype is torch.float16 and not native_machine.halves():
+        feed(p, 0)
+        with pytest.raises(REFUSED, match="no F16C"):
+            opt.step()
+        return
     rounded_apart, peaks = 0, {}
     for t in range(40):
         feed(p, t)
@@ -87,3 +96,29 @@ def test_gradients_whose_square_alone_overflows(name, engine):
             p.grad = torch.full_like(p, 3e19)
         opt.step()
     assert_close(mine, reference, 5e-7)
+
+
+def test_without_instructions_for_float16_torch_steps_it(monkeypatch):
+    """Kernels for a processor without F16C ended the process."""
+    monkeypatch.setattr("descend.engines.native_machine.halves", lambda: False)
+    for dtype, engine in ((torch.float16, "torch"), (torch.bfloat16, "numba"), (torch.float32, "numba")):
+        p = Parameter(torch.ones(5, dtype=dtype))
+        p.grad = torch.ones_like(p)
+        opt = ours.AdamW([p])
+        opt.step()
+        assert opt.engine == engine
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="about x86")
+@pytest.mark.parametrize(
+    ("target", "able"),
+    [
+        (("x86-64", ""), False),
+        (("x86-64", "+avx,-f16c"), False),
+        (("x86-64", "+f16c"), True),
+        (("x86-64-v3", ""), True),
+    ],
+)
+def test_which_processors_convert_float16(target, able, monkeypatch):
+    monkeypatch.setattr(native_machine, "processor", lambda: target)
+    assert native_machine.halves.__wrapped__() is able

@@ -43,6 +43,14 @@ def processor() -> tuple[str, str]:
     return name, binding.get_host_cpu_features().flatten() if features is None else features
 
 
+@functools.cache
+def halves() -> bool:
+    """Whether machine code may convert float16: without F16C, LLVM calls a function there, and the process crashes."""
+    name, features = processor()
+    x86 = binding.get_process_triple().startswith(("x86_64", "i386", "i686"))
+    return not x86 or "+f16c" in features.split(",") or name in ("x86-64-v3", "x86-64-v4")
+
+
 def machine() -> Any:
     """LLVM's target machine for ``processor``."""
     binding.initialize_native_target()

@@ -138,6 +138,11 @@ def off_memory(p: torch.Tensor, engine: str = "numba") -> str | None:
         return f"a tensor on {p.device.type}"
     if p.dtype not in _NAMES:
         return f"a {dtype_name(p)} tensor"
+    if p.dtype is torch.float16 and p.device.type == "cpu":
+        from ..engines import native_machine
+
+        if not native_machine.halves():
+            return "a float16 tensor: this processor does not convert them (no F16C)"
     if p.layout is not torch.strided:
         return "a tensor that is not strided"
     return "a tensor with a lazy sign or conjugate" if p.is_neg() or p.is_conj() else None
