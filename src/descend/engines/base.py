@@ -54,6 +54,15 @@ class Work:
         return streams(self.rule)
 
 
+class NoFactors(ArithmeticError):
+    """LAPACK found no factors of finite numbers, of the tensor of this place in ``work``; nothing has been changed."""
+
+    def __init__(self, word: str, tensor: int, reason: Exception) -> None:
+        super().__init__(f"tensor {tensor}: {word} failed ({reason}); nothing was changed")
+        self.word, self.tensor, self.reason = word, tensor, reason
+        self.work: Work | None = None
+
+
 def streams(rule: Rule) -> tuple[str, ...]:
     """The arrays of a rule, in the order of the address table."""
     return ("p", "g", *(slot.name for slot in rule.slots if slot.init.shape == "element"))
@@ -71,8 +80,9 @@ def write(works: list[Work], new: Iterable[dict[str, Any]]) -> None:
             if name in work.numbers:
                 work.numbers[name][:] = items
             else:
-                for array, item in zip(work.arrays[name], items, strict=True):
-                    array[...] = item
+                with np.errstate(over="ignore"):  # beyond float32 is infinity
+                    for array, item in zip(work.arrays[name], items, strict=True):
+                        array[...] = item
     share(works)
 
 

@@ -12,9 +12,11 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..core import ops
 from ..core.value import Value
-from .base import Work
+from .base import NoFactors, Work
 
 
 class Many(Value):
@@ -78,8 +80,21 @@ def _when(condition: Many, then: Callable[[], Any], otherwise: Callable[[], Any]
     return tuple(pick(flags, x, y) for x, y in zip(a, b, strict=True)) if isinstance(a, tuple) else pick(flags, a, b)
 
 
+def _factors(word: str) -> Callable[[Many], list[Any]]:
+    def apply(x: Many) -> list[Any]:
+        made = []
+        for i, item in enumerate(x.items):
+            try:
+                made.append(getattr(ops, word)(item))
+            except (np.linalg.LinAlgError, RuntimeError) as reason:  # torch's is a RuntimeError
+                raise NoFactors(word, i, reason) from reason
+        return made
+
+    return apply
+
+
 def _eigh(x: Many) -> tuple[Many, Many]:
-    pairs = [ops.eigh(item) for item in x.items]
+    pairs = _factors("eigh")(x)
     return Many([w for w, _ in pairs], x.gather), Many([v for _, v in pairs], x.gather)
 
 
@@ -88,7 +103,8 @@ ops.register(
     Many,
     {
         **{w: _mapped(getattr(ops, w)) for w in (*_WORDS, *ops.MATRIX_WORDS)},
-        **{"abs": _mapped(abs), "total": _total, "count": _count, "when": _when, "eigh": _eigh},
+        **{"abs": _mapped(abs), "total": _total, "count": _count, "when": _when},
+        **{"eigh": _eigh, "qr": lambda x: Many(_factors("qr")(x), x.gather)},
     },
     containing=True,
 )
@@ -152,7 +168,11 @@ def evaluate(
         ]
         p, g = (Many([cast(work, a) for a in work.arrays[name]], gather) for name in ("p", "g"))
         settings = {name: spread([row.settings[name] for row in work.rows]) for name in work.rule.settings}
-        results = work.rule.apply(p, g, *slots, t=spread([row.t for row in work.rows]), **settings)
+        try:
+            results = work.rule.apply(p, g, *slots, t=spread([row.t for row in work.rows]), **settings)
+        except NoFactors as failed:
+            failed.work = work
+            raise
         names = ["p", *(slot.name for slot in work.rule.slots)]
         count = len(work.sizes)
         return {

@@ -24,6 +24,25 @@ def _total(x: np.ndarray, over: str) -> Any:
     return np.sum(x, axis=_AXIS[over], keepdims=True) if over in _AXIS else np.sum(x, dtype=np.float64)
 
 
+def _factors(of: Callable[[np.ndarray], tuple[np.ndarray, ...]]) -> Callable[[np.ndarray], Any]:
+    """Of numbers that are not finite the factors are NaN: LAPACK may say so, or end with an error."""
+
+    def word(x: np.ndarray) -> Any:
+        finite = np.isfinite(x).all()
+        made = list(of(x if finite else np.eye(x.shape[-2], x.shape[-1])))
+        made = made if finite else [np.full_like(a, math.nan) for a in made]
+        return tuple(made) if len(made) > 1 else made[0]
+
+    return word
+
+
+def _solve_lower(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    try:
+        return np.linalg.solve(a, b)
+    except np.linalg.LinAlgError:  # a zero on the diagonal: infinities, of which only NaN is left
+        return np.full_like(b, math.nan)
+
+
 ops.register(
     np.ndarray,
     {
@@ -39,14 +58,14 @@ ops.register(
         "transpose": lambda x: np.swapaxes(x, -1, -2),
         "rows": lambda x: float(x.shape[-2]),
         "columns": lambda x: float(x.shape[-1]),
-        "eigh": lambda x: tuple(np.linalg.eigh(x)),
-        "qr": lambda x: np.linalg.qr(x)[0],
+        "eigh": _factors(lambda x: tuple(np.linalg.eigh(x))),
+        "qr": _factors(lambda x: (np.linalg.qr(x)[0],)),
         "diagonal": np.diagonal,
         "order": lambda d: np.argsort(-d, kind="stable"),
         "by_columns": lambda x, order: x[:, order],
         "by_rows": lambda x, order: x[order],
         "upper": np.triu,
-        "solve_lower": np.linalg.solve,
+        "solve_lower": _solve_lower,
         "spectral_bound": spectral_bound,
         "noise": lambda x, t, seed: normal(np.arange(x.size), t, seed, np).reshape(x.shape),
     },

@@ -42,9 +42,15 @@ def _pair(function: Any) -> Any:
 
 
 def _one_thread(factors: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tensor], Any]:
-    """LAPACK cuts its work by the number of threads, and rounds accordingly: one thread gives the same bits to all."""
+    """LAPACK cuts its work by the number of threads, and rounds accordingly: one thread gives the same bits to all.
+
+    Of numbers that are not finite the factors are NaN: LAPACK may say so, or end with an error, or not end.
+    """
 
     def word(x: torch.Tensor) -> Any:
+        if not torch.isfinite(x).all():
+            made = factors(torch.eye(x.shape[-2], x.shape[-1], dtype=x.dtype, device=x.device))
+            return tuple(map(_lost, made)) if isinstance(made, tuple) else _lost(made)
         threads = torch.get_num_threads()
         if threads == 1 or x.device.type != "cpu":
             return factors(x)
@@ -55,6 +61,10 @@ def _one_thread(factors: Callable[[torch.Tensor], Any]) -> Callable[[torch.Tenso
             torch.set_num_threads(threads)
 
     return word
+
+
+def _lost(x: torch.Tensor) -> torch.Tensor:
+    return torch.full_like(x, math.nan)
 
 
 _AXIS = {"row": -1, "column": -2}
@@ -101,13 +111,13 @@ ops.register(
 _WORKING = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
 
 
-def _real(array: torch.Tensor) -> torch.Tensor:
-    return torch.view_as_real(array) if array.is_complex() else array
-
-
 def _cast(work: Work, array: torch.Tensor) -> torch.Tensor:
-    array = _real(array)
+    array = torch.view_as_real(array.resolve_conj()) if array.is_complex() else array
     return array.to(_WORKING.get(array.dtype, array.dtype))
+
+
+def _complex(pairs: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    return torch.view_as_complex(pairs.expand(*like.shape, 2).contiguous())
 
 
 class TorchEngine:
@@ -131,7 +141,7 @@ class TorchEngine:
                     work.numbers[name][:] = [float(item) for item in items]
                     continue
                 for array, item in zip(work.arrays[name], items, strict=True):
-                    _real(array).copy_(item)
+                    array.copy_(_complex(item, array) if array.is_complex() else item)
         share(works)
         return True
 

@@ -52,16 +52,17 @@ def schedule_free_sgd(
 ):
     """Schedule-Free SGD: averaging in place of a learning-rate schedule (Defazio et al. 2024, eq. 3-5).
 
-    Dialect: the published package's, with linear warm-up, weights lr_max² and decay at y. In warm-up optax
-    steps with the rate of the step before and averages with the new one.
+    Dialect: the published package's, with linear warm-up, weights lr_max² and decay at y; at a rate of 0 nothing
+    moves, where it averages. In warm-up optax steps with the rate of the step before and averages with the new one.
     """
     gamma = lr * minimum(1.0, t / maximum(warmup_steps, 1.0))
     lr_max = maximum(lr_max, gamma)
-    weight_sum = weight_sum + lr_max**2
-    c = where(weight_sum > 0, lr_max**2 / weight_sum, 0.0)
+    weight = where(gamma > 0, lr_max**2, 0.0)
+    weight_sum = weight_sum + weight
+    c = where(weight_sum > 0, weight / weight_sum, 0.0)
     x = (p - (1 - momentum) * z) / momentum
     z = z - gamma * (g + weight_decay * p)
-    p = (1 - momentum) * z + momentum * ((1 - c) * x + c * z)
+    p = where(gamma > 0, (1 - momentum) * z + momentum * ((1 - c) * x + c * z), p)
     return p, z, lr_max, weight_sum
 
 
@@ -76,17 +77,18 @@ def schedule_free_adamw(
 ):  # fmt: skip
     """Schedule-Free AdamW: the average takes the place of momentum and schedule (Defazio et al. 2024, Algorithm 1).
 
-    Dialect: the published package's: v is bias-corrected before the root; the paper scales lr instead. In
-    warm-up optax steps with the rate of the step before and averages with the new one.
+    Dialect: the published package's: v is bias-corrected before the root; the paper scales lr instead. At a rate of 0
+    only v moves. In warm-up optax steps with the rate of the step before and averages with the new one.
     """
     gamma = lr * minimum(1.0, t / maximum(warmup_steps, 1.0))
     lr_max = maximum(lr_max, gamma)
-    weight_sum = weight_sum + lr_max**2
-    c = where(weight_sum > 0, lr_max**2 / weight_sum, 0.0)
+    weight = where(gamma > 0, lr_max**2, 0.0)
+    weight_sum = weight_sum + weight
+    c = where(weight_sum > 0, weight / weight_sum, 0.0)
     v = beta2 * v + (1 - beta2) * g * g
     x = (p - (1 - beta1) * z) / beta1
     z = z - gamma * (g / (sqrt(v) / sqrt(1 - beta2**t) + eps) + weight_decay * p)
-    p = (1 - beta1) * z + beta1 * ((1 - c) * x + c * z)
+    p = where(gamma > 0, (1 - beta1) * z + beta1 * ((1 - c) * x + c * z), p)
     return p, z, v, lr_max, weight_sum
 
 
@@ -104,8 +106,9 @@ def schedule_free_radam(
     inside = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
     gamma = lr * where(rho > 4, sqrt(maximum(inside, 0.0)), 0.0)
     lr_max = maximum(lr_max, gamma)
-    weight_sum = weight_sum + lr_max**2
-    c = where(weight_sum > 0, lr_max**2 / weight_sum, 0.0)
+    weight = where(gamma > 0, lr_max**2, 0.0)
+    weight_sum = weight_sum + weight
+    c = where(weight_sum > 0, weight / weight_sum, 0.0)
     v = beta2 * v + (1 - beta2) * g * g
     x = (p - (1 - beta1) * z) / beta1
     z = z - gamma * (g / (sqrt(v) / sqrt(1 - beta2**t) + eps) + weight_decay * p)

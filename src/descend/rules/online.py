@@ -9,10 +9,12 @@ from ..core.rule import rule
 def ftrl(p, g, z=zeros, n=zeros, *, lr=0.1, smoothing=1.0, l1=0.0, l2=0.0):
     """FTRL-Proximal: p minimises all past linear losses plus L1 and L2 (McMahan et al. 2013, Algorithm 1).
 
-    Dialect: the paper's α is lr, its β is smoothing; z starts at zero, so any start but p = 0 is forgotten.
+    Dialect: the paper's α is lr, its β is smoothing; z starts at zero, so any start but p = 0 is forgotten. At a
+    rate of 0, of which the paper does not speak, nothing is learned.
     """
     sigma = (sqrt(n + g * g) - sqrt(n)) / lr
-    z = z + g - sigma * p
-    n = n + g * g
-    p = where(absolute(z) <= l1, 0.0, (sign(z) * l1 - z) / ((smoothing + sqrt(n)) / lr + l2))
+    z = where(lr > 0, z + g - sigma * p, z)
+    n = where(lr > 0, n + g * g, n)
+    q = where(absolute(z) <= l1, 0.0, (sign(z) * l1 - z) / ((smoothing + sqrt(n)) / lr + l2))
+    p = where(lr > 0, q, p)
     return p, z, n

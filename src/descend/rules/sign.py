@@ -48,12 +48,13 @@ def rprop_simple(
 ):  # fmt: skip
     """Rprop, simplest: steps grow by 1.2 while the sign stays and shrink by 0.6 when it turns (lecture form).
 
-    Dialect: no back-tracking: the step is taken even when the sign has just turned; see rprop.
+    Dialect: no back-tracking: the step is taken even when the sign has just turned; see rprop, also for a rate of 0.
     """
     turned = g * g_prev
     factor = where(turned > 0, eta_plus, where(turned < 0, eta_minus, 1.0))
-    step = minimum(maximum(step * factor, step_min), step_max)
-    p = p - sign(g) * step
+    begun = where(step > 0, step, lr)
+    step = where(lr > 0, minimum(maximum(begun * factor, step_min), step_max), step)
+    p = p - where(lr > 0, sign(g) * step, 0.0)
     g_prev = g
     return p, g_prev, step
 
@@ -65,13 +66,14 @@ def rprop(
 ):  # fmt: skip
     """Rprop: where the sign has turned, wait one step (Riedmiller & Braun 1993; Igel & Hüsken 2000, iRprop⁻).
 
-    Dialect: torch.optim.Rprop's, which forgets the gradient that turned. optax takes every step one gradient
-    late.
+    Dialect: torch.optim.Rprop's, which forgets the gradient that turned. At a rate of 0 nothing moves, and steps begin
+    at the first other rate; torch's begin at step_min. optax takes every step one gradient late.
     """
     turned = g * g_prev
     factor = where(turned > 0, eta_plus, where(turned < 0, eta_minus, 1.0))
-    step = minimum(maximum(step * factor, step_min), step_max)
+    begun = where(step > 0, step, lr)
+    step = where(lr > 0, minimum(maximum(begun * factor, step_min), step_max), step)
     g = where(turned < 0, 0.0, g)
-    p = p - sign(g) * step
+    p = p - where(lr > 0, sign(g) * step, 0.0)
     g_prev = g
     return p, g_prev, step

@@ -24,7 +24,7 @@ def dadapt_sgd(
     numerator = numerator + step * total(lr * g * s, over="all")
     s = s + step * lr * g
     z = z - step * lr * g
-    p = where(g0 > 0, momentum * p + (1 - momentum) * z, p)
+    p = where(g0 > 0, p + (1 - momentum) * (z - p), p)
     distance = norm(s, over="all")
     d = where(distance > 0, maximum(d, 2 * numerator / distance), d)
     return p, z, s, d, g0, numerator

@@ -90,6 +90,11 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             self.spec.look_ahead(filled, where)
             self.spec.choose(filled)
         super().add_param_group(param_group)
+        try:
+            self.spec.begins(self, len(self.param_groups) - 1)
+        except Exception:
+            self.param_groups.pop()
+            raise
         if self._plan is not None:
             self._plan.catch_up()
         self._plan = None

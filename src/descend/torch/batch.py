@@ -25,7 +25,7 @@ class Leaf:
     grad: torch.Tensor
     name: str
     state: dict[str, Any] = field(default_factory=dict)
-    rows: torch.Tensor | None = None  # of a sparse gradient, whose values are then ``grad``
+    rows: tuple[torch.Tensor, ...] | None = None  # where the values of a sparse gradient belong, which is ``grad`` then
 
 
 class Batch:
@@ -59,7 +59,9 @@ class Batch:
         )  # the states' "step" entries are views of it
         self.counted = self.steps.numpy()
         self.strided: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters with gaps: dense copy, parameter
-        self.scattered: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []  # whole, which rows, those rows
+        self.scattered: list[
+            tuple[torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]
+        ] = []  # whole, which rows, those rows
         self.fresh: list[Leaf] = []  # whose state is published after the commit
         self.dense: list[torch.Tensor] = [self._dense(leaf) for leaf in leaves]
         for leaf, dense in zip(leaves, self.dense, strict=True):
@@ -82,15 +84,15 @@ class Batch:
     def _dense(self, leaf: Leaf) -> torch.Tensor:
         p = leaf.p.detach()
         if leaf.rows is not None:
-            return p.index_select(0, leaf.rows)
+            return p[leaf.rows]
         if not self.on_memory or checks.is_dense(p):
             return p
         self.strided.append((torch.empty(p.shape, dtype=p.dtype, device=p.device), p))
         return self.strided[-1][0]
 
-    def _rows(self, whole: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def _rows(self, whole: torch.Tensor, rows: tuple[torch.Tensor, ...]) -> torch.Tensor:
         """Some rows of a state tensor, copied out for the step and back after it."""
-        taken = whole.index_select(0, rows)
+        taken = whole[rows]
         self.scattered.append((whole, rows, taken))
         return taken
 
@@ -187,7 +189,7 @@ class Batch:
                 for dense, p in self.strided:
                     p.copy_(dense)
                 for whole, rows, taken in self.scattered:
-                    whole.index_copy_(0, rows, taken)
+                    whole.index_put_(rows, taken)
         self.counted += 1
         for row in self.work.rows:
             row.t += 1

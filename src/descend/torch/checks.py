@@ -13,7 +13,8 @@ from ..core.rule import Rule
 from ..stepping import say_once
 
 if TYPE_CHECKING:
-    from .plan import Leaf
+    from .batch import Leaf
+    from .spec import Spec
 
 _NAMES = {
     torch.float32: "float32",
@@ -34,22 +35,30 @@ def _shape(t: torch.Tensor) -> str:
     return f"{dtype_name(t)} {tuple(t.shape)}"
 
 
-def gradient(leaf: Leaf, takes_complex: bool, takes_sparse: bool = False) -> None:
-    """Refuse a gradient that the rule cannot take.
+def gradient(leaf: Leaf, spec: Spec, rule: Rule) -> None:
+    """Refuse a gradient that the rule cannot take. Of a sparse one, find where its values belong.
 
     Raises:
-        RuntimeError: it is sparse. ValueError: its shape, type or device is not the parameter's, or the
-            parameter overlaps itself, or is complex where that is not taken; one of them has been freed.
+        RuntimeError: it is sparse, or the parameter complex, where that is not taken. ValueError: its shape, type or
+            device is not the parameter's, or the parameter overlaps itself; one of them has been freed.
     """
     p, g = leaf.p, leaf.grad
-    if g.layout is torch.sparse_coo and takes_sparse and g.sparse_dim() == 1:
+    if p.is_complex() and not spec.takes_complex(rule):
+        raise RuntimeError(f"{leaf.name} is complex: {spec.name} does not support complex parameters")
+    if g.layout is not torch.strided:
+        reason = spec.not_by_rows(rule)
+        if reason is None and (g.layout is not torch.sparse_coo or not g.sparse_dim()):
+            reason = f"of layout {g.layout}, where sparse_coo is taken"
+        if reason is not None:
+            raise RuntimeError(f"the gradient of {leaf.name} is sparse: {reason}")
+    if g.layout is not torch.strided and g.device == p.device and p.layout is torch.strided:
         if g.shape != p.shape or g.dtype != p.dtype:
             raise ValueError(f"the gradient of {leaf.name}: expected {_shape(p)}, got {_shape(g)}")
         g = g.coalesce()
-        leaf.rows, leaf.grad = g.indices()[0], g.values()
+        leaf.rows, leaf.grad = tuple(g.indices()), g.values()
         return
-    if g.layout is not torch.strided:
-        raise RuntimeError(f"the gradient of {leaf.name} is sparse, which this rule does not support")
+    if p.layout is not torch.strided:
+        raise ValueError(f"{leaf.name} is sparse itself; only dense parameters can be stepped")
     if g.shape != p.shape or g.dtype != p.dtype:
         raise ValueError(f"the gradient of {leaf.name}: expected {_shape(p)}, got {_shape(g)}")
     if g.device != p.device:
@@ -61,8 +70,6 @@ def gradient(leaf: Leaf, takes_complex: bool, takes_sparse: bool = False) -> Non
     if without_memory(p) or (without_memory(g) and type(g) in _PLAIN and not g._is_zerotensor()):
         what = leaf.name if without_memory(p) else f"the gradient of {leaf.name}"
         raise ValueError(f"{what} has no memory; {_whose(p if without_memory(p) else g)}")
-    if p.is_complex() and not takes_complex:
-        raise ValueError(f"{leaf.name} is complex, which this rule does not support")
 
 
 def _whose(t: torch.Tensor) -> str:
@@ -186,8 +193,10 @@ def plain(g: torch.Tensor) -> torch.Tensor:
 
 
 def _filled(like: torch.Tensor, fill: float, dtype: torch.dtype) -> torch.Tensor:
-    """``torch.full_like`` without torch's threads, which hang in a forked child."""
-    if like.device.type != "cpu" or dtype not in _NAMES:
+    """``torch.full_like`` without torch's threads, which hang in a forked child; both halves of complex numbers."""
+    if dtype.is_complex:
+        return torch.full_like(like, complex(fill, fill), dtype=dtype).resolve_conj()
+    if like.device.type != "cpu" or dtype not in _NAMES or type(like) not in _PLAIN:
         return torch.full_like(like, fill, dtype=dtype)
     made = torch.empty_like(like, dtype=dtype)
     made.numpy().fill(fill)

@@ -14,8 +14,9 @@ from ..core.rule import Rule
 from ..core.settings import shared, unknown_setting
 from ..core.trace import admit
 from ..rules.names import class_name, find_rule
-from . import muon
+from . import checks, muon
 from .base import RuleOptimizer
+from .batch import Leaf
 from .spec import HINTS, OWN, Spec
 
 
@@ -58,9 +59,54 @@ def _machine_epsilon(group: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def make(spec: Spec) -> type[RuleOptimizer]:
-    """A torch.optim.Optimizer class from its description."""
-    members = {"spec": spec, "__doc__": spec.doc, "__module__": "descend.torch"}
+_ETAS = {
+    "eta_minus": (lambda x: (x > 0) & (x < 1), "Invalid eta values: {}"),
+    "eta_plus": (lambda x: x > 1, "Invalid eta values: {}"),
+}
+_RELATIVE = {
+    "d": (lambda x: x >= 1, "Clipping threshold d should be >= 1 but is: {}"),
+    "beta2_decay": (lambda x: x <= 0, "beta2_decay should be <= 0 but is: {}"),
+}
+
+
+def _sums(optimizer: RuleOptimizer, i: int) -> None:
+    """torch.optim.Adagrad has its state before the first step; processes may share it from then on."""
+    spec, group = optimizer.spec, optimizer.param_groups[i]
+    (slot,), numbers = rules.adagrad.slots, spec.numbers({**spec.arguments, **group}, rules.adagrad, optimizer.steps)
+    for p in group["params"]:
+        if p.layout is torch.strided and (p.is_floating_point() or p.is_complex()):
+            step = torch.zeros((), dtype=torch.float64, device="cpu")
+            made = checks.state_array(Leaf(i, p, p, ""), slot, p.detach(), numbers)
+            optimizer._state[p] = {"step": step, slot.saved_as: made}
+
+
+def _share_memory(self: RuleOptimizer) -> None:
+    """Move the sums into memory that processes share, as torch's."""
+    for group in self.param_groups:
+        for p in group["params"]:
+            self.state[p]["sum"].share_memory_()
+    self._plan = None
+
+
+def _dense_and_real(optimizer: RuleOptimizer, i: int) -> None:
+    """torch.optim.SparseAdam's refusals."""
+    group = optimizer.param_groups[i]
+    for name, words in (("lr", "Invalid learning rate: {}"), ("eps", "Invalid epsilon value: {}")):
+        if not callable(group[name]) and float(group[name]) == 0:
+            raise ValueError(f"{words.format(group[name])}; SparseAdam's must be above 0")
+    for refused, words in (
+        ([[i, k] for k, p in enumerate(group["params"]) if p.layout is not torch.strided],
+         "Sparse params at indices {}: SparseAdam requires dense parameter tensors"),
+        ([[i, k] for k, p in enumerate(group["params"]) if p.is_complex()],
+         "Complex params at indices {}: SparseAdam does not support complex parameters"),
+    ):  # fmt: skip
+        if refused:
+            raise ValueError(words.format(refused))
+
+
+def make(spec: Spec, **members: Any) -> type[RuleOptimizer]:
+    """A torch.optim.Optimizer class from its description, with ``members`` of its own."""
+    members |= {"spec": spec, "__doc__": spec.doc, "__module__": "descend.torch"}
     return type(spec.name, (RuleOptimizer,), members)
 
 
@@ -81,8 +127,8 @@ Adagrad = make(Spec(
     "Adagrad", _doc("adagrad"),
     {"lr": 1e-2, "lr_decay": 0.0, "weight_decay": 0.0, "initial_accumulator_value": 0.0, "eps": 1e-10,
      "foreach": None, "maximize": False, "differentiable": False, "fused": None, **OWN},
-    lambda group: rules.adagrad, positional=6, sparse=lambda rule: rule is rules.adagrad,
-))  # fmt: skip
+    lambda group: rules.adagrad, positional=6, sparse=lambda rule: rule is rules.adagrad, begins=_sums,
+), share_memory=_share_memory)  # fmt: skip
 RMSprop = make(Spec(
     "RMSprop", _doc("rmsprop, with momentum and centred forms"),
     {"lr": 1e-2, "alpha": 0.99, "eps": 1e-8, "weight_decay": 0.0, "momentum": 0.0, "centered": False,
@@ -135,7 +181,7 @@ RAdam = make(Spec(
 Rprop = make(Spec(
     "Rprop", _doc("rprop"),
     {"lr": 1e-2, "etas": (0.5, 1.2), "step_sizes": (1e-6, 50.0), **_HINTS3, **OWN},
-    lambda group: rules.rprop, positional=3,
+    lambda group: rules.rprop, positional=3, limits=_ETAS,
     tuples={"etas": ("eta_minus", "eta_plus"), "step_sizes": ("step_min", "step_max")},
 ))  # fmt: skip
 ASGD = make(Spec(
@@ -148,7 +194,8 @@ Adafactor = make(Spec(
     "Adafactor", _doc("adafactor"),
     {"lr": 1e-2, "beta2_decay": -0.8, "eps": (None, 1e-3), "d": 1.0, "weight_decay": 0.0, "foreach": None,
      "maximize": False, **OWN},
-    lambda group: rules.adafactor, positional=5, tuples={"eps": ("eps1", "eps2")}, derive=_machine_epsilon,
+    lambda group: rules.adafactor, positional=5, limits=_RELATIVE, tuples={"eps": ("eps1", "eps2")},
+    derive=_machine_epsilon,
 ))  # fmt: skip
 
 
@@ -156,6 +203,7 @@ SparseAdam = make(Spec(
     "SparseAdam", _doc("adam_epsilon_hat", " Lazy: only the rows of a sparse gradient move, and their state."),
     {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "maximize": False, **OWN},
     lambda group: rules.adam_epsilon_hat, positional=4, sparse=lambda rule: rule is rules.adam_epsilon_hat,
+    begins=_dense_and_real,
 ))  # fmt: skip
 Muon = make(Spec(
     "Muon", _doc("muon", " Groups with adamw=True are stepped by AdamW: see muon_groups."),

@@ -11,7 +11,7 @@ import torch
 from ..core.rule import Rule
 from ..core.trace import admit
 from ..engines import load
-from ..engines.base import Engine
+from ..engines.base import Engine, NoFactors
 from ..stepping import pick
 from . import captured, checks
 from .batch import POINTER, Batch, Leaf, join
@@ -97,7 +97,7 @@ class Plan(Reuse):
                     continue
                 name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
                 leaf = Leaf(i, p, p.grad, name, self.optimizer._begun(p))
-                checks.gradient(leaf, self.optimizer.spec.takes_complex, self.optimizer.spec.by_rows(self.rules[i]))
+                checks.gradient(leaf, self.optimizer.spec, self.rules[i])
                 yield leaf
 
     def _reaching(self, leaves: list[Leaf]) -> Engine:
@@ -175,8 +175,12 @@ class Plan(Reuse):
         grads = self.grads if self.once else list(map(GRAD, self.having)) if self.copying else []
         for batch in self.batches:
             batch.read(grads)
-        if not self.run(torch.get_num_threads()):
-            return False
+        try:
+            if not self.run(torch.get_num_threads()):
+                return False
+        except NoFactors as failed:
+            self.optimizer._plan = None
+            raise self._named(failed) from failed
         state = self.optimizer._state
         for batch in self.batches:
             batch.written()
@@ -190,6 +194,10 @@ class Plan(Reuse):
         if not self.beside:
             self.written()
         return True
+
+    def _named(self, failed: NoFactors) -> Exception:
+        batch = next(batch for batch in self.batches if batch.work is failed.work)
+        return named(failed, batch.leaves[failed.tensor].name)
 
     def skips(self, found_inf: Any) -> bool:
         """Whether a GradScaler found infinities; a capturable step leaves that to the device."""
@@ -205,6 +213,11 @@ class Plan(Reuse):
     @property
     def unpublished(self) -> bool:
         return any(batch.fresh for batch in self.batches)
+
+
+def named(failed: NoFactors, tensor: str) -> Exception:
+    """The error of a step that found no factors, by the tensor's name."""
+    return ArithmeticError(f"{tensor}: {failed.word} failed ({failed.reason}); nothing was changed")
 
 
 def _volatile(value: Any) -> bool:

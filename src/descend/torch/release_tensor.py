@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ..engines.base import Engine, Work
+from ..engines.base import Engine, NoFactors, Work
 from ..stepping import commit
 from . import checks
 from .batch import Batch, Leaf
-from .plan import Plan
+from .plan import Plan, named
 from .release_norm import SCALE, refuse_totals, scaled
 from .reuse import fits
 
@@ -141,7 +141,7 @@ class Single:
         optimizer, p = settled.optimizer, self.p
         leaf = Leaf(self.group, p, g, self.name, optimizer._begun(p))
         rule = settled.rules[self.group]
-        checks.gradient(leaf, optimizer.spec.takes_complex, optimizer.spec.by_rows(rule))
+        checks.gradient(leaf, optimizer.spec, rule)
         self.sparse = leaf.rows is not None
         self.values = leaf.grad if self.sparse else None
         batch = Batch(settled.engine, rule.of(tuple(p.shape)), [leaf], [0], settled.numbers)
@@ -167,6 +167,8 @@ class Single:
             if work.addresses is not None:
                 work.addresses[:] = mine.addresses  # in place: kernels may be bound to the table
             self.run(torch.get_num_threads())
+        except NoFactors as failed:
+            raise named(failed, self.name) from failed
         finally:
             mine.arrays.pop("g", None)
             self.values = None

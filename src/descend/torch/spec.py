@@ -33,9 +33,6 @@ _FLAGS = ("maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay
 OWN: dict[str, Any] = {"clip_norm": None}
 BETAS = {"betas": ("beta1", "beta2", "beta3")}
 
-_ETAS: dict[str, Callable[[Any], Any]] = {"eta_minus": lambda x: x < 1, "eta_plus": lambda x: x > 1}
-"""Rprop's factors -> what each must be beside what its name admits."""
-
 # How torch words the refusal of a setting; users and torch's own tests look for these sentences.
 _TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value: {}"}
 
@@ -63,6 +60,8 @@ class Spec:
         tuples: argument -> the settings that its entries are, such as betas -> (beta1, beta2).
         derive: settings that follow from a group in another way.
         sparse: whether the rule of a group may be applied to the rows of a sparse gradient alone.
+        limits: setting -> what it must be beside what its name admits, and how torch words the refusal.
+        begins: what a new group, by its number, has from the start beyond what every class has, or why it is refused.
         chosen: arguments that are no numbers but choose the rule -> what refuses a value (ValueError).
         missing_step: the step to assume for a checkpoint that has state but no step (torch's SGD).
         fixed: flags that the class stands for, whatever a checkpoint says.
@@ -76,6 +75,8 @@ class Spec:
     tuples: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: BETAS)
     sparse: Callable[[Rule], bool] = lambda rule: False
     derive: Callable[[Mapping[str, Any]], dict[str, float]] | None = None
+    limits: Mapping[str, tuple[Callable[[Any], Any], str]] = field(default_factory=dict)
+    begins: Callable[[Any, int], None] = lambda optimizer, i: None
     chosen: Mapping[str, Callable[[Any], None]] = field(default_factory=dict)
     missing_step: int | None = None
     fixed: Mapping[str, bool] = field(default_factory=dict)
@@ -120,15 +121,23 @@ class Spec:
             return {}
         return {n: d for n, d in self.arguments.items() if n in (*HINTS, *_FLAGS)}
 
-    @property
-    def takes_complex(self) -> bool:
-        """Complex numbers are stepped as pairs of reals where torch's class of the name does so."""
-        return hasattr(torch.optim, self.name)
+    def takes_complex(self, rule: Rule) -> bool:
+        """Complex numbers are stepped as pairs of reals where torch's class of the name does so; matrices are not."""
+        return hasattr(torch.optim, self.name) and rule.vectors is None and self.name != "SparseAdam"
 
-    def by_rows(self, rule: Rule) -> bool:
-        """Whether a group's rule, watched or not, may be applied to the rows of a sparse gradient alone."""
-        stages = [stage for stage in rule.stages if stage not in watching.STAGES]
-        return self.sparse(stages[0] if len(stages) == 1 else rule)
+    def not_by_rows(self, rule: Rule) -> str | None:
+        """Why a group's rule, watched or not, may not be applied to the rows of a sparse gradient alone, or None."""
+        stages = [s for s in rule.stages or (rule,) if s not in (*watching.STAGES, rules.negate)]
+        if rules.decay_l2 in stages:
+            return "the weight_decay option is not compatible with sparse gradients"
+        if len(stages) == 1 and self.sparse(stages[0]):
+            return None
+        if any(map(self.sparse, stages)):
+            return f"{self.name} does not take them together with clip_norm or a GradScaler"
+        return (
+            f"{self.name} does not support sparse gradients with these settings; SGD without momentum, Adagrad and "
+            "SparseAdam do"
+        )
 
     def rule(self, group: Mapping[str, Any], clip: bool, scaled: bool = False, watch: str = "") -> Rule:
         """The rule of a group, with the stages it asks for before it, in torch's order.
@@ -184,7 +193,7 @@ class Spec:
             values = group[name] if name in self.tuples else (group[name],)
             for setting, value in zip(self.tuples.get(name, (name,)), values, strict=False):
                 if isinstance(value, Schedule):
-                    refuse_values(value, setting, self.name + where, also=_ETAS.get(setting))
+                    refuse_values(value, setting, self.name + where, also=self.limits.get(setting, (None,))[0])
 
     def _check_tuple(self, name: str, values: Any, where: str) -> None:
         count = len(self.arguments[name])
@@ -204,8 +213,7 @@ class Spec:
                     else f"Invalid {name} value: {values}"
                 )
                 raise ValueError(words + where)
-        if name == "etas" and not all(callable(x) or ok(x) for ok, x in zip(_ETAS.values(), values, strict=True)):
-            raise ValueError(f"Invalid eta values: {values[0]}, {values[1]}{where}")
+            self._check_limit(self.tuples[name][i], number, where, values)
 
     def _check_number(self, name: str, value: Any, where: str) -> None:
         x = self._number(name, value, where)
@@ -214,6 +222,12 @@ class Spec:
             check_setting(name, x, self.name)
         except ValueError:
             raise ValueError(words.format(value) + where) from None
+        self._check_limit(name, x, where, x)
+
+    def _check_limit(self, setting: str, x: float, where: str, shown: Any) -> None:
+        within, words = self.limits.get(setting, (None, ""))
+        if within is not None and not within(x):
+            raise ValueError(words.format(shown) + where)
 
     def _number(self, name: str, value: Any, where: str) -> float:
         if isinstance(value, torch.Tensor):
@@ -247,6 +261,8 @@ class Spec:
             value = found.get(name, default)
             value = value.detach() if isinstance(value, torch.Tensor) else value
             values[name] = check_setting(name, value(step) if callable(value) else value, self.name)
+            if callable(value):
+                self._check_limit(name, values[name], f", at step {step}", values[name])
         return values
 
     def shown(self, group: Mapping[str, Any]) -> str:

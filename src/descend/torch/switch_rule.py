@@ -123,7 +123,7 @@ class Switch:
         self.given = {name: value for name, value in settings.items() if name not in OPTIONS}
         self.groups = [self._group(i, group) for i, group in enumerate(opt.param_groups)]
         for i, group in enumerate(self.groups):
-            if not spec.takes_complex and any(p.is_complex() for p in group.params):
+            if not spec.takes_complex(group.settings.rule) and any(p.is_complex() for p in group.params):
                 raise ValueError(f"{spec.name} does not support the complex parameters of group {i}")
         if at == "shipped" and not any(h.source.shipped_point for g in self.groups for h in g.hands.values()):
             raise ValueError(f'{opt.spec.name} ships the point it trains: leave out at="shipped"')

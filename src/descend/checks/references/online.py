@@ -10,10 +10,14 @@ def ftrl(x: Array, gradients: Gradients, *, lr: float, smoothing: float, l1: flo
     """McMahan et al. 2013, Algorithm 1 (per-coordinate FTRL-Proximal), alpha = lr, beta = smoothing.
 
     z starts at zero as in the paper, where x starts at zero too; with another start the first step
-    (sigma = |g| / lr) keeps x only as far as smoothing and l1, l2 allow.
+    (sigma = |g| / lr) keeps x only as far as smoothing and l1, l2 allow. With alpha = 0 the step lengths are 0:
+    x stays, and no loss is counted.
     """
     z = n = np.zeros_like(x)
     for g in gradients:
+        if lr == 0:
+            yield x, {"z": z, "n": n}
+            continue
         sigma = (np.sqrt(n + g**2) - np.sqrt(n)) / lr
         z = z + g - sigma * x
         n = n + g**2

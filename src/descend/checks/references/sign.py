@@ -58,14 +58,14 @@ def rprop(
     """Riedmiller & Braun 1993 without weight back-tracking (iRprop-, Igel & Huesken 2000).
 
     torch: where the sign turned, the gradient is forgotten, so this step does not move and the next
-    one neither grows nor shrinks; every step size starts at lr.
+    one neither grows nor shrinks; every step size starts at lr. An lr of 0 holds everything still.
     """
     previous = np.zeros_like(x)
     step = np.full_like(x, lr)
     for g in gradients:
         product = g * previous
         factor = np.where(product > 0, eta_plus, np.where(product < 0, eta_minus, 1.0))
-        step = np.minimum(np.maximum(step * factor, step_min), step_max)
+        step = np.minimum(np.maximum(step * factor, step_min), step_max) if lr > 0 else step
         g = np.where(product < 0, 0.0, g)
         x = x - np.sign(g) * step
         previous = g
@@ -86,14 +86,14 @@ def rprop_simple(
     """A rate per parameter that grows while the sign stays and shrinks when it turns (no paper).
 
     The move is made also where the sign turned. The rate starts at lr and is held within
-    [step_min, step_max] after every change, the first step included.
+    [step_min, step_max] after every change, the first step included; with an lr of 0 it stays 0.
     """
     previous = np.zeros_like(x)
     rate = np.full_like(x, lr)
     for g in gradients:
         agreement = np.sign(g) * np.sign(previous)
         rate = np.where(agreement > 0, rate * eta_plus, np.where(agreement < 0, rate * eta_minus, rate))
-        rate = np.minimum(np.maximum(rate, step_min), step_max)
+        rate = np.minimum(np.maximum(rate, step_min), step_max) if lr > 0 else rate
         x = x - rate * np.sign(g)
         previous = g
         yield x, {"prev": previous, "step_size": rate}
