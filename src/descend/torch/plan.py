@@ -124,6 +124,7 @@ class Plan(Reuse):
             RuntimeError: ``fused=True`` or an engine was insisted on, and it cannot step a tensor.
         """
         asked, groups = optimizer._options["engine"], optimizer.param_groups
+        stepping = rules is not None  # and then what has no gradient is left as it is
         rules = rules or [optimizer.spec.rule({**optimizer.spec.arguments, **g}, False) for g in groups]
         eager = load("torch")
         for rule in rules:
@@ -136,7 +137,7 @@ class Plan(Reuse):
         for rule, group in zip(rules, groups, strict=True):
             for p in (p for p in group["params"] if p.requires_grad or p.grad is not None):
                 reason = checks.off_memory(p, asked)
-                if reason and (fused or asked != "auto"):
+                if reason and (fused or asked != "auto") and (p.grad is not None or not stepping):
                     raise RuntimeError(f"{'fused=True' if fused else f'engine={asked!r}'} cannot step {reason}")
                 if reason:
                     checks.say_fallback(rule, reason)
