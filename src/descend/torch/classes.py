@@ -15,9 +15,10 @@ from ..core.settings import shared, unknown_setting
 from ..core.trace import admit
 from ..rules.names import class_name, find_rule
 from . import checks, muon
+from .argument_words import described
 from .base import RuleOptimizer
 from .batch import Leaf
-from .spec import HINTS, OWN, Spec
+from .spec import HINTS, OPTIONS, OWN, Spec
 
 
 def _is_zero(value: Any) -> bool:
@@ -106,8 +107,13 @@ def _dense_and_real(optimizer: RuleOptimizer, i: int) -> None:
 
 def make(spec: Spec, **members: Any) -> type[RuleOptimizer]:
     """A torch.optim.Optimizer class from its description, with ``members`` of its own."""
-    members |= {"spec": spec, "__doc__": spec.doc, "__module__": "descend.torch"}
+    members |= {"spec": spec, "__doc__": _described(spec), "__module__": "descend.torch"}
     return type(spec.name, (RuleOptimizer,), members)
+
+
+def _described(spec: Spec) -> str:
+    of_torch = {name: default for name, default in spec.arguments.items() if name not in OWN}
+    return described(spec.doc, spec.name, spec.choose(spec.arguments), of_torch, {**OWN, **OPTIONS})
 
 
 def _doc(rule: str, differs: str = "") -> str:
