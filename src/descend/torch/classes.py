@@ -90,11 +90,11 @@ def _share_memory(self: RuleOptimizer) -> None:
 
 
 def _dense_and_real(optimizer: RuleOptimizer, i: int) -> None:
-    """torch.optim.SparseAdam's refusals."""
-    group = optimizer.param_groups[i]
+    """torch.optim.SparseAdam's refusals; a rate of 0 is one at construction only: groups and schedulers may have it."""
+    group, defaults = optimizer.param_groups[i], optimizer.defaults
     for name, words in (("lr", "Invalid learning rate: {}"), ("eps", "Invalid epsilon value: {}")):
-        if not callable(group[name]) and float(group[name]) == 0:
-            raise ValueError(f"{words.format(group[name])}; SparseAdam's must be above 0")
+        if i == 0 and not callable(defaults[name]) and float(defaults[name]) == 0:
+            raise ValueError(f"{words.format(defaults[name])}; SparseAdam's must be above 0")
     for refused, words in (
         ([[i, k] for k, p in enumerate(group["params"]) if p.layout is not torch.strided],
          "Sparse params at indices {}: SparseAdam requires dense parameter tensors"),
