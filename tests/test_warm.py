@@ -82,7 +82,7 @@ def test_what_is_not_kept_is_said(monkeypatch):
         (("adamw", "--all"), "name rules, or give one of"),
         (("--clear", "--where"), "name rules, or give one of"),
         (("adamq",), "Did you mean"),
-        (("ema",), "ema is a modifier"),
+        (("ema",), "no rule 'ema': it is a modifier"),
         (("adam+adamw",), "exactly one rule"),
         (("adam", "--dtype", "int8"), "'int8' is not one of"),
     ],

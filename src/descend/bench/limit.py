@@ -1,30 +1,27 @@
 """The streaming limit: how fast this machine moves the arrays that a rule moves, with no rule between.
 
 A rule is passes over memory; each reads some arrays and writes some, most of them in place. The limit is a plain
-loop per pass over as many arrays of each kind, with as many threads: no tables, no scalars, no arithmetic but the
-least that keeps a load from being optimised away. It shares with the engine only the instructions that load and
-store an element, and with the contestants the allocator: NumPy asks the kernel for huge pages, torch does not, and
-a limit on better memory than the rule's would be no limit of the rule.
+loop per pass over as many arrays of each kind, with as many threads: no arithmetic but the least that keeps a load
+from being optimised away. It shares with the engine the language of kernels and the team of threads, and with the
+contestants the allocator: NumPy asks the kernel for huge pages, torch does not, and a limit on better memory than
+the rule's would be no limit of the rule.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
-import threading
-from collections import deque
 from collections.abc import Callable
-from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import torch
 
 from ..core.emit import Program
-from ..engines import numba_words as words
+from ..engines.kernels import Kernel, kernel
+from ..engines.pool import POOL
+from ..engines.team import team
 
-PIECES = 8  # per thread: one that is held up by the system holds up little
+PIECES = 32  # per thread: one that is held up by the system holds up little
 
 
 class Pass(NamedTuple):
@@ -47,74 +44,30 @@ class Pass(NamedTuple):
 def passes(program: Program) -> tuple[Pass, ...]:
     """The passes of a rule that has been traced."""
     found = []
-    for kernel in program.kernels:
-        loads, stores = set(kernel.loads), {name for name, _ in kernel.stores}
+    for one in program.kernels:
+        loads, stores = set(one.loads), {name for name, _ in one.stores}
         found.append(Pass(len(loads & stores), len(loads - stores), len(stores - loads)))
     return tuple(one for one in found if one.arrays)
 
 
 @functools.cache
-def _kernel(of: Pass) -> Callable[..., None]:
-    scope: dict[str, Any] = {"s": np.float32(1e-9), "zero": np.float32(0), "add": words.add_any_order}
-    for i in range(of.arrays):
-        scope[f"load{i}"] = words.loader(i, of.arrays, "float32")
-        scope[f"store{i}"] = words.storer(i, of.arrays, "float32")
+def _kernel(of: Pass) -> Kernel:
+    """A loop over chunks of so many arrays, in the language of the engine's kernels; its one scalar is tiny."""
     updated, read = range(of.updated), range(of.updated, of.updated + of.read)
     written = range(of.updated + of.read, of.arrays)
-    text = [f"def kernel({', '.join(f'a{i}' for i in range(of.arrays))}, out, lo, hi):"]
-    text += [f" sum{i} = zero" for i in read]
-    text += [" for j in range(lo, hi):", "  x = s"]
-    text += [f"  x{i} = load{i}(a{i}, j)" for i in (*updated, *read)]
+    text = ["def kernel(addresses, chunks, scalars, partials, lo, hi):", " for c in range(lo, hi):"]
+    text += ["  b = chunks[1, c]; n = chunks[2, c]; s = scalars[0, 0]"]
+    text += [f"  at{i} = addresses[{i}, 0] + b * width_a{i}" for i in range(of.arrays)]
+    text += [f"  sum{i} = zero" for i in read] + ["  for j in range(n):", "   x = s"]
+    text += [f"   x{i} = load_a{i}(at{i}, j)" for i in (*updated, *read)]
     if updated or written:
-        text += [f"  x = x + x{i}" for i in read]
-        text += [f"  store{i}(a{i}, j, x{i} + s * x)" for i in updated]
-        text += [f"  store{i}(a{i}, j, x)" for i in written]
+        text += [f"   x = x + x{i}" for i in read]
+        text += [f"   store_a{i}(at{i}, j, x{i} + s * x)" for i in updated]
+        text += [f"   store_a{i}(at{i}, j, x)" for i in written]
     else:
-        text += [f"  sum{i} = add(sum{i}, x{i})" for i in read]
-        text += [f" out[{i}] = sum{i}" for i in read]
-    exec("\n".join(text), scope)
-    signature = numba.void(*[numba.int64] * of.arrays, numba.float32[::1], numba.int64, numba.int64)
-    return numba.njit(signature, nogil=True)(scope["kernel"])
-
-
-class Team:
-    """Threads of the limit's own, which wait for work; the calling thread takes its share."""
-
-    def __init__(self, threads: int) -> None:
-        self.threads = threads
-        self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._done = threading.Semaphore(0)
-        for _ in range(threads - 1):
-            threading.Thread(target=self._serve, daemon=True, name="descend-limit").start()
-
-    def run(self, call: Callable[[int, int], object], count: int) -> None:
-        """``call(lo, hi)`` for ranges that cover ``range(count)``."""
-        bounds = [count * i // (PIECES * self.threads) for i in range(PIECES * self.threads + 1)]
-        pieces = deque(itertools.pairwise(bounds))
-
-        def work() -> None:
-            while True:
-                try:
-                    lo, hi = pieces.popleft()
-                except IndexError:
-                    return
-                call(lo, hi)
-
-        for _ in range(self.threads - 1):
-            self._jobs.put(work)
-        work()
-        for _ in range(self.threads - 1):
-            self._done.acquire()
-
-    def _serve(self) -> None:
-        while True:
-            self._jobs.get()()
-            self._done.release()
-
-
-@functools.cache
-def _team(threads: int) -> Team:
-    return Team(threads)
+        text += [f"   sum{i} = add_any_order(sum{i}, x{i})" for i in read]
+        text += [f"  partials[{k}, c] = float64(sum{i})" for k, i in enumerate(read)]
+    return kernel("\n".join(text), tuple(f"a{i}" for i in range(of.arrays)), "float32")
 
 
 class Arrays:
@@ -131,12 +84,21 @@ class Arrays:
 
 
 def stream(of: tuple[Pass, ...], arrays: Arrays, threads: int) -> Callable[[], None]:
-    """A function that streams through the passes once, with so many threads."""
-    team, out = _team(threads), np.zeros(64, np.float32)
-    plan = [(_kernel(one), arrays.addresses(one.arrays)) for one in of]
+    """A function that streams through the passes once, with so many threads: torch's, as the engine's steps."""
+    begin = np.linspace(0, arrays.count, PIECES * threads + 1).astype(np.int64)
+    chunks = np.stack([0 * begin[:-1], begin[:-1], np.diff(begin), 0 * begin[:-1]])
+    tiny, calls = np.full((1, 1), 1e-9, np.float32), []
+    for one in of:
+        addresses = np.array(arrays.addresses(one.arrays), np.int64)[:, None]
+        sums = np.zeros((max(1, one.read), chunks.shape[1]))
+        calls.append(_kernel(one).bind(np.ascontiguousarray(addresses), chunks, tiny, sums))
 
     def call() -> None:
-        for kernel, addresses in plan:
-            team.run(lambda lo, hi, k=kernel, a=addresses: k(*a, out, lo, hi), arrays.count)
+        together = team(threads) if threads > 1 else None
+        for one in calls:
+            if together is not None:
+                together.run(one.native, chunks.shape[1], threads)  # type: ignore[attr-defined]
+            else:
+                POOL.run(one, chunks.shape[1], threads)
 
     return call

@@ -33,7 +33,7 @@ class Kernel:
     """Machine code for one pass over chunks of tensors.
 
     Attributes:
-        origin: ``"disk"``, ``"compiled"``, or ``"numba"`` where the second compiler had to help.
+        origin: ``"disk"`` or ``"compiled"``.
         seconds: what it took to get.
         unkept: why the disk does not have it, or ``""``.
     """
@@ -77,19 +77,6 @@ class Kernel:
         self.bind(addresses, chunks, scalars, partials)(lo, hi)
 
 
-class _Numbas(Kernel):
-    """The same, compiled by Numba."""
-
-    origin = "numba"
-    unkept = "Numba compiled it"
-
-    def __init__(self, function: Any) -> None:
-        self._function = function
-
-    def bind(self, addresses: Any, chunks: Any, scalars: Any, partials: Any) -> Call:
-        return functools.partial(self._function, addresses, chunks, scalars, partials)  # type: ignore[call-arg]
-
-
 def kernel(text: str, streams: tuple[str, ...], dtype: str) -> Kernel:
     """The kernel with that text; every text is compiled once in a process, and once for all later ones.
 
@@ -122,10 +109,7 @@ def name_of(text: str, streams: tuple[str, ...], dtype: str) -> str:
 
 @functools.cache
 def version() -> str:
-    """A hash of everything but the text that decides what machine code comes out.
-
-    Numba has no part in kernels that are kept; its version is none of it.
-    """
+    """A hash of everything but the text that decides what machine code comes out."""
     here = Path(__file__).parent
     sources = [(here / f"{name}.py").read_bytes() for name in _SOURCES]
     binding = native_machine.binding
@@ -163,23 +147,23 @@ def _from_disk(name: str, text: str, streams: tuple[str, ...], dtype: str) -> Ke
 
 
 def _compiled(name: str, text: str, streams: tuple[str, ...], dtype: str) -> Kernel:
-    try:
-        with LOCK:
-            from . import native
+    with LOCK:
+        from . import native
 
-            code = native.compiled(text, streams, dtype)
-            made = Kernel(native_machine.linked(code), dtype)
-    except Exception as error:
-        log.info("a kernel is compiled by Numba, which takes longer: %s", error)
-        from . import numba_jit
-
-        return _Numbas(numba_jit.compiled(text, streams, dtype))
+        code = native.compiled(text, streams, dtype)
+        made = Kernel(native_machine.linked(code), dtype)
     made.unkept = cache.store(name, probe(made, text, streams, dtype) + code)
     return made
 
 
 def probe(found: Kernel, text: str, streams: tuple[str, ...], dtype: str) -> bytes:
-    """SHA-256 of all that the kernel writes for a few fixed numbers, in two chunks of one tensor."""
+    """SHA-256 of all that ``tried`` returns."""
+    arrays, sums = tried(found, text, streams, dtype)
+    return hashlib.sha256(b"".join(array.tobytes() for array in (*arrays, sums))).digest()
+
+
+def tried(found: Any, text: str, streams: tuple[str, ...], dtype: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """All that a kernel writes for a few fixed numbers, in two chunks of one tensor: its streams and its sums."""
     real = np.float64 if dtype == "float64" else np.float32
     arrays = []
     for line, stream in enumerate(streams):
@@ -196,7 +180,7 @@ def probe(found: Kernel, text: str, streams: tuple[str, ...], dtype: str) -> byt
     scalars = (0.5 + np.arange(_count(r"scalars\[r, (\d+)\]", text)) / 8)[None].astype(real)
     partials = np.zeros((_count(r"partials\[(\d+), c\]", text), 2))
     found(addresses, chunks, scalars, partials, 0, 2)
-    return hashlib.sha256(b"".join(array.tobytes() for array in (*arrays, partials))).digest()
+    return arrays, partials
 
 
 def _count(pattern: str, text: str) -> int:

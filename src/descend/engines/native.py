@@ -2,8 +2,7 @@
 
 The language is the little that ``numba_source`` writes: counted loops, assignments, arithmetic, selects,
 loads and stores. Its types are int64, bool, and one or two kinds of float, so no inference is needed:
-this takes about 40 ms where Numba takes 300-600 ms, and 1.5 s for the first kernel of a process.
-Whatever it does not know it refuses (``Unknown``), and Numba compiles that text instead.
+this takes about 40 ms. Whatever it does not know it refuses (``Unknown``).
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from .native_memory import copysign
+
 BIT, INT, SINGLE, DOUBLE = ir.IntType(1), ir.IntType(64), ir.FloatType(), ir.DoubleType()
 _INTRINSIC = {"sqrt": "llvm.sqrt", "exp": "llvm.exp", "log": "llvm.log", "fabs": "llvm.fabs"}
 
@@ -40,12 +42,23 @@ class Arithmetic:
         if isinstance(op, (ast.BitAnd, ast.BitOr)):
             return (build.and_ if isinstance(op, ast.BitAnd) else build.or_)(self.bit(a), self.bit(b))
         whole = all(isinstance(x, int) or x.type == INT for x in (a, b))
+        if isinstance(op, ast.Mod) and not whole:
+            return self.remainder(*self.alike(a, b))
         names = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul"} | ({} if whole else {ast.Div: "div"})
         if type(op) not in names:
             raise Unknown(type(op).__name__)
         if whole:
             return getattr(build, names[type(op)])(self.plain(a), self.plain(b), flags=("nsw",))
         return getattr(build, "f" + names[type(op)])(*self.alike(a, b))
+
+    def remainder(self, a: Any, b: Any) -> Any:
+        """``a % b`` as in Python and NumPy: of the sign of ``b``, also where it is zero."""
+        build, zero = self.build, a.type(0.0)
+        rest = build.frem(a, b)
+        other_side = build.xor(self.compare("<", rest, zero), self.compare("<", b, zero))
+        shifted = build.select(other_side, build.fadd(rest, b), rest)
+        signed = copysign(build, zero, b)
+        return build.select(build.fcmp_ordered("==", rest, zero), signed, shifted)
 
     def compare(self, sign: str, a: Any, b: Any) -> Any:
         a, b = self.alike(a, b)

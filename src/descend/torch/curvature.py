@@ -17,7 +17,6 @@ from ..core.settings import check_setting
 from .base import RuleOptimizer
 from .batch import Leaf
 from .checks import state_array
-from .sharded.refusals import refuse_use
 
 _SLOT = "h"
 
@@ -151,5 +150,4 @@ def _checked(params: Iterable[Tensor]) -> list[Tensor]:
     params = list(params)
     if not params:
         raise ValueError("params is empty")
-    refuse_use(params, "a curvature estimate", "its random vectors would differ from process to process")
     return params
