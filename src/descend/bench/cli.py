@@ -12,7 +12,7 @@ from ..core.nearest import did_you_mean
 from ..explain import files
 from ..explain.named import named
 
-SECTIONS = ("speed", "tail", "start", "waits", "bits", "small", "accuracy", "models", "jax")
+SECTIONS = ("loop", "speed", "tail", "start", "waits", "bits", "small", "accuracy", "models", "jax")
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -64,7 +64,7 @@ def bench(
     _check_first(only, workload, as_json, plot)
     from .timing import CLOCK
 
-    begin = CLOCK.now()  # loading torch and Numba counts
+    begin = CLOCK.now()  # loading torch counts
     from . import plan
     from .report import Report, cores, watched
     from .speed import Bench

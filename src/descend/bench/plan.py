@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import measures, start, tail, waits
+from . import loop, measures, start, tail, waits
 from .accuracy import table
 from .bits import differing, fused
 from .peers import FUSED, OPTAX, PEERS, UNFUSED, installed
@@ -16,7 +16,7 @@ from .speed import NEW, Bench, streaming
 if TYPE_CHECKING:
     from .timing import Clock
 
-SECTIONS = ("speed", "tail", "start", "waits", "bits", "small", "accuracy", "models", "jax")
+SECTIONS = ("loop", "speed", "tail", "start", "waits", "bits", "small", "accuracy", "models", "jax")
 CORE = (*FUSED, *UNFUSED, "gradient_descent", "nesterov_accumulation", "lion")
 """The rules measured on every workload, unless others are asked for."""
 OF_SECTION = {
@@ -169,6 +169,13 @@ def _waits(bench: Bench, report: Report, quick: bool) -> list[Job]:
     ]  # fmt: skip
 
 
+def _loop(bench: Bench, report: Report, quick: bool) -> list[Job]:
+    def job(name: str, about: float, measure: Callable[[float], measures.Bar]) -> Job:
+        return Job("loop", name, about, lambda until: report.loop.append(measure(until)))
+
+    return [job(*one) for one in loop.measurements(quick)]
+
+
 def _bits(bench: Bench, report: Report, quick: bool) -> list[Job]:
     def run(until: float) -> None:
         names = ["adamw", "lamb", "rprop"] if quick else fused()
@@ -196,4 +203,12 @@ def _jax(bench: Bench, report: Report, quick: bool) -> list[Job]:
     return [Job("jax", "descend.jax against optax", 25.0, run)]
 
 
-_OTHERS = {"tail": _tail, "start": _start, "waits": _waits, "bits": _bits, "accuracy": _accuracy, "jax": _jax}
+_OTHERS = {
+    "loop": _loop,
+    "tail": _tail,
+    "start": _start,
+    "waits": _waits,
+    "bits": _bits,
+    "accuracy": _accuracy,
+    "jax": _jax,
+}

@@ -79,6 +79,7 @@ class Report:
     cells: list[Cell] = field(default_factory=list)
     start: dict[str, First] = field(default_factory=dict)
     imported: tuple[list[float], list[str]] | None = None
+    loop: list[Bar] = field(default_factory=list)
     waits: list[Bar] = field(default_factory=list)
     bits: Bar | None = None
     distances: list[Distance] = field(default_factory=list)
@@ -115,7 +116,8 @@ class Report:
 
     def bars(self) -> list[Bar]:
         """Every bar of the run; those of nothing measured have no value."""
-        found = measures.of_cells({(cell.workload, cell.rule): cell for cell in self.cells}, streaming())
+        found = list(self.loop)
+        found += measures.of_cells({(cell.workload, cell.rule): cell for cell in self.cells}, streaming())
         found += measures.of_start(self.start) if self.start else []
         found += [self.bits] if self.bits else []
         if self.imported:
