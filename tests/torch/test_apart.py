@@ -8,7 +8,7 @@ from descend import chain, full, rule, rules, total
 from descend.engines import load
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-TUNED = {name for name, rule in rules.all().items() if any(slot.init.shape == "all" for slot in rule.slots)}
+TUNED = [name for name, rule in rules.all().items() if any(slot.init.shape == "all" for slot in rule.slots)]
 ALONE = {name: rule for name, rule in rules.all().items() if name not in TUNED}
 CHAINS = {
     "averages": chain(rules.asgd, rules.ema, rules.swa),
