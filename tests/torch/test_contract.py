@@ -49,9 +49,12 @@ def test_is_an_optimizer_that_prints_its_groups(name):
     assert opt.param_groups[0]["lr"] == opt.defaults["lr"] == 0.125
     assert name in repr(opt)
     assert "0.125" in repr(opt)
-    assert not opt.state
+    begun = {p: dict(entries) for p, entries in opt.state.items()}
+    assert len(begun) == (len(opt.param_groups[0]["params"]) if name == "Adagrad" else 0)  # it alone, as torch's
     opt.step()
-    assert not any(opt.state.values()), "a step without gradients made state"
+    made = {p: dict(entries) for p, entries in opt.state.items() if entries}
+    assert made == begun, "a step without gradients made state"
+    assert not any(entries["step"] for entries in made.values())
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -20,6 +20,8 @@ from ..stepping import NONFINITE, NonFiniteGradient, commit
 from . import checkpoint, checks, dry, points, telemetry
 from .plan import Plan
 from .points import Points
+from .sharded import zero
+from .sharded.plan import planned
 from .spec import OPTIONS, Spec
 from .state import State
 
@@ -69,6 +71,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         self._apart: dict[torch.Tensor, torch.Tensor] = {}
         self._dry: set[torch.Tensor] = set()  # whose state was made by a dry step
         self._successor: RuleOptimizer | None = None  # what it was switched to
+        self._zero = zero.around()  # the ZeroRedundancyOptimizer that makes it, and that holds the others' shares
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -85,7 +88,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
                     f"a parameter group needs 'params'; this one has {', '.join(param_group) or 'nothing'}"
                 )
             where = f" (parameter group {len(self.param_groups)})"
-            filled = {**self.defaults, **param_group}
+            filled = zero.without_options({**self.defaults, **param_group}, self._options, where)
             self.spec.check(filled, where)
             self.spec.look_ahead(filled, where)
             self.spec.choose(filled)
@@ -161,10 +164,10 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             if plan is not None:
                 plan.catch_up()
             with torch.inference_mode(False), torch.no_grad():  # state made in inference mode is lost to training
-                plan = Plan(self)
+                plan = planned(self, plan)
             self._look_for_two_schedules()
         self._plan = plan
-        if not plan.works:
+        if plan.idle:
             return
         if commit(plan.commit):
             return

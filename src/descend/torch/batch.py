@@ -11,6 +11,7 @@ import torch
 from ..core.rule import Rule
 from ..engines.base import Engine, Row, Work
 from . import checks
+from .sharded import parts
 from .state import State
 
 POINTER = torch.Tensor.data_ptr
@@ -26,6 +27,16 @@ class Leaf:
     name: str
     state: dict[str, Any] = field(default_factory=dict)
     rows: tuple[torch.Tensor, ...] | None = None  # where the values of a sparse gradient belong, which is ``grad`` then
+    whole: torch.Tensor | None = None  # the DTensor of which ``p`` and ``grad`` stand here
+
+    @property
+    def owner(self) -> torch.Tensor:
+        """The parameter as the optimizer knows it."""
+        return self.p if self.whole is None else self.whole
+
+    def kept(self, array: torch.Tensor) -> torch.Tensor:
+        """A state tensor as the optimizer keeps it: placed as the parameter is."""
+        return array if self.whole is None else parts.rejoined(array, self.whole)
 
 
 class Batch:
@@ -122,7 +133,7 @@ class Batch:
                     numbers[slot.name][k] = float(leaf.state.get(slot.saved_as, start))
                     made = numbers[slot.name][k]
                 if not slot.init.passing:
-                    leaf.state[slot.saved_as] = made
+                    leaf.state[slot.saved_as] = leaf.kept(made) if slot.init.shape == "element" else made
             if set(leaf.state) != before:
                 self.fresh.append(leaf)
         self.work.numbers = {name: tensor.numpy() for name, tensor in numbers.items()}

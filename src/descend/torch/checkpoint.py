@@ -49,7 +49,8 @@ def beside(optimizer: RuleOptimizer, group: dict[str, Any]) -> dict[str, Any]:
     untrained = [k for k, p in enumerate(group["params"]) if p in optimizer._dry]
     found = {"schedule_step": optimizer.steps, "schedule_taken": max(taken, default=0)}
     found |= {"plateaus": {name: states for name, states in seen.items() if states}} if any(seen.values()) else {}
-    return found | ({"untrained": untrained} if untrained else {})
+    # also where there are none: torch.distributed.checkpoint loads the keys that a fresh optimizer has, and no others
+    return found | {"untrained": untrained}
 
 
 def plateaus(setting: Any) -> list[Plateau]:

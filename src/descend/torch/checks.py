@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from ..core.init import Slot
 from ..core.rule import Rule
 from ..stepping import say_once
+from .sharded import parts
 
 if TYPE_CHECKING:
     from .batch import Leaf
@@ -43,6 +44,15 @@ def gradient(leaf: Leaf, spec: Spec, rule: Rule) -> None:
             device is not the parameter's, or the parameter overlaps itself; one of them has been freed.
     """
     p, g = leaf.p, leaf.grad
+    if parts.is_part(g):
+        raise ValueError(
+            f"the gradient of {leaf.name} is a DTensor, and the parameter a plain tensor: distribute it alike"
+        )
+    if parts.is_fake(p) or parts.is_fake(g):
+        raise RuntimeError(
+            f"{leaf.name} is a FakeTensor, which has a shape and no numbers: there is nothing to step. "
+            "Step outside FakeTensorMode"
+        )
     if p.is_complex() and not spec.takes_complex(rule):
         raise RuntimeError(f"{leaf.name} is complex: {spec.name} does not support complex parameters")
     if g.layout is not torch.strided:
@@ -212,6 +222,12 @@ def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, f
     dtype = WORKING.get(like.dtype, like.dtype)
     shape = slot.init.shape_for(tuple(like.shape))
     there = leaf.state.get(slot.saved_as)
+    placed = leaf.whole is not None and slot.init.shape == "element"
+    if parts.is_part(there) != (placed and there is not None):
+        kinds = ("DTensor placed like the parameter", "plain tensor")[:: 1 if placed else -1]
+        raise ValueError(f"state {slot.saved_as!r} of {leaf.name}: expected a {kinds[0]}, got a {kinds[1]}")
+    if placed and there is not None:
+        there = parts.placed_alike(there, leaf.whole, f"state {slot.saved_as!r} of {leaf.name}")
     if there is None:
         if slot.init.fill in ("p", "g"):
             origin = leaf.p if slot.init.fill == "p" else leaf.grad
@@ -242,9 +258,13 @@ def saved_array(value: Any, slot: Slot, p: torch.Tensor, what: str) -> torch.Ten
     Raises:
         ValueError: it is no tensor of real numbers (complex, for a complex parameter) of the right shape.
     """
-    shape = slot.init.shape_for(tuple(p.shape))
     if not isinstance(value, torch.Tensor):
+        shape = slot.init.shape_for(tuple(p.shape))
         raise ValueError(f"{what}: expected a tensor of shape {shape}, got {value!r}")
+    if parts.is_part(p) and slot.init.shape == "element":
+        return parts.rejoined(saved_array(parts.placed_like(value, p, what), slot, parts.part(p), what), p)
+    value, p = parts.placed_like(value, parts.part(p), what), parts.part(p)
+    shape = slot.init.shape_for(tuple(p.shape))
     if value.shape != shape:
         raise ValueError(f"{what}: expected shape {shape}, got {tuple(value.shape)}")
     fits = value.is_complex() == p.is_complex() and (value.is_floating_point() or value.is_complex())

@@ -15,9 +15,10 @@ from ..core.settings import shared, unknown_setting
 from ..core.trace import admit
 from ..rules.names import class_name, find_rule
 from . import checks, muon
+from .argument_words import described
 from .base import RuleOptimizer
 from .batch import Leaf
-from .spec import HINTS, OWN, Spec
+from .spec import HINTS, OPTIONS, OWN, Spec
 
 
 def _is_zero(value: Any) -> bool:
@@ -89,11 +90,11 @@ def _share_memory(self: RuleOptimizer) -> None:
 
 
 def _dense_and_real(optimizer: RuleOptimizer, i: int) -> None:
-    """torch.optim.SparseAdam's refusals."""
-    group = optimizer.param_groups[i]
+    """torch.optim.SparseAdam's refusals; a rate of 0 is one at construction only: groups and schedulers may have it."""
+    group, defaults = optimizer.param_groups[i], optimizer.defaults
     for name, words in (("lr", "Invalid learning rate: {}"), ("eps", "Invalid epsilon value: {}")):
-        if not callable(group[name]) and float(group[name]) == 0:
-            raise ValueError(f"{words.format(group[name])}; SparseAdam's must be above 0")
+        if i == 0 and not callable(defaults[name]) and float(defaults[name]) == 0:
+            raise ValueError(f"{words.format(defaults[name])}; SparseAdam's must be above 0")
     for refused, words in (
         ([[i, k] for k, p in enumerate(group["params"]) if p.layout is not torch.strided],
          "Sparse params at indices {}: SparseAdam requires dense parameter tensors"),
@@ -106,8 +107,13 @@ def _dense_and_real(optimizer: RuleOptimizer, i: int) -> None:
 
 def make(spec: Spec, **members: Any) -> type[RuleOptimizer]:
     """A torch.optim.Optimizer class from its description, with ``members`` of its own."""
-    members |= {"spec": spec, "__doc__": spec.doc, "__module__": "descend.torch"}
+    members |= {"spec": spec, "__doc__": _described(spec), "__module__": "descend.torch"}
     return type(spec.name, (RuleOptimizer,), members)
+
+
+def _described(spec: Spec) -> str:
+    of_torch = {name: default for name, default in spec.arguments.items() if name not in OWN}
+    return described(spec.doc, spec.name, spec.choose(spec.arguments), of_torch, {**OWN, **OPTIONS})
 
 
 def _doc(rule: str, differs: str = "") -> str:

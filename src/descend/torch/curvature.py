@@ -17,6 +17,7 @@ from ..core.settings import check_setting
 from .base import RuleOptimizer
 from .batch import Leaf
 from .checks import state_array
+from .sharded.refusals import refuse_use
 
 _SLOT = "h"
 
@@ -150,4 +151,5 @@ def _checked(params: Iterable[Tensor]) -> list[Tensor]:
     params = list(params)
     if not params:
         raise ValueError("params is empty")
+    refuse_use(params, "a curvature estimate", "its random vectors would differ from process to process")
     return params

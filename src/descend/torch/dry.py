@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .plan import Plan
+from .sharded.plan import planned
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
@@ -40,8 +40,8 @@ def begin(optimizer: RuleOptimizer) -> None:
         ValueError, RuntimeError: a parameter that the rule cannot step.
     """
     with torch.inference_mode(False), torch.no_grad():
-        for batch in Plan(optimizer).batches:
+        for batch in planned(optimizer, None).batches:
             for leaf in batch.fresh:
-                optimizer._state.keep(leaf.p, leaf.state)
-                optimizer._dry.add(leaf.p)
+                optimizer._state.keep(leaf.owner, leaf.state)
+                optimizer._dry.add(leaf.owner)
     optimizer._state.mark()

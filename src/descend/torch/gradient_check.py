@@ -16,6 +16,7 @@ from .gradient_report import RIGHT, GradientReport, TensorChecked, judged
 from .in_float64 import InFloat64
 from .range_test.objective import checked
 from .range_test.restore import hold, hold_randomness, untouched
+from .sharded.refusals import refuse_use
 
 OF_LARGEST = 1e-13  # rounding of a backward pass, relative to the largest entry of the tensor
 
@@ -191,6 +192,7 @@ def _named(params: Any) -> dict[str, torch.Tensor]:
         if id(p) not in seen:
             seen.add(id(p))
             found[str(name)] = p
+    refuse_use(found.values(), "check_gradients", "it moves single elements; check the model before it is sharded")
     if not any(p.numel() for p in found.values()):
         raise ValueError("no parameter to check")
     return found

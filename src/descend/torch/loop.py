@@ -16,6 +16,7 @@ import torch
 from ..stepping import NONFINITE, NonFiniteGradient
 from .range_test.objective import checked
 from .range_test.trial import needs_closure
+from .sharded.refusals import refuse_use
 
 
 class Accumulator:
@@ -73,6 +74,8 @@ class Accumulator:
         self.nonfinite, self.reduction = nonfinite, reduction
         if not any(p.requires_grad for p in self._params()):
             raise ValueError("every parameter of the optimizer is frozen (requires_grad=False): nothing to train")
+        instead = "counts weigh within one process; divide each loss by the micro-batches, and step after the last"
+        refuse_use(self._params(), "Accumulator", instead)
         self.steps = self.skipped = self.pending = 0
         self.seen, self.loss = 0.0, math.nan
         self._total = self._reference = 0.0

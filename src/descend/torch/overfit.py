@@ -16,6 +16,7 @@ from .one_batch import check_batch, on_device
 from .range_test.objective import check_first_gradients, check_first_loss, objective
 from .range_test.restore import hold_modules, hold_randomness, untouched
 from .range_test.trial import needs_closure, set_mode
+from .sharded.refusals import refuse_use
 
 LEARNED = 0.01  # of the first loss
 _DROPS = (nn.modules.dropout._DropoutNd,)
@@ -109,6 +110,8 @@ def overfit_one_batch(
     trained = {id(p): p for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
     if not trained:
         raise ValueError("every parameter of the optimizer is frozen (requires_grad=False): nothing to train")
+    instead = "each process sees another loss and would end elsewhere; do this before the model is sharded"
+    refuse_use(trained.values(), "overfit_one_batch", instead)
     trial = _OneBatch(model, optimizer, objective(model, loss_fn, form), on_device(model, batch), trained)
     modules = [part for part in (model, loss_fn) if isinstance(part, nn.Module)]
     return untouched(lambda: trial.run(steps, target), hold_modules(modules, optimizer), hold_randomness())

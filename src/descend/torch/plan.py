@@ -16,13 +16,21 @@ from ..stepping import pick
 from . import captured, checks
 from .batch import POINTER, Batch, Leaf, join
 from .reuse import GRAD, Reuse
+from .sharded import parts
+from .telemetry import MEASURED
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
 
 
 class Plan(Reuse):
-    """Batches for the parameters that have gradients now; kept while nothing it relies on changes."""
+    """Batches for the parameters that have gradients now; kept while nothing it relies on changes.
+
+    Attributes:
+        clipping: the stage that ``clip_norm`` asks for; True: the rule's own. idle: there is nothing to step.
+    """
+
+    clipping: bool | Rule = True
 
     def __init__(self, optimizer: RuleOptimizer) -> None:
         self.optimizer = optimizer
@@ -31,7 +39,8 @@ class Plan(Reuse):
         self._settle()
         leaves = list(self._leaves())
         checks.overlaps(leaves)
-        self.having = [leaf.p for leaf in leaves]
+        self.leaves = leaves
+        self.having = [leaf.owner for leaf in leaves]
         grads = [leaf.grad for leaf in leaves]
         self.strides = [g.stride() for g in grads]
         have = set(map(id, self.having))
@@ -42,6 +51,7 @@ class Plan(Reuse):
         self.batches = self._batches(leaves)
         join(self.batches, optimizer._state, self.without)
         self.works = [batch.work for batch in self.batches]
+        self.idle = not self.works
         self.once |= any(leaf.rows is not None for leaf in leaves)
         self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
         self.capturable = captured.wanted(self)
@@ -55,9 +65,9 @@ class Plan(Reuse):
         self.grads = grads if self.once else []
         for leaf in leaves:
             del leaf.grad  # a plan that held gradients would keep their memory through the next forward pass
-            if leaf.state and optimizer._begun(leaf.p):  # the same numbers, where the kernels will write
-                known = optimizer._state[leaf.p]
-                optimizer._state.keep(leaf.p, {k: v for k, v in leaf.state.items() if k in known})
+            if leaf.state and optimizer._begun(leaf.owner):  # the same numbers, where the kernels will write
+                known = optimizer._state[leaf.owner]
+                optimizer._state.keep(leaf.owner, {k: v for k, v in leaf.state.items() if k in known})
         optimizer._state.changed = False
 
     # ---------------------------------------------------------------- making it
@@ -74,10 +84,10 @@ class Plan(Reuse):
             # keys of others, put there since, are no affair of a step
             own = {name: group[name] for name in spec.arguments}
             spec.check(own, f" (parameter group {i})" if len(groups) > 1 else "")
-        clip = any(group["clip_norm"] is not None for group in groups)
+        clip = any(group["clip_norm"] is not None for group in groups) and self.clipping
         scale = self.scale = self.optimizer.loss_scale()
-        watch = self.optimizer._options["telemetry"]
-        self.rules = [spec.rule(group, clip, scale is not None, watch) for group in groups]
+        self.watch = self.optimizer._options["telemetry"]
+        self.rules = [spec.rule(group, clip, scale is not None, self.watch) for group in groups]
         step = self.optimizer.steps if self.volatile else 0
         self.numbers = [spec.numbers(g, rule, step, scale) for g, rule in zip(groups, self.rules, strict=True)]
 
@@ -88,17 +98,18 @@ class Plan(Reuse):
     def _leaves(self) -> Iterator[Leaf]:
         seen: set[int] = set()
         for i, group in enumerate(self.optimizer.param_groups):
-            names = group.get("param_names")
             for k, p in enumerate(group["params"]):
                 if id(p) in seen:
                     raise ValueError(f"parameter {k} of group {i} appears more than once in this optimizer")
                 seen.add(id(p))
                 if p.grad is None:
                     continue
-                name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
-                leaf = Leaf(i, p, p.grad, name, self.optimizer._begun(p))
+                leaf = self._leaf(i, p, parts.named(group, i, k))
                 checks.gradient(leaf, self.optimizer.spec, self.rules[i])
                 yield leaf
+
+    def _leaf(self, i: int, p: torch.Tensor, name: str) -> Leaf:
+        return Leaf(i, p, p.grad, name, self.optimizer._begun(p))  # type: ignore[arg-type]
 
     def _reaching(self, leaves: list[Leaf]) -> Engine:
         """The engine chosen, or eager torch where it cannot reach a gradient.
@@ -124,6 +135,7 @@ class Plan(Reuse):
             RuntimeError: ``fused=True`` or an engine was insisted on, and it cannot step a tensor.
         """
         asked, groups = optimizer._options["engine"], optimizer.param_groups
+        stepping = rules is not None  # and then what has no gradient is left as it is
         rules = rules or [optimizer.spec.rule({**optimizer.spec.arguments, **g}, False) for g in groups]
         eager = load("torch")
         for rule in rules:
@@ -135,8 +147,8 @@ class Plan(Reuse):
         known: dict[tuple[Rule, str], Engine] = {}  # asked once for each rule and type, not for each parameter
         for rule, group in zip(rules, groups, strict=True):
             for p in (p for p in group["params"] if p.requires_grad or p.grad is not None):
-                reason = checks.off_memory(p, asked)
-                if reason and (fused or asked != "auto"):
+                reason = checks.off_memory(parts.part(p), asked)
+                if reason and (fused or asked != "auto") and (p.grad is not None or not stepping):
                     raise RuntimeError(f"{'fused=True' if fused else f'engine={asked!r}'} cannot step {reason}")
                 if reason:
                     checks.say_fallback(rule, reason)
@@ -172,7 +184,7 @@ class Plan(Reuse):
 
     def commit(self) -> bool:
         """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
-        grads = self.grads if self.once else list(map(GRAD, self.having)) if self.copying else []
+        grads = self.grads if self.once else self._standing() if self.copying else []
         for batch in self.batches:
             batch.read(grads)
         try:
@@ -186,8 +198,8 @@ class Plan(Reuse):
             batch.written()
             batch.work.arrays.pop("g", None)
             for leaf in batch.fresh:
-                state.keep(leaf.p, leaf.state)
-                self.optimizer._dry.discard(leaf.p)
+                state.keep(leaf.owner, leaf.state)
+                self.optimizer._dry.discard(leaf.owner)
             batch.fresh = []
         state.changed = False
         self.optimizer.steps += 1
@@ -198,6 +210,21 @@ class Plan(Reuse):
     def _named(self, failed: NoFactors) -> Exception:
         batch = next(batch for batch in self.batches if batch.work is failed.work)
         return named(failed, batch.leaves[failed.tensor].name)
+
+    def _standing(self) -> list[torch.Tensor]:
+        """The gradients that stand."""
+        return list(map(GRAD, self.having))
+
+    def telemetry(self) -> Iterator[tuple[Leaf, int, dict[str, float]]]:
+        """What the last step has measured: every tensor, its elements and its numbers by name."""
+        measure = getattr(self.run, "measure", None)
+        if measure is not None:
+            measure()
+        for batch in self.batches:
+            numbers = batch.work.numbers
+            column = {name: numbers[name] for name in MEASURED if name in numbers}
+            for k, leaf in enumerate(batch.leaves):
+                yield leaf, batch.work.sizes[k], {name: float(values[k]) for name, values in column.items()}
 
     def skips(self, found_inf: Any) -> bool:
         """Whether a GradScaler found infinities; a capturable step leaves that to the device."""

@@ -21,6 +21,7 @@ from ..core.rule import Rule
 from ..core.untraced import untraced
 from ..engines import load
 from ..engines.many import at_point
+from .sharded import parts
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
@@ -285,12 +286,14 @@ def _points(
             if point is None or not state:
                 continue
             wanted = [name for name in inspect.signature(point).parameters if name in rule.settings]
-            slots = [state[slot.saved_as] for slot in rule.slots]
+            slots = [parts.part(state[slot.saved_as]) for slot in rule.slots]
             settings = {name: numbers[name] for name in wanted}
-            from_ = p if at is None else at.get(p, p)
+            here = parts.part(p if at is None else at.get(p, p))
             yield (
                 p,
-                lambda p=from_, point=point, slots=slots, settings=settings: at_point(point, _wide(p), slots, settings),
+                lambda p=here, whole=p, point=point, slots=slots, settings=settings: parts.placed_as(
+                    at_point(point, _wide(p), slots, settings), whole
+                ),
             )
 
 

@@ -19,6 +19,7 @@ from .base import RuleOptimizer
 from .classes import optimizer
 from .release_norm import Measured
 from .release_pass import Passes, taken
+from .sharded.refusals import refuse_use
 
 
 def step_in_backward(
@@ -80,6 +81,8 @@ class SteppingInBackward(Passes):
         super().add_param_group(param_group)
         try:
             i = len(self.param_groups) - 1
+            instead = "their gradients arrive when other processes have added theirs; use the ordinary class"
+            refuse_use(self.param_groups[i]["params"], "step_in_backward", instead)
             for k, p in enumerate(self.param_groups[i]["params"]):
                 if taken(p):
                     raise ValueError(

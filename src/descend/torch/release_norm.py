@@ -26,7 +26,7 @@ _CLIPPED = chain(CLIP, rules.gradient_descent)  # its first pass is the norm, wi
 
 
 @before
-def _clip(p: Any, g: Any, *, measured_clip: float = 1.0) -> Any:
+def measured_clip(p: Any, g: Any, *, measured_clip: float = 1.0) -> Any:
     """Clip by a norm measured before: what is left of clip_norm is its factor."""
     return g * measured_clip
 
@@ -34,7 +34,7 @@ def _clip(p: Any, g: Any, *, measured_clip: float = 1.0) -> Any:
 @functools.cache
 def scaled(rule: Rule) -> Rule:
     """``rule`` behind a factor for the gradient, the setting ``SCALE``."""
-    return chain(_clip, rule)
+    return chain(measured_clip, rule)
 
 
 # ---------------------------------------------------------------- which rules need all gradients
@@ -126,7 +126,12 @@ class Measured:
 
     def factor(self, limit: float) -> float:
         """By which ``clip_norm`` multiplies, as in ``rules.clip_norm``."""
-        return ops.minimum(ops.divide(limit, self.norm + 1e-6), 1.0)
+        return factor(self.norm, limit)
+
+
+def factor(norm: float, limit: float) -> float:
+    """By which ``clip_norm`` multiplies, as in ``rules.clip_norm``."""
+    return ops.minimum(ops.divide(limit, norm + 1e-6), 1.0)
 
 
 def _work(g: torch.Tensor) -> Work:

@@ -38,10 +38,10 @@ _TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value
 
 
 @functools.cache
-def _composed(rule: Rule, scaled: bool, watch: str, clip: bool, maximize: bool, l2: bool) -> Rule:
+def _composed(rule: Rule, scaled: bool, watch: str, clip: bool | Rule, maximize: bool, l2: bool) -> Rule:
     stages = [rules.unscale] if scaled else []
     stages += [watching.watch_gradient] if watch else []
-    stages += [CLIP] if clip else []
+    stages += [clip if isinstance(clip, Rule) else CLIP] if clip else []
     stages += [rules.negate] if maximize else []
     stages += [rules.decay_l2] if l2 else []
     behind = [watching.watch_step] if watch else []
@@ -139,10 +139,11 @@ class Spec:
             "SparseAdam do"
         )
 
-    def rule(self, group: Mapping[str, Any], clip: bool, scaled: bool = False, watch: str = "") -> Rule:
+    def rule(self, group: Mapping[str, Any], clip: bool | Rule, scaled: bool = False, watch: str = "") -> Rule:
         """The rule of a group, with the stages it asks for before it, in torch's order.
 
-        ``clip``: some group of the optimizer clips by global norm, so this one's norm counts. ``scaled``: the
+        ``clip``: some group of the optimizer clips by global norm, so this one's norm counts; a rule: the stage that
+        clips. ``scaled``: the
         gradients are of a scaled loss. ``watch``: "" or what telemetry wants, "norms" or "cosine".
         """
         rule = self.choose(group)

@@ -15,6 +15,7 @@ from . import points
 from .base import RuleOptimizer
 from .batch import Leaf
 from .classes import optimizer
+from .sharded import parts, refusals
 from .spec import OPTIONS
 from .switch_plan import SwitchPlan
 from .switch_settings import GroupSettings, settle
@@ -164,7 +165,7 @@ class Switch:
         made = self.cls(groups, **defaults, **self.options)
         state, moves = self._state()
         made.state = state
-        made.steps, made.skipped = opt.steps, opt.skipped
+        made.steps, made.skipped, made._zero = opt.steps, opt.skipped, opt._zero
         for hooks in HOOKS:  # the same dictionaries, so that handles go on to remove what they added
             setattr(made, hooks, getattr(opt, hooks))
         return made, moves
@@ -172,6 +173,7 @@ class Switch:
     def _state(self) -> tuple[dict[torch.Tensor, dict[str, Any]], dict[torch.Tensor, torch.Tensor]]:
         state: dict[torch.Tensor, dict[str, Any]] = {}
         moves: dict[torch.Tensor, torch.Tensor] = {}
+        share = refusals.share(self.opt)
         with torch.inference_mode(False), torch.no_grad():
             if self.at == "shipped":
                 moves = {p: point().to(p.dtype) for p, point in points._points(self.opt, "shipped_point")}
@@ -179,15 +181,17 @@ class Switch:
                 names = self.opt.param_groups[i].get("param_names")
                 for k, p in enumerate(group.params):
                     name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
-                    leaf = Leaf(i, p, p, name, self.opt._begun(p))
+                    hand, here = group.hand(p), parts.part(p)
+                    held = {key: parts.part(value) for key, value in self.opt._begun(p).items()}
+                    refusals.refuse(self.cls.spec.name, hand.target, name, parts.is_split(p), share)
                     try:
-                        entries, point = group.hand(p).state(leaf, moves.get(p))
+                        entries, point = hand.state(Leaf(i, here, here, name, held), parts.part(moves.get(p)))
                     except ValueError as error:
                         way = f"{self.opt.spec.name} to {self.cls.spec.name}"
                         where = "" if name in str(error) else f", {name}"
                         raise ValueError(f"switch() from {way}{where}: {error}; or give carry=False") from error
                     if entries:
-                        state[p] = entries
+                        state[p] = hand.placed(entries, p)
                     if point is not None:
                         moves[p] = point
         return state, moves
@@ -205,7 +209,7 @@ class Switch:
             made, moves = self.successor()
             with torch.no_grad():
                 for p, point in moves.items():
-                    p.copy_(point)
+                    parts.part(p).copy_(parts.part(point))
             retire(opt, made)
         finally:
             opt._lock.release()

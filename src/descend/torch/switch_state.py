@@ -17,6 +17,7 @@ from ..rules.conversion import convert
 from ..rules.meaning import Meaning
 from . import checks
 from .batch import Leaf
+from .sharded import parts
 
 Numbers = Mapping[str, float]
 
@@ -133,6 +134,13 @@ class Handover:
                 of = old.get(move.source.slot.saved_as) if move.source else None
                 made[name] = self._begin(move.to, stand, made, t) if of is None else self._taken(move, of, t)
         return {"step": torch.tensor(t, dtype=torch.float64, device="cpu"), **made}, point
+
+    def placed(self, entries: dict[str, Any], p: torch.Tensor) -> dict[str, Any]:
+        """The new state as the optimizer keeps it, of a parameter that may be a DTensor."""
+        if not parts.is_part(p):
+            return entries
+        arrays = {slot.saved_as for slot in self.target.slots if slot.init.shape == "element"}
+        return {key: parts.rejoined(value, p) if key in arrays else value for key, value in entries.items()}
 
     def _taken(self, move: Move, value: Any, t: float) -> Any:
         assert move.source is not None

@@ -154,21 +154,13 @@ class Telemetry:
             return
         groups = self._optimizer.param_groups
         place = {id(p): (i, k) for i, group in enumerate(groups) for k, p in enumerate(group["params"])}
-        measure = getattr(plan.run, "measure", None)
-        if measure is not None:
-            measure()
-        for batch in plan.batches:
-            numbers = batch.work.numbers
-            column = {name: numbers[name] for name in _COLUMNS if name in numbers}
-            for k, leaf in enumerate(batch.leaves):
-                at = place.get(id(leaf.p))
-                if at is None:
-                    continue
-                i, nth = at
-                elements = batch.work.sizes[k]
-                values = {name: float(values[k]) for name, values in column.items()}
-                values["nonfinite"] /= max(1, elements) * (2 if leaf.p.is_complex() else 1)  # real and imaginary parts
-                yield at, Measured(self._name(i, nth, leaf.p), i, elements, **values)
+        for leaf, elements, values in plan.telemetry():
+            p = leaf.owner
+            if (at := place.get(id(p))) is None:
+                continue
+            i, nth = at
+            share = values["nonfinite"] / (max(1, elements) * (2 if p.is_complex() else 1))  # real and imaginary parts
+            yield at, Measured(self._name(i, nth, p), i, elements, **{**values, "nonfinite": share})
 
     def _nonfinite(self) -> Iterator[tuple[str, torch.Tensor]]:
         for i, group in enumerate(self._optimizer.param_groups):
@@ -181,7 +173,7 @@ class Telemetry:
         return self._names.get(id(p)) or (str(names[k]) if names else f"{i}.{k}")
 
 
-_COLUMNS = ("gradient_norm", "update_norm", "weight_norm", "nonfinite", "cosine")
+MEASURED = ("gradient_norm", "update_norm", "weight_norm", "nonfinite", "cosine")
 
 
 def stored(g: torch.Tensor) -> torch.Tensor:
@@ -213,5 +205,5 @@ def _together(name: str, group: int, of: list[Measured]) -> Measured:
     elements = sum(one.elements for one in of)
     nonfinite = sum(one.nonfinite * one.elements for one in of) / max(1, elements)
     cosine = of[0].cosine if len(of) == 1 else None
-    gradient, update, weight = map(joined, _COLUMNS[:3])
+    gradient, update, weight = map(joined, MEASURED[:3])
     return Measured(name, group, elements, gradient, update, weight, nonfinite, cosine)

@@ -10,6 +10,7 @@ import torch
 
 from ...core.rule import Rule
 from ..classes import optimizer as class_of
+from ..sharded.refusals import refuse_use
 
 
 def check_numbers(
@@ -66,6 +67,8 @@ def check_trainable(optimizer: torch.optim.Optimizer, model: Any) -> None:
     params = [p for group in optimizer.param_groups for p in group["params"]]
     if not any(p.requires_grad for p in params):
         raise ValueError("every parameter of the optimizer is frozen (requires_grad=False): nothing to train")
+    instead = "each process sees another loss and would end elsewhere; find the rate before the model is sharded"
+    refuse_use(params, "find_lr", instead)
     if any(getattr(p, "_post_accumulate_grad_hooks", None) for p in params):
         raise ValueError(
             "a parameter has a hook that acts when its gradient arrives (step_in_backward): what that does cannot be "
