@@ -101,6 +101,9 @@ class Optimizer:
     def engine(self) -> str:
         return self._engine.name
 
+    def __repr__(self) -> str:
+        return f"Optimizer (engine {self.engine}): {len(self.params)} arrays, {self.steps} steps, {self.rule!r}"
+
     @property
     def state(self) -> dict[str, Any]:
         """The state by slot: a list of arrays, or one array of numbers, one per tensor that has the slot."""

@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
+from .core.shown import Shown
+
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 @dataclass
-class Warmed:
+class Warmed(Shown):
     """What became of the kernels of one rule in one type.
 
     Attributes:

@@ -6,13 +6,14 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..core.shown import Shown
 from . import measures
 from .measures import Bar
 from .speed import Cell, streaming
@@ -71,11 +72,11 @@ def load() -> float | None:
 
 
 @dataclass
-class Report:
+class Report(Shown):
     """Everything one run measured. ``say`` prints a line; ``tell`` shows progress where somebody watches."""
 
-    say: Callable[[str], None] = lambda line: None
-    tell: Callable[[str], None] = lambda line: None
+    say: Callable[[str], None] = field(default=lambda line: None, repr=False)
+    tell: Callable[[str], None] = field(default=lambda line: None, repr=False)
     cells: list[Cell] = field(default_factory=list)
     start: dict[str, First] = field(default_factory=dict)
     imported: tuple[list[float], list[str]] | None = None
@@ -89,6 +90,17 @@ class Report:
     interrupted: bool = False
     load: float | None = None
     _workload: str = ""
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        said = replace(self, say=lines.append, tell=lambda line: None, cells=[], _workload="")
+        for cell in self.cells:
+            said.add(cell)
+        said.finish(everything=False)
+        return "\n".join(lines).strip("\n")
+
+    def _text(self) -> str:
+        return str(self)  # a table, as wide as it is
 
     def add(self, cell: Cell) -> None:
         self.cells.append(cell)

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.nearest import did_you_mean
 from ..core.rule import Rule
+from ..core.shown import Shown
 from .contract_runs import Subject, sentence
 from .traces import Reference
 
@@ -68,7 +69,7 @@ class Result:
 
 
 @dataclass
-class Report:
+class Report(Shown):
     """All results on one rule (or engine), in order."""
 
     of: str

@@ -17,18 +17,20 @@ import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from html import escape
 from typing import Any
 
 from .init import Init, Slot
 from .refusal import miscounted
 from .settings import check_setting, shared, unknown_setting
+from .shown import Shown
 from .value import Misreturned
 
 LEADING = {"rule": ("p", "g"), "before": ("p", "g"), "after": ("p", "q", "g")}
 
 
 @dataclass(frozen=True, eq=False)
-class Rule:
+class Rule(Shown):
     """An update rule: ``rule(p, g, *state, t=..., **settings)`` returns the new ``p`` and state.
 
     Attributes:
@@ -168,6 +170,23 @@ class Rule:
                 f"the rule {self.name} is not at the top level of a module, where it could be found"
             )
         return _named, (self.fn.__module__, self.fn.__name__, self.settings)
+
+    def _picture(self) -> str:
+        """The formula; what cannot be read, as of a rule that was typed at a prompt, is left out."""
+        from .formula_markup import mathml
+        from .formula_read import formulas
+
+        try:
+            lines = [line for part in formulas(self) for line in mathml(part)]
+        except (OSError, SyntaxError, TypeError, ValueError):
+            lines = []
+        return "".join([f"<p><b>{escape(self.title or self.name)}</b></p>", *lines])
+
+    def _text(self) -> str:
+        try:
+            return "\n".join(stage.source for stage in self.stages or (self,)).rstrip()
+        except (OSError, TypeError):
+            return repr(self)
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.settings.items())

@@ -36,6 +36,9 @@ class Stepper:
         self._compiled = jax.jit(partial(_step, self.rule), static_argnums=0, donate_argnums=(1, 3) if donate else ())
         self._last: tuple[Any, int] = (None, 0)
 
+    def __repr__(self) -> str:
+        return f"Stepper({self.rule!r})"
+
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting: a number or a schedule."""

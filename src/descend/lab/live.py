@@ -4,6 +4,7 @@ Wide or narrow, nothing wraps inside a table: columns give way (`table.fitting`)
 """
 
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Protocol
 
@@ -144,6 +145,17 @@ def print_header(console: Console, config: Config, processes: int) -> None:
 
 def print_results(console: Console, record: Record, found: Results, report: Path, replay: Path) -> None:
     """Both tables, the verdict and where the files are."""
+    print_judged(console, record, found)
+    console.print()
+    size = report.stat().st_size / 1000
+    print_line(console, f"Report: {report}  ({size:.0f} kB, one file, works offline)")
+    print_line(console, f"Replay: descend race --from {replay}")
+    took = f"{len(record.runs)} runs in {duration(record.seconds)}"
+    print_line(console, f"{took}{', partial: stopped before the end' if record.partial else ''}")
+
+
+def print_judged(console: Console, record: Record, found: Results) -> None:
+    """Both tables and the verdict."""
     for heading, columns, lines in (
         ("Learning rate tuned, 7 tries each", TUNED, found.tuned),
         ("Learning rate left at the default", DEFAULT, found.default),
@@ -156,12 +168,13 @@ def print_results(console: Console, record: Record, found: Results, report: Path
     for sentence in verdict(record, found):
         console.print(sentence)
     console.print(limits(record), style="dim")
-    console.print()
-    size = report.stat().st_size / 1000
-    print_line(console, f"Report: {report}  ({size:.0f} kB, one file, works offline)")
-    print_line(console, f"Replay: descend race --from {replay}")
-    took = f"{len(record.runs)} runs in {duration(record.seconds)}"
-    print_line(console, f"{took}{', partial: stopped before the end' if record.partial else ''}")
+
+
+def plain(record: Record) -> str:
+    """The same as text, for ``print``."""
+    console = Console(file=StringIO(), width=WIDE, color_system=None, highlight=False, legacy_windows=False)
+    print_judged(console, record, results(record))
+    return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())  # type: ignore[attr-defined]
 
 
 def print_line(console: Console, text: str) -> None:

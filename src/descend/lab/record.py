@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..core.shown import Shown
 from .race import Config, Entry, Event, RuleFailed, RuleReady, Run, RunDone, look_at
 
 FORMAT = "descend race"
@@ -33,7 +34,7 @@ class RecordError(ValueError):
 
 
 @dataclass
-class Record:
+class Record(Shown):
     config: Config
     entries: list[Entry]
     environment: dict[str, Any]
@@ -57,6 +58,11 @@ class Record:
     def finish(self, seconds: float, partial: bool) -> None:
         self.seconds, self.partial = round(seconds, 2), partial
         self.date = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def __str__(self) -> str:
+        from .live import plain
+
+        return plain(self)
 
     @property
     def looks(self) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.shown import curve
 from ..terminal_plot import braille
 from .schedule import Schedule
 
@@ -23,6 +24,11 @@ def _curve(schedule: Schedule, steps: float | None, points: int) -> tuple[np.nda
 def draw(schedule: Schedule, steps: float | None, width: int, height: int) -> str:
     """The curve in braille signs, ``width`` by ``height`` characters and the labels."""
     return braille(*_curve(schedule, steps, 8 * width), width, height)
+
+
+def svg(schedule: Schedule) -> str:
+    """The curve for a notebook."""
+    return curve(*_curve(schedule, None if schedule.length else 1, 400), f"{schedule!r} by step")
 
 
 def plot(schedule: Schedule, steps: float | None, ax: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..core.shown import Shown
 from .words import is_jax
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ KINDS: dict[str, Callable[..., Schedule]] = {}
 """By name, what makes each kind of schedule out of its checked arguments; JSON and the operators look here."""
 
 
-class Schedule:
+class Schedule(Shown):
     """A value for every step. Made by the functions of ``descend.schedules``; frozen, comparable, hashable.
 
     ``s(step)`` with ``step`` = the number of steps taken so far: 0 for the first step of a run.
@@ -174,6 +175,11 @@ class Schedule:
         return KINDS["until"](self, steps)
 
     # ---------------------------------------------------------------- looking at it
+
+    def _picture(self) -> str:
+        from .plot import svg
+
+        return svg(self)
 
     def draw(self, steps: float | None = None, width: int = 72, height: int = 12) -> str:
         """A picture of the first ``steps`` (default: its length; 1000 if endless) in braille signs."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..core.shown import Shown
 from .alarm_words import ADVICE, dead, exploding, frozen, missing, nonfinite, runaway, summary
 from .running_median import RunningMedian
 from .telemetry import RATIO, Measured, of_all, stored
@@ -26,7 +27,7 @@ SAMPLE = 4096
 
 
 @dataclass(frozen=True)
-class Alarm:
+class Alarm(Shown):
     """What was seen of one tensor.
 
     Attributes:
@@ -64,7 +65,7 @@ class _Tensor:
         self.sample: torch.Tensor | None = None
 
 
-class Alarms:
+class Alarms(Shown):
     """Looks at ``optimizer.telemetry`` when told to, and says what is new.
 
     An alarm is raised once; again only after ``rest`` looks in a row without it. The thresholds are habits, no laws:
@@ -110,6 +111,12 @@ class Alarms:
         self._at = (self.telemetry.step, self.telemetry.skipped)
         self._skipped_in_a_row = 0
         self._begun = 0.0  # the norm of all gradients at the first look
+
+    def __repr__(self) -> str:
+        return f"<alarms on {self.telemetry!r}, {len(self.active)} active>"
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.active)) or f"no alarm at step {self._at[0]}"
 
     @property
     def active(self) -> list[Alarm]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..core.shown import Shown
 from . import tables
 from .gradient_check import check_gradients
 from .gradient_report import Checked, GradientReport, TensorChecked
@@ -27,7 +28,7 @@ NEAR = 0.2  # of log(classes): torch's own initialisations of MLPs, ResNets and 
 
 
 @dataclass(frozen=True)
-class InitialLoss:
+class InitialLoss(Shown):
     """The loss of an untrained classifier beside that of a guess. ``loss``, ``expected``: nats.
 
     ``counts``: what the loss may have been summed over: rows, or labels.

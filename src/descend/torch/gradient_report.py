@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.shown import Shown
 from . import tables
 from .differences import Slope
 
@@ -89,7 +90,7 @@ _BADNESS = {word: i for i, word in enumerate(("too small", "right", "near kinks"
 
 
 @dataclass(frozen=True)
-class GradientReport:
+class GradientReport(Shown):
     """What ``check_gradients`` found. ``loss``: at the point, in float64; ``evaluations``: of the loss."""
 
     tensors: tuple[TensorChecked, ...]

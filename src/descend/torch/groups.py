@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..core.nearest import did_you_mean
-from .groups_table import show_groups
+from .groups_table import Groups
 from .layer_depth import ancestors, depths, is_norm
 
 WORDS = ("bias", "norm", "embedding", "1d")
@@ -77,7 +77,6 @@ def param_groups(
         _spare(model, leaves, no_decay, frozen)
     _scale(model, leaves, lr_scale or {}, layer_decay, depth, frozen)
     made: dict[tuple[int, bool, float], dict[str, Any]] = {}
-    of: list[dict[str, Any]] = []
     for leaf in leaves:
         key = (leaf.base, bool(leaf.spared), leaf.factor)
         if key not in made:
@@ -91,11 +90,9 @@ def param_groups(
             elif weight_decay is not None:
                 made[key]["weight_decay"] = weight_decay
         made[key]["params"].append((leaf.name, leaf.p))
-        of.append(made[key])
-    result = list(made.values())
+    result = Groups(made.values(), {leaf.name: (leaf.spared, leaf.why) for leaf in leaves}, frozen)
     if show:
-        shown = [[leaf for leaf, group in zip(leaves, of, strict=True) if group is one] for one in result]
-        show_groups(result, [[(leaf.name, leaf.spared, leaf.why) for leaf in held] for held in shown], frozen, show)
+        result.show(each=show == "all")
     return result
 
 

@@ -3,44 +3,80 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.console import RenderableType
 from rich.padding import Padding
 
+from ..core.shown import Shown
 from . import tables
 
-Held = tuple[str, str, tuple[str, ...]]  # name, why it does not decay, why its rate differs
+Why = Mapping[str, tuple[str, tuple[str, ...]]]  # name -> why it does not decay, why its rate differs
+Held = tuple[str, str, tuple[str, ...]]  # the same with the name
 WIDE = 80
 
 
-def show_groups(
-    groups: Sequence[Mapping[str, Any]], held: Sequence[Sequence[Held]], frozen: Mapping[str, str], show: bool | str
-) -> None:
-    """Print the groups and what is frozen: a row each, or with ``show="all"`` a row for each parameter.
+class Groups(list[dict[str, Any]], Shown):
+    """The groups; ``print`` of them is the table of what went where, and why.
 
     Args:
-        held: of each group, its parameters. frozen: name -> why it is in no group.
+        why: name of a parameter -> why it does not decay, why its rate differs. frozen: name -> why it is in no group.
     """
+
+    def __init__(
+        self,
+        groups: Iterable[dict[str, Any]],
+        why: Why,
+        frozen: Mapping[str, str],
+    ) -> None:
+        super().__init__(groups)
+        self._why, self._frozen = why, frozen
+
+    def show(self, each: bool = False) -> None:
+        """Print the table; ``each``: with a row for each parameter."""
+        tables.show(*_parts(self, self._why, self._frozen, each, tables.width()))
+
+    def __str__(self) -> str:
+        return tables.text(*_parts(self, self._why, self._frozen, False, 100))
+
+
+def _members(group: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Name and tensor of each parameter, also after an optimizer has put the names aside."""
+    params = group["params"] if isinstance(group["params"], list | tuple) else [group["params"]]
+    names = group.get("param_names") or [""] * len(params)
+    return [p if isinstance(p, tuple) else (name, p) for name, p in zip(names, params, strict=False)]
+
+
+def _parts(
+    groups: Sequence[Mapping[str, Any]],
+    why: Why,
+    frozen: Mapping[str, str],
+    each: bool,
+    width: int,
+) -> Iterator[RenderableType]:
+    """A row for each group, or each parameter, and for what is frozen."""
     rows = []
-    for i, (group, inside) in enumerate(zip(groups, held, strict=True)):
-        elements = {name: p.numel() for name, p in group["params"]}
-        for some in [[one] for one in inside] if show == "all" else [inside]:
-            names = [name for name, _, _ in some]
-            count = sum(elements[name] for name in names)
+    for i, group in enumerate(groups):
+        members = _members(group)
+        for part in [[one] for one in members] if each else [members]:
+            some = [(name, *why.get(name, ("", ()))) for name, _ in part]
+            names = [name for name, _ in part]
+            count = sum(p.numel() for _, p in part)
             numbers = [str(i), _rate(group.get("lr")), _rate(group.get("weight_decay")), str(len(names)), f"{count:,}"]
             rows.append(([*numbers], _why(some), _which(names)))
-    for why in dict.fromkeys(frozen.values()):
-        names = [name for name in frozen if frozen[name] == why]
-        rows.append((["–", "", "", str(len(names)), ""], why, _which(names)))
+    for reason in dict.fromkeys(frozen.values()):
+        names = [name for name in frozen if frozen[name] == reason]
+        rows.append((["–", "", "", str(len(names)), ""], reason, _which(names)))
     names = ("group", "lr", "decay", "tensors", "numbers")
-    if tables.width() >= WIDE:
-        lines = [[*numbers, f"{why}\n{which}" if why else which] for numbers, why, which in rows]
-        tables.show(tables.table((*names, "what and why"), lines, right=names))
+    if width >= WIDE:
+        lines = [[*numbers, f"{reason}\n{which}" if reason else which] for numbers, reason, which in rows]
+        yield tables.table((*names, "what and why"), lines, right=names)
         return
-    for numbers, why, which in rows:
+    for numbers, reason, which in rows:
         shown = [f"{name} {value}" for name, value in zip(names, numbers, strict=True) if value]
-        tables.show("  ".join(shown), *[Padding(line, (0, 0, 0, 2)) for line in (why, which) if line])
+        yield "  ".join(shown)
+        yield from (Padding(line, (0, 0, 0, 2)) for line in (reason, which) if line)
 
 
 def _rate(value: Any) -> str:

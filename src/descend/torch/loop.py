@@ -81,6 +81,10 @@ class Accumulator:
         self._total = self._reference = 0.0
         self._begun = False
 
+    def __repr__(self) -> str:
+        name = type(self.optimizer).__name__
+        return f"Accumulator({name}, every={self.every}): {self.steps} steps, {self.pending} micro-batches pending"
+
     @property
     def closes(self) -> bool:
         """The next micro-batch ends the window: only then need DistributedDataParallel exchange gradients."""

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..core.shown import Shown, curve
 from ..terminal_plot import braille
 from . import tables
 from .one_batch import check_batch, on_device
@@ -23,7 +24,7 @@ _DROPS = (nn.modules.dropout._DropoutNd,)
 
 
 @dataclass(frozen=True)
-class Overfit:
+class Overfit(Shown):
     """What ``overfit_one_batch`` saw.
 
     Attributes:
@@ -68,10 +69,16 @@ class Overfit:
     def __str__(self) -> str:
         return self.sentence
 
+    def _picture(self) -> str:
+        return curve(range(len(self.losses)), self.losses, "loss by step", log=self._log)
+
+    @property
+    def _log(self) -> bool:
+        return min((loss for loss in self.losses if math.isfinite(loss)), default=0.0) > 0
+
     def show(self) -> None:
         """Print the curve and the verdict."""
-        log = min(loss for loss in self.losses if math.isfinite(loss)) > 0
-        tables.show(braille(range(len(self.losses)), self.losses, width=48, height=8, log_y=log), self.sentence)
+        tables.show(braille(range(len(self.losses)), self.losses, width=48, height=8, log_y=self._log), self.sentence)
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -269,5 +269,6 @@ class Spec:
     def shown(self, group: Mapping[str, Any]) -> str:
         """What a group's keys hold, without those that say nothing."""
         keys = [*self.arguments, *sorted(set(group) - set(self.arguments) - {"params", "param_names"})]
-        silent = [key for key in keys if key not in group or group[key] is None or group[key] is False]
+        keys = [key for key in keys if not key.startswith(("initial_lr", "schedule_"))]
+        silent = [key for key in keys if key in self.fixed or group.get(key) is None or group[key] is False]
         return ", ".join(f"{key}={group[key]!r}" for key in keys if key not in silent)

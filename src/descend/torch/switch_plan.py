@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.shown import Shown
 from . import tables
 
 WIDE = 70
 
 
 @dataclass
-class SwitchPlan:
+class SwitchPlan(Shown):
     """What ``switch(..., plan=True)`` returns; ``str()`` of it is the page, ``.text(width)`` for another width.
 
     Attributes:

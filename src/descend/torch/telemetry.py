@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..core.shown import Shown
 from ..core.untraced import untraced
+from . import tables
+from .telemetry_words import HINT, columns_of, first_line
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
 
+ROWS = 40
+"""So many tensors are printed."""
 RATIO = 1e-3
 """Where the ratio of update to weights often lies in healthy training (Karpathy's rule of thumb): a hint, no law."""
 
@@ -64,7 +69,7 @@ class Measured:
 
 
 @untraced
-class Telemetry:
+class Telemetry(Shown):
     """The measurements of the last step an optimizer has taken; a view that is read when it is asked.
 
     A skipped or refused step leaves them as they were: see ``skipped`` and ``nonfinite``. After a ``switch`` the view
@@ -147,6 +152,23 @@ class Telemetry:
     def total(self) -> Measured | None:
         """All tensors as one; None before the first step."""
         return of_all(self.tensors)
+
+    def __repr__(self) -> str:
+        optimizer = self._optimizer
+        count = sum(len(group["params"]) for group in optimizer.param_groups)
+        return f"<telemetry of {optimizer.spec.name}: step {self.step}, {count} tensors>"
+
+    def __str__(self) -> str:
+        tensors, total = self.tensors, self.total
+        first = first_line(self.step, self.skipped, self.lrs)
+        if total is None:
+            return f"{first} · nothing measured{' yet' if self.measuring else ': telemetry is off'}"
+        shown = [total, *tensors[:ROWS]] if len(tensors) > 1 else tensors
+        columns = columns_of(shown)
+        names = ("tensor", *(name for name, _ in columns))
+        rows = list(zip([m.name for m in shown], *(cells for _, cells in columns), strict=True))
+        more = [f"… and {len(tensors) - ROWS} more in .tensors"] if len(tensors) > ROWS else []
+        return tables.text(first, tables.table(names, rows, right=names[1:]), *more, HINT)
 
     def _read(self) -> Iterator[tuple[tuple[int, int], Measured]]:
         plan = self._optimizer._plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,24 +16,14 @@ from rich.text import Text
 from ..core.untraced import untraced
 from .alarms import Alarm, Alarms, summary
 from .telemetry import RATIO, Measured, of_all
+from .telemetry_words import HINT, columns_of, first_line, short
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
 
-HINT = "update/weight is near 1e-3 in many healthy runs: a hint, no law"
 GAP = 2
 WRAPS = 60  # characters from which on alarms are shown whole, on several lines
 NAME = 8  # characters that a name keeps, whatever else gives way
-
-# In the order in which they give way, last first.
-COLUMNS: tuple[tuple[str, Callable[[Measured], float | None]], ...] = (
-    ("upd/wt", lambda m: m.ratio),
-    ("|gradient|", lambda m: m.gradient_norm),
-    ("|update|", lambda m: m.update_norm),
-    ("|weights|", lambda m: m.weight_norm),
-    ("cosine", lambda m: m.cosine),
-    ("NaN/inf", lambda m: m.nonfinite or None),
-)
 
 
 def live(
@@ -76,6 +66,9 @@ class View:
         self._hook: Any = None
         self._said: list[str] = []
         self._shown = (-1, -1)
+
+    def __repr__(self) -> str:
+        return f"<live view of {self.telemetry!r}>"
 
     def __enter__(self) -> View:
         if self.console.is_terminal and not self.console.is_dumb_terminal:
@@ -122,20 +115,18 @@ class View:
         total = of_all(tensors)
         if total is None:
             return f"{self._head()} · nothing measured yet"
-        parts = [self._head(), f"gradient {_short(total.gradient_norm)}", f"update/weight {_short(total.ratio)}"]
+        parts = [self._head(), f"gradient {short(total.gradient_norm)}", f"update/weight {short(total.ratio)}"]
         if total.nonfinite:
-            parts.append(f"NaN/inf {_short(total.nonfinite)}")
+            parts.append(f"NaN/inf {short(total.nonfinite)}")
         furthest = max(tensors, key=_distance)
         if len(tensors) > 1 and math.isfinite(furthest.ratio):
-            parts.append(f"furthest from 1e-3: {furthest.name} {_short(furthest.ratio)}")
+            parts.append(f"furthest from 1e-3: {furthest.name} {short(furthest.ratio)}")
         if active := len(self.alarms.active):
             parts.append(f"{active} {'alarm' if active == 1 else 'alarms'}")
         return " · ".join(parts)
 
     def _head(self) -> str:
-        skipped = f", {self.telemetry.skipped} skipped" if self.telemetry.skipped else ""
-        lrs = sorted({f"{lr:.3g}" for lr in self.telemetry.lrs if lr is not None})
-        return f"step {self.telemetry.step}{skipped}" + (f" · lr {', '.join(lrs[:3])}" if lrs else "")
+        return first_line(self.telemetry.step, self.telemetry.skipped, self.telemetry.lrs)
 
     def table(self) -> Group:
         """The whole, then the tensors that deserve it most, as many as there is room for."""
@@ -174,8 +165,7 @@ class View:
 
 def _fitting(shown: list[Measured], alarms: list[str], width: int) -> list[tuple[str, list[str]]]:
     """The columns that say something and fit beside the names: alarms first, then in their order."""
-    columns = [(head, [_short(value(m)) for m in shown]) for head, value in COLUMNS]
-    columns = [(head, cells) for head, cells in columns if any(cells)]
+    columns = columns_of(shown)
     left = width - NAME - GAP
     kept: list[tuple[str, list[str]]] = []
     for column in ([("alarm", alarms)] if any(alarms) else []) + columns:
@@ -194,12 +184,6 @@ def _wide(column: tuple[str, list[str]]) -> int:
 def _rank(alarms: Iterable[Alarm]) -> int:
     """Rare troubles first: everything explodes at once, but few tensors die."""
     return min((("nonfinite", "dead", "frozen", "exploding").index(alarm.kind) for alarm in alarms), default=4)
-
-
-def _short(x: float | None) -> str:
-    if x is None:
-        return ""
-    return f"{x:.1e}" if x and math.isfinite(x) and not 0.01 <= abs(x) < 1000 else f"{x:.3g}"
 
 
 def _distance(m: Measured) -> float:

@@ -81,6 +81,9 @@ class TelemetryLogger:
         self._steps, self._skipped = optimizer.steps, optimizer.skipped
         self._hook = optimizer.register_step_post_hook(self._after)  # which a switch hands on
 
+    def __repr__(self) -> str:
+        return f"<logger of {self.telemetry!r}, every {self.every} steps>"
+
     def _after(self, *_: Any) -> None:
         optimizer = self.telemetry._optimizer
         if not self.telemetry.measuring:

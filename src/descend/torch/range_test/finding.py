@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.shown import Shown
 from . import curve as curves
 from . import words
 from .arguments import lead
@@ -20,7 +21,7 @@ from .strategy import Evidence, Probe
 
 
 @dataclass(frozen=True)
-class LRFinding:
+class LRFinding(Shown):
     """A learning rate and its evidence. Every rate is that of the first parameter group that is not at 0.
 
     Attributes:
@@ -190,6 +191,11 @@ class LRFinding:
         from .picture import Picture
 
         return Picture(self).save(path)
+
+    def _picture(self) -> str:
+        from .picture import Picture
+
+        return Picture(self).svg()
 
     def __repr__(self) -> str:
         return f"LRFinding(lr={words.rate(self.lr)}, rule={self.rule!r}, confidence={self.confidence!r})"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...core.shown import Shown
 from ...terminal_plot import braille
 from .finding import LRFinding
 from .scene import Area, Dot, Dots, Line, Scale, Scene, Text
@@ -20,7 +21,7 @@ ROW = 17  # height of a row of labels
 LETTER = 6.7  # mean width of a letter of 12 pixels
 
 
-class Picture:
+class Picture(Shown):
     """What `LRFinding.plot()` returns. In a notebook it shows itself."""
 
     def __init__(self, finding: LRFinding) -> None:
@@ -49,8 +50,17 @@ class Picture:
     def svg(self) -> str:
         return scene(self.finding).svg()
 
-    def _repr_svg_(self) -> str:
+    def _picture(self) -> str:
         return self.svg()
+
+    def _text(self) -> str:
+        return ""
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f'<picture of {self.finding!r}: .save("lr.svg")>'
 
     def text(self, width: int | None = None) -> str:
         """The curve in braille signs, the rates below it, and the reason; no line longer than `width`, 36 to 100."""
