@@ -22,5 +22,9 @@ def test_import_leaves_the_frameworks_unloaded():
     assert heavy_after("import descend") == set()
 
 
+def test_the_classes_load_nothing_that_only_printing_needs():
+    assert fresh("import sys, torch, descend.torch; print('rich' in sys.modules)").strip() == "False"
+
+
 def test_a_loaded_framework_is_noticed():
     assert "numba" in heavy_after("import descend, numba")

@@ -25,6 +25,7 @@ from descend.torch import (
     find_lr,
     initial_loss,
     live,
+    muon_groups,
     optimizer,
     overfit_one_batch,
     param_groups,
@@ -232,6 +233,17 @@ def test_groups_are_a_list_that_prints_the_table_also_after_an_optimizer_took_th
     assert str(copy.deepcopy(groups)) == str(pickle.loads(pickle.dumps(groups))) == before
     groups.append({"params": torch.nn.Parameter(torch.ones(7)), "lr": 0.5})
     assert re.search(r"2\s+0\.5\s+1\s+7", str(groups))
+    waiting = (p for p in [torch.nn.Parameter(torch.ones(7))])
+    groups += [{"params": []}, {"params": waiting}]
+    assert len(str(groups).splitlines()) == len(before.splitlines()) + 3
+    assert len(list(waiting)) == 1
+
+
+def test_muons_groups_say_who_steps_what():
+    net = torch.nn.Sequential(torch.nn.Embedding(4, 8), torch.nn.Linear(8, 3))
+    groups = muon_groups(net, show=False)
+    assert [line.split()[-1] for line in str(groups).splitlines()[1::2]] == ["Muon", "AdamW"]
+    assert "embedding: AdamW" in str(groups)
 
 
 def test_an_optimizer_lists_what_matters():

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import torch
 from rich.console import RenderableType
 from rich.padding import Padding
 
@@ -43,7 +44,9 @@ class Groups(list[dict[str, Any]], Shown):
 
 def _members(group: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Name and tensor of each parameter, also after an optimizer has put the names aside."""
-    params = group["params"] if isinstance(group["params"], list | tuple) else [group["params"]]
+    params = group.get("params", ())
+    if not isinstance(params, list | tuple):  # a generator is left to whom it is meant for
+        params = [params] if isinstance(params, torch.Tensor) else []
     names = group.get("param_names") or [""] * len(params)
     return [p if isinstance(p, tuple) else (name, p) for name, p in zip(names, params, strict=False)]
 
@@ -98,6 +101,8 @@ def _why(held: Sequence[Held]) -> str:
 
 def _which(names: Sequence[str]) -> str:
     """The first and the last name, what they have in common once: ``layer.0: attention.bias … output.bias``."""
+    if not names:
+        return ""
     first, last = names[0].split("."), names[-1].split(".")
     if len(names) == 1:
         return names[0]

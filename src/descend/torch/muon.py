@@ -60,9 +60,11 @@ def muon_groups(
         lr: of Muon. adamw_lr: of the others. show: print a table of what went where, and why.
         settings: further keys of both groups.
     """
+    from .groups_table import Groups  # which loads rich
+
     embeddings = {id(p) for m in model.modules() if isinstance(m, _EMBEDDINGS) for p in m.parameters()}
     groups: dict[bool, list[tuple[str, torch.nn.Parameter]]] = {False: [], True: []}
-    lines = []
+    lines, why = [], {}
     for name, p in model.named_parameters():
         if not p.requires_grad:
             continue
@@ -74,12 +76,13 @@ def muon_groups(
             else ""
         )  # fmt: skip
         groups[bool(reason)].append((name, p))
-        why = f"  ({reason})" if reason else ""
-        lines.append(f"{'AdamW' if reason else 'Muon':6} {tuple(p.shape)!s:18} {name}{why}")
+        why[name] = ("", (f"{reason}: AdamW" if reason else "Muon",))
+        told = f"  ({reason})" if reason else ""
+        lines.append(f"{'AdamW' if reason else 'Muon':6} {tuple(p.shape)!s:18} {name}{told}")
     if show:
         print("\n".join(lines))
     made = [
         {"params": groups[False], "lr": lr, "adamw": False, **settings},
         {"params": groups[True], "lr": adamw_lr, "adamw": True, **settings},
     ]
-    return [group for group in made if group["params"]]
+    return Groups((group for group in made if group["params"]), why, {})

@@ -11,7 +11,6 @@ import torch
 
 from ..core.shown import Shown
 from ..core.untraced import untraced
-from . import tables
 from .telemetry_words import HINT, columns_of, first_line
 
 if TYPE_CHECKING:
@@ -159,6 +158,8 @@ class Telemetry(Shown):
         return f"<telemetry of {optimizer.spec.name}: step {self.step}, {count} tensors>"
 
     def __str__(self) -> str:
+        from . import tables  # which loads rich: not for every program that trains
+
         tensors, total = self.tensors, self.total
         first = first_line(self.step, self.skipped, self.lrs)
         if total is None:
