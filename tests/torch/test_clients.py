@@ -64,15 +64,34 @@ def test_schedulers_as_on_torch(name, scheduler, engine):
 
 def test_a_scheduler_on_top_of_a_schedule_is_said_and_its_checkpoint_can_be_loaded(tmp_path):
     """A trainer that was given no scheduler attaches one of its own."""
-    params = parameters()
-    opt = ours.AdamW(params, lr=0.01 * (linear(5, 0.0, 1.0) >> cosine(20)))
-    scheduler = lr_scheduler.LambdaLR(opt, lambda k: 1 / (1 + k))
-    with pytest.warns(UserWarning, match="the rate is their product"):
-        train(range(1), (opt, params))
-    scheduler.step()
+    params, lr = parameters(), 0.01 * (linear(5, 0.0, 1.0) >> cosine(20))
+    opt = ours.AdamW(params, lr=lr)
+    with pytest.warns(UserWarning, match="the schedule is followed, and what the scheduler writes is not taken"):
+        scheduler = lr_scheduler.LambdaLR(opt, lambda k: 1 / (2 + k))
+    for t in range(8):
+        train(range(t, t + 1), (opt, params))
+        scheduler.step()
+        assert scheduler.get_last_lr() == [lr(t + 1)]  # what trainers log
     torch.save(scheduler.state_dict(), tmp_path / "scheduler.pt")
     saved = torch.load(tmp_path / "scheduler.pt", weights_only=True)
-    assert saved["base_lrs"] == [0.01 * (linear(5, 0.0, 1.0) >> cosine(20))]
+    assert saved["base_lrs"] == [lr(0)]
+
+
+def test_a_scheduler_that_has_not_written_yet_is_said_at_the_first_step():
+    opt = ours.AdamW(p := parameters(), lr=0.01 * cosine(20))
+    lr_scheduler.StepLR(opt, 3)
+    with pytest.warns(UserWarning, match="a scheduler of torch is attached, and lr is a schedule already"):
+        train(range(1), (opt, p))
+
+
+def test_a_scheduler_of_others_that_writes_over_a_schedule_is_said():
+    opt = ours.AdamW(p := parameters(), lr=0.01 * cosine(20))
+    group = opt.param_groups[0]
+    group["initial_lr"] = group["lr"]  # as timm's do
+    with pytest.warns(UserWarning, match="the schedule has ended"):
+        group["lr"] = 0.5 * group["initial_lr"]
+    train(range(2), (opt, p))
+    assert group["lr"] == 0.005
 
 
 def test_reduce_on_plateau():

@@ -111,6 +111,10 @@ class ScheduleLR(LRScheduler):
 
 def _place(group: dict[str, Any], setting: str) -> tuple[str, int | None]:
     """The key of a setting in a group, and its place in the tuple there."""
+    if setting in getattr(group, "schedules", ()):
+        raise ValueError(
+            f"{OF}: {setting!r} is a schedule already, which the optimizer follows: give it a number first"
+        )
     if setting in group:
         value = group[setting]
         if setting == "params" or isinstance(value, bool | str) or not hasattr(value, "__float__"):

@@ -173,7 +173,7 @@ class Alarms(Shown):
         stuck = finite and m.gradient_norm > 0 and still
         yield (
             "frozen",
-            frozen(m, self.telemetry._lr(group.get("lr")), same, p.dtype) if stuck else "",
+            frozen(m, self.telemetry._lr(group), same, p.dtype) if stuck else "",
         )
 
     def _explosion(self, m: Measured, tensor: _Tensor, total: Measured) -> str:

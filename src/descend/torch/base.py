@@ -6,8 +6,8 @@ commit runs the kernels, publishes new state and cannot fail. A step that raises
 
 from __future__ import annotations
 
+import contextlib
 import threading
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
@@ -18,6 +18,8 @@ from ..core.untraced import untraced
 from ..engines import ENGINES
 from ..stepping import NONFINITE, NonFiniteGradient, commit
 from . import checkpoint, checks, dry, points, telemetry
+from . import group as groups
+from .group import NOT_TAKEN, Group, given
 from .plan import Plan
 from .points import Points
 from .sharded import zero
@@ -47,13 +49,13 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Any], *args: Any, **kwargs: Any) -> None:
         spec = self.spec
-        given, options = spec.taken(args, kwargs)
+        arguments, options = spec.taken(args, kwargs)
         if options["nonfinite"] not in NONFINITE:
             raise ValueError(f"nonfinite must be one of {', '.join(NONFINITE)}; got {options['nonfinite']!r}")
         if options["engine"] not in ("auto", *ENGINES):
             raise ValueError(f"unknown engine {options['engine']!r}; choose one of auto, {', '.join(ENGINES)}")
         options["telemetry"] = telemetry.asked_for(options["telemetry"])
-        defaults = {**spec.arguments, **given}
+        defaults = {**spec.arguments, **arguments}
         spec.check(defaults, "")
         spec.choose(defaults)
         self._options = options
@@ -72,6 +74,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         self._dry: set[torch.Tensor] = set()  # whose state was made by a dry step
         self._successor: RuleOptimizer | None = None  # what it was switched to
         self._zero = zero.around()  # the ZeroRedundancyOptimizer that makes it, and that holds the others' shares
+        self._scheduled = False  # some group may follow a schedule
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -81,17 +84,24 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     # ---------------------------------------------------------------- groups
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """As torch's; besides, the group's own settings are checked and unknown keys refused."""
+        """As torch's; besides, the group's own settings are checked and unknown keys refused.
+
+        The dictionary is copied: torch fills in the caller's own, and whoever gave it to a second optimizer would give
+        that one the rates of the first.
+        """
         if isinstance(param_group, dict):
             if "params" not in param_group:
                 raise ValueError(
                     f"a parameter group needs 'params'; this one has {', '.join(param_group) or 'nothing'}"
                 )
             where = f" (parameter group {len(self.param_groups)})"
-            filled = zero.without_options({**self.defaults, **param_group}, self._options, where)
+            if hasattr(param_group["params"], "__next__"):  # for a second optimizer, as torch leaves it
+                param_group["params"] = list(param_group["params"])
+            filled = zero.without_options({**self.defaults, **given(param_group)}, self._options, where)
             self.spec.check(filled, where)
             self.spec.look_ahead(filled, where)
             self.spec.choose(filled)
+            param_group = groups.of({**given(param_group), **filled}, self)
         super().add_param_group(param_group)
         try:
             self.spec.begins(self, len(self.param_groups) - 1)
@@ -101,6 +111,43 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         if self._plan is not None:
             self._plan.catch_up()
         self._plan = None
+
+    def current(self, setting: str) -> Any:
+        """What the next step will use: a number, or a list with one for each group if there are several.
+
+        Args:
+            setting: a key of the groups such as ``"lr"``, or one number of a tuple there, such as ``"beta1"``.
+
+        Raises:
+            ValueError: there is no such setting.
+        """
+        self._take_up()
+        self._follow()
+        found = [self.spec.read({**self.spec.arguments, **group}, setting) for group in self.param_groups]
+        return found[0] if len(found) == 1 else found
+
+    def _take_up(self) -> None:
+        """Follow the schedules that somebody has put into plain groups."""
+        for i, group in enumerate(self.param_groups):
+            self.param_groups[i] = groups.taken_up(group, self)
+
+    def _follow(self) -> None:
+        """Let the groups say what the schedules say of the step to come."""
+        for group in self.param_groups:
+            if isinstance(group, Group):
+                group.follow(self.steps)
+
+    def _show(self) -> None:
+        """The same where nothing may fail; what a schedule raises, the next step will."""
+        with contextlib.suppress(Exception):
+            self._take_up()
+            self._follow()
+
+    def _said_anew(self) -> None:
+        """A schedule begins or ends, which may ask for another rule."""
+        if self._plan is not None:
+            self._plan.catch_up()
+        self._plan, self._scheduled = None, True
 
     @property
     def engine(self) -> str:
@@ -155,6 +202,8 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             points.refuse(self, "step()")
         if _modes():  # 0.03 µs
             checks.not_recorded(self.spec.name)
+        if self._scheduled:
+            self._follow()
         plan, found = self._plan, self.__dict__.get("found_inf")
         if plan.skips(found) if plan else found is not None and float(found):
             self.skipped += 1
@@ -170,6 +219,8 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         if plan.idle:
             return
         if commit(plan.commit):
+            if self._scheduled:
+                self._show()
             return
         self.skipped += 1
         if plan.unpublished:  # state that copies the first gradient must not copy this one
@@ -178,12 +229,9 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             raise NonFiniteGradient(f"{self.spec.name}: a gradient holds NaN or infinity; nothing was changed")
 
     def _look_for_two_schedules(self) -> None:
-        if any(callable(group.get("initial_lr")) for group in self.param_groups):
-            warnings.warn(
-                "a scheduler of torch is attached, and lr is a schedule already: the rate is their product. Trainers "
-                "attach one of their own; give lr a number, or the trainer schedules.torch_scheduler(opt, schedule)",
-                stacklevel=4,
-            )
+        for group in self.param_groups if hasattr(self.step, "_wrapped_by_lr_sched") else ():
+            if isinstance(group, Group) and "lr" in group.schedules:
+                group.warn("lr", NOT_TAKEN)
 
     @property
     def telemetry(self) -> telemetry.Telemetry:
@@ -220,11 +268,12 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
 
     def state_dict(self) -> dict[str, Any]:
         """As torch's: ``{"state": ..., "param_groups": ...}`` of tensors, numbers and lists only."""
+        self._show()
         saved = super().state_dict()
         saved["state"] = {k: dict(v) if isinstance(v, dict) else v for k, v in saved["state"].items()}
         for i, group in enumerate(self.param_groups):
             saved["param_groups"][i] = checkpoint.plain(saved["param_groups"][i], self.steps)
-            saved["param_groups"][i] |= checkpoint.beside(self, group)
+            saved["param_groups"][i] |= checkpoint.beside(self, given(group))
         points.save(self, saved)
         return saved
 
@@ -244,10 +293,11 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
             state_dict = hook(self, state_dict) or state_dict  # type: ignore[func-returns-value]
         found = checkpoint.fitted(self, state_dict)
         left = points.unmoved(self)
-        self.param_groups[:] = found.groups
+        self.param_groups[:] = [groups.of(group, self, found.steps) for group in found.groups]
         self.state, self.steps, self._dry = found.state, found.steps, found.dry
         points.taken_over(self, found.point, found.apart, left)
         found.recall()
+        self._show()
         for hook in self._optimizer_load_state_dict_post_hooks.values():
             hook(self)
 
@@ -264,6 +314,8 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         inner = state.pop("state", {})
         super().__setstate__(state)
         self.defaults.setdefault("differentiable", False)
+        self.param_groups[:] = [groups.of(group, self) for group in self.param_groups]
+        self._scheduled = True
         for group in self.param_groups:
             for name, default in self.spec.arguments.items():
                 group.setdefault(name, default)
@@ -273,7 +325,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
     def __repr__(self) -> str:
         lines = [f"{self.spec.name} (engine {self.engine})"]
         for i, group in enumerate(self.param_groups):
-            lines.append(f"  group {i}: {len(group['params'])} tensors, {self.spec.shown(group)}")
+            lines.append(f"  group {i}: {len(group['params'])} tensors, {self.spec.shown(given(group))}")
         return "\n".join(lines)
 
 

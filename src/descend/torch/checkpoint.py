@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import torch
 from ..schedules.plateau import Plateau
 from ..schedules.schedule import Schedule
 from . import checks, points
+from .group import given
 
 if TYPE_CHECKING:
     from .base import RuleOptimizer
@@ -37,7 +39,7 @@ def plain(group: dict[str, Any], step: int = 0) -> dict[str, Any]:
     return {name: number(value) for name, value in group.items()}
 
 
-def beside(optimizer: RuleOptimizer, group: dict[str, Any]) -> dict[str, Any]:
+def beside(optimizer: RuleOptimizer, group: Mapping[str, Any]) -> dict[str, Any]:
     """What a saved group holds beside its settings: keys that torch's classes carry along and do not read.
 
     ``schedule_step``: the steps taken, which no state says of rules that keep none, or if parameters joined in later.
@@ -115,7 +117,7 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> Fitted:
         ValueError: it does not fit; the message names group, parameter, expected and got.
     """
     spec, current = optimizer.spec, optimizer.param_groups
-    groups, given = deepcopy(saved["param_groups"]), saved["state"]
+    groups, entries_of = deepcopy(saved["param_groups"]), saved["state"]
     if len(groups) != len(current):
         raise ValueError(
             f"loaded state dict has a different number of parameter groups: expected {len(current)}, got {len(groups)}"
@@ -128,10 +130,11 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> Fitted:
             raise ValueError(f"loaded state dict, group {i}: a parameter of {keys!r:.60} stands there twice")
         kept = {k: spec.newer.get(k, v) for k, v in now.items() if k not in group}
         group = {**kept, **group, **spec.fixed, "params": now["params"]}
-        group |= {k: v for k, v in now.items() if k in spec.arguments and scheduled(v)}
+        schedules = {k: v for k, v in given(now).items() if k in spec.arguments and scheduled(v)}
+        group |= schedules
         ours = {name: group.pop(name, None) for name in BESIDE}
         if ours["schedule_step"] is not None:
-            _recall(found, now, ours["plateaus"] or {}, i)
+            _recall(found, schedules, ours["plateaus"] or {}, i)
         if "param_names" in now:
             group["param_names"] = now["param_names"]
         known = {k: v for k, v in group.items() if k in spec.arguments}
@@ -146,7 +149,7 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> Fitted:
                 if "param_names" in now
                 else f"parameter {k} of group {i}"
             )
-            entry = given.get(key, {})
+            entry = entries_of.get(key, {})
             if not isinstance(entry, dict):
                 raise ValueError(f"loaded state dict, {name}: expected a dict of its state, got {type(entry).__name__}")
             entries = {n: v for n, v in entry.items() if v is not None and n != points.KEY}
@@ -155,7 +158,7 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> Fitted:
             if entries:
                 state[p] = _entries(optimizer, rule.of(tuple(p.shape)), entries, p, name)
                 found.dry |= {p} if key in untrained and not state[p].get("step") else set()
-    others = {key: value for key, value in given.items() if key not in claimed}
+    others = {key: value for key, value in entries_of.items() if key not in claimed}
     _refuse_foreign(optimizer, others, claimed)
     state |= others
     found.steps = _steps(saved)

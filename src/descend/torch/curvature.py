@@ -17,6 +17,7 @@ from ..core.settings import check_setting
 from .base import RuleOptimizer
 from .batch import Leaf
 from .checks import state_array
+from .group import given
 from .sharded.refusals import refuse_use
 
 _SLOT = "h"
@@ -127,7 +128,7 @@ def feed(opt: RuleOptimizer, params: Sequence[Tensor], diagonals: Sequence[Tenso
 
 def _begun(opt: RuleOptimizer, group: dict[str, Any], p: Tensor, name: str) -> tuple[dict[str, Any], Tensor]:
     """The state of a parameter, as it begins if no step has been taken, and its curvature."""
-    rule = opt.spec.rule(group, False)
+    rule = opt.spec.rule(given(group), False)
     slots = {slot.name: slot for slot in rule.slots}
     if _SLOT not in slots:
         raise ValueError(f"feed: {rule.name} keeps no curvature {_SLOT!r}; descend.torch.Sophia does")

@@ -15,6 +15,8 @@ from ..engines.base import Engine, NoFactors
 from ..stepping import pick
 from . import captured, checks
 from .batch import POINTER, Batch, Leaf, join
+from .checkpoint import scheduled
+from .group import given
 from .reuse import GRAD, Reuse
 from .sharded import parts
 from .telemetry import MEASURED
@@ -73,13 +75,17 @@ class Plan(Reuse):
     # ---------------------------------------------------------------- making it
 
     def _filled(self) -> list[dict[str, Any]]:
-        return [{**self.optimizer.spec.arguments, **group} for group in self.optimizer.param_groups]
+        """The groups as they were given: a rule is chosen by whether a setting moves, not by where it is now."""
+        return [{**self.optimizer.spec.arguments, **given(group)} for group in self.optimizer.param_groups]
 
     def _settle(self) -> None:
         """The rule and the numbers of every group, from the values its keys hold now."""
         spec, groups = self.optimizer.spec, self._filled()
+        now = [{**spec.arguments, **group} for group in self.optimizer.param_groups]
         self.values = self._read()
         self.volatile = any(_volatile(value) for values in self.values for value in values)
+        if self.volatile and any(map(scheduled, sum(self.values, ()))):
+            self.optimizer._scheduled = True  # a schedule has come into a plain group
         for i, group in enumerate(groups):
             # keys of others, put there since, are no affair of a step
             own = {name: group[name] for name in spec.arguments}
@@ -89,7 +95,7 @@ class Plan(Reuse):
         self.watch = self.optimizer._options["telemetry"]
         self.rules = [spec.rule(group, clip, scale is not None, self.watch) for group in groups]
         step = self.optimizer.steps if self.volatile else 0
-        self.numbers = [spec.numbers(g, rule, step, scale) for g, rule in zip(groups, self.rules, strict=True)]
+        self.numbers = [spec.numbers(g, rule, step, scale) for g, rule in zip(now, self.rules, strict=True)]
 
     def _read(self) -> list[tuple[Any, ...]]:
         arguments = self.optimizer.spec.arguments
@@ -136,7 +142,7 @@ class Plan(Reuse):
         """
         asked, groups = optimizer._options["engine"], optimizer.param_groups
         stepping = rules is not None  # and then what has no gradient is left as it is
-        rules = rules or [optimizer.spec.rule({**optimizer.spec.arguments, **g}, False) for g in groups]
+        rules = rules or [optimizer.spec.rule({**optimizer.spec.arguments, **given(g)}, False) for g in groups]
         eager = load("torch")
         for rule in rules:
             admit(rule)

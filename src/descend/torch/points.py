@@ -21,6 +21,7 @@ from ..core.rule import Rule
 from ..core.untraced import untraced
 from ..engines import load
 from ..engines.many import at_point
+from .group import given
 from .sharded import parts
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Points:
 
 @untraced
 def _rules(optimizer: RuleOptimizer) -> list[Rule]:
-    filled = [{**optimizer.spec.arguments, **group} for group in optimizer.param_groups]
+    filled = [{**optimizer.spec.arguments, **given(group)} for group in optimizer.param_groups]
     clip = any(group["clip_norm"] is not None for group in filled)
     return [optimizer.spec.rule(group, clip) for group in filled]
 
@@ -279,7 +280,7 @@ def _points(
 ) -> Iterator[tuple[torch.Tensor, Callable[[], torch.Tensor]]]:
     """Each parameter that has such a point, and what computes it, from the trained points ``at`` if not from itself."""
     for group, whole in zip(optimizer.param_groups, _rules(optimizer), strict=True):
-        numbers = optimizer.spec.numbers({**optimizer.spec.arguments, **group}, whole, optimizer.steps)
+        numbers = optimizer.spec.numbers({**optimizer.spec.arguments, **given(group)}, whole, optimizer.steps)
         for p in group["params"]:
             rule = whole.of(tuple(p.shape))
             point, state = getattr(rule, which), optimizer._begun(p)

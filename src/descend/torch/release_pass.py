@@ -177,7 +177,13 @@ class Passes(RuleOptimizer):
 
     # ---------------------------------------------------------------- a step
 
+    def _said_anew(self) -> None:
+        super()._said_anew()
+        self._settled = None
+
     def _prepare(self) -> Settled:
+        if self._scheduled:
+            self._follow()
         if self._settled is None or not self._settled.follows():
             self._settled = Settled(self)
             self._singles = {
@@ -241,6 +247,7 @@ class Passes(RuleOptimizer):
         if not self._opened:
             return
         self.steps += self._dirty
+        self._show()
         self.skipped += self._skipping
         if self._dirty or self._skipping:
             self._opt_called = True  # or torch's schedulers would warn that no step was taken before theirs

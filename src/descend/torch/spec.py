@@ -266,6 +266,32 @@ class Spec:
                 self._check_limit(name, values[name], f", at step {step}", values[name])
         return values
 
+    def at(self, name: str, places: Mapping[int, Any], step: int) -> dict[int, float]:
+        """What the schedules at some places of an argument say of a step.
+
+        Raises:
+            TypeError, ValueError: a value not admitted; besides, what a schedule raises.
+        """
+        names = self.tuples.get(name, (name,))
+        return {
+            # times one: a number of its own, so that any other that is assigned is told from it
+            i: check_setting(names[i] if i < len(names) else name, schedule(step), self.name) * 1.0
+            for i, schedule in places.items()
+        }
+
+    def read(self, group: Mapping[str, Any], setting: str) -> Any:
+        """An argument of a group, or one number of a tuple there.
+
+        Raises:
+            ValueError: there is none of the name.
+        """
+        if setting in self.arguments:
+            return group[setting]
+        for name, parts in self.tuples.items():
+            if name in self.arguments and setting in parts[: len(self.arguments[name])]:
+                return group[name][parts.index(setting)]
+        raise ValueError(unknown_setting(setting, self.arguments, self.name))
+
     def shown(self, group: Mapping[str, Any]) -> str:
         """What a group's keys hold, without those that say nothing."""
         keys = [*self.arguments, *sorted(set(group) - set(self.arguments) - {"params", "param_names"})]

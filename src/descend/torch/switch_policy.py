@@ -13,6 +13,7 @@ from ..schedules.plateau import Plateau
 from . import checkpoint, points
 from .base import RuleOptimizer
 from .classes import picklable
+from .group import given
 from .switch_rule import HOOKS, Target, resolved, retire, switch
 
 
@@ -30,7 +31,7 @@ class Policy(torch.optim.Optimizer):
         if not isinstance(opt, RuleOptimizer):
             raise TypeError(f"a policy begins with an optimizer of descend.torch, got a {type(opt).__name__}")
         self.optimizer, self.stage = opt, 0
-        groups = [dict(group) for group in opt.param_groups]
+        groups = [dict(given(group)) for group in opt.param_groups]
         self._first = type(opt), groups, dict(opt.defaults), dict(opt._options)
 
     def __getattr__(self, name: str) -> Any:
@@ -50,7 +51,7 @@ class Policy(torch.optim.Optimizer):
         """As the optimizer's. A group that comes after a switch is unknown to checkpoints loaded into a new policy."""
         self.optimizer.add_param_group(param_group)
         if self.stage == 0:
-            self._first[1].append(dict(self.optimizer.param_groups[-1]))
+            self._first[1].append(dict(given(self.optimizer.param_groups[-1])))
 
     def _begun(self) -> RuleOptimizer:
         """The first optimizer, as it was made: no state, no steps."""
@@ -125,6 +126,7 @@ class Policy(torch.optim.Optimizer):
             self.optimizer, self.stage = made, stage
         # a rule without a step count, or one that began anew, does not know how many there were
         self.optimizer.steps = int(saved.get("steps", self.optimizer.steps))
+        self.optimizer._show()
         self._load_extra(saved)
         if len(mine) == len(theirs):
             for plateau, its in read:

@@ -166,6 +166,7 @@ class Switch:
         state, moves = self._state()
         made.state = state
         made.steps, made.skipped, made._zero = opt.steps, opt.skipped, opt._zero
+        made._show()
         for hooks in HOOKS:  # the same dictionaries, so that handles go on to remove what they added
             setattr(made, hooks, getattr(opt, hooks))
         return made, moves

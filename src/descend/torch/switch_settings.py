@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.rule import Rule
 from ..rules import meaning
 from ..schedules.schedule import Schedule
+from .group import given as as_given
 from .spec import HINTS, OWN, Spec
 from .switch_state import Handover, base
 
@@ -48,7 +49,7 @@ def settle(opt: RuleOptimizer, group: Mapping[str, Any], spec: Spec, given: Mapp
         ValueError: lr means something else to the next rule and is not given; a value that is not admitted;
             another ``maximize``.
     """
-    old = {"params": [], **opt.spec.arguments, **group}
+    old = {"params": [], **opt.spec.arguments, **as_given(group)}
     source = opt.spec.rule(old, False)
     before = opt.spec.numbers(old, source, opt.steps)
     made = GroupSettings(dict(spec.arguments), dict.fromkeys(spec.arguments, "default"), source, before)

@@ -11,6 +11,7 @@ from ..core.rule import Rule
 from ..core.untraced import untraced
 from ..rules import adam, meaning
 from .base import RuleOptimizer
+from .group import given
 from .switch_policy import Policy
 from .switch_rule import switch
 from .switch_settings import scaled
@@ -78,7 +79,7 @@ class Swats(Policy):
         norm = 0.0
         if any(group.get("clip_norm") is not None for group in opt.param_groups):
             norm = sum(float(_real(p.grad).double().square().sum()) for group in having for p in group) ** 0.5
-        for group, (rule, _) in zip(opt.param_groups, _numbers(opt), strict=True):
+        for group, (rule, _) in zip(map(given, opt.param_groups), _numbers(opt), strict=True):
             clip, l2 = group.get("clip_norm"), any(stage.name == "decay_l2" for stage in rule.stages)
             share = 1.0 if clip is None else min(1.0, _number(clip, opt.steps) / (norm + 1e-6))
             decay = _number(group["weight_decay"], opt.steps) if l2 else 0.0
@@ -113,10 +114,11 @@ class Swats(Policy):
         numbers = _numbers(opt)
         momenta = [s["beta1"] for _, s in numbers]
         rate = self.average if self.average is not None and self.average > 0 else 1.0
-        given = self.settings.get("momentum")
+        asked = self.settings.get("momentum")
         lr = []
-        for group, (_, s), share, own in zip(opt.param_groups, numbers, _shares(numbers), momenta, strict=True):
-            momentum = own if given is None else _number(given, opt.steps)
+        groups = map(given, opt.param_groups)
+        for group, (_, s), share, own in zip(groups, numbers, _shares(numbers), momenta, strict=True):
+            momentum = own if asked is None else _number(asked, opt.steps)
             value = (1 - momentum) * rate * share
             lr.append(scaled(group["lr"], value / s["lr"]) if callable(group["lr"]) and s["lr"] else value)
         made: dict[str, Any] = {"lr": lr if self.lr is None else self.lr, "momentum": momenta, **self.settings}
@@ -159,7 +161,7 @@ def swats(opt: RuleOptimizer, lr: Any = None, *, eps: float = 1e-9, carry: bool 
 
 def _numbers(opt: RuleOptimizer) -> list[tuple[Rule, dict[str, float]]]:
     """The rule and the settings of each group at the step to come."""
-    filled = [{**opt.spec.arguments, **group} for group in opt.param_groups]
+    filled = [{**opt.spec.arguments, **given(group)} for group in opt.param_groups]
     made = [opt.spec.rule(group, False) for group in filled]
     return [(rule, opt.spec.numbers(g, rule, opt.steps)) for g, rule in zip(filled, made, strict=True)]
 

@@ -11,6 +11,7 @@ import torch
 
 from ..core.shown import Shown
 from ..core.untraced import untraced
+from .group import given
 from .telemetry_words import HINT, columns_of, first_line
 
 if TYPE_CHECKING:
@@ -118,9 +119,10 @@ class Telemetry(Shown):
     @property
     def lrs(self) -> list[float | None]:
         """The learning rate of each group in the last step; None where the rule has none."""
-        return [self._lr(group.get("lr")) for group in self._optimizer.param_groups]
+        return list(map(self._lr, self._optimizer.param_groups))
 
-    def _lr(self, lr: Any) -> float | None:
+    def _lr(self, group: dict[str, Any]) -> float | None:
+        lr: Any = given(group).get("lr")
         lr = lr(max(0, self._optimizer.steps - 1)) if callable(lr) else lr
         return None if lr is None else float(lr)
 

@@ -10,6 +10,7 @@ import torch
 
 from ...core.rule import Rule
 from ..classes import optimizer as class_of
+from ..group import given
 from ..sharded.refusals import refuse_use
 
 
@@ -108,8 +109,10 @@ def lead(bases: Sequence[float]) -> float:
 
 def _base(group: dict[str, Any]) -> float:
     """The lr of a group; its peak where it is scheduled."""
-    value: Any = group.get("initial_lr", group["lr"])  # a scheduler's warm-up may have it near 0 now
-    if callable(value):
+    value: Any = given(group)["lr"]
+    if not callable(value):
+        value = group.get("initial_lr", value)  # a scheduler's warm-up may have it near 0 now
+    else:
         schedule: Any = value
         length = getattr(schedule, "length", math.inf)
         end = 10_000 if length == math.inf else length

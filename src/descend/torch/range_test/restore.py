@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..group import Group
 from .reach import reached
 
 Thaw = Callable[[], Any]
@@ -50,6 +51,8 @@ def _hold(value: Any, memo: dict[int, Thaw]) -> Thaw:
         return _generator(value)
     if isinstance(value, torch.optim.Optimizer):
         return _optimizer(value, memo)
+    if isinstance(value, Group):
+        return _group(value, memo)
     if isinstance(value, dict):
         entries = [(key, hold(item, memo)) for key, item in value.items()]
 
@@ -107,6 +110,20 @@ def _optimizer(value: torch.optim.Optimizer, memo: dict[int, Thaw]) -> Thaw:
         content()
         if changed is not None:  # what a plan of descend.torch points to is where it was, with what it held
             state.changed = changed  # type: ignore[union-attr]
+        return value
+
+    return thaw
+
+
+def _group(value: Group, memo: dict[int, Thaw]) -> Thaw:
+    """A parameter group with its schedules: the numbers that are put back are the ones that stood there."""
+    entries = [(key, hold(item, memo)) for key, item in value.items()]
+    beside = hold(vars(value), memo)
+
+    def thaw() -> Group:
+        dict.clear(value)
+        dict.update(value, [(key, restored()) for key, restored in entries])
+        beside()
         return value
 
     return thaw

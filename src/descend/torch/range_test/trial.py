@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from ..group import Group
 from .arguments import lead
 from .feed import Feed
 from .objective import Loss, check_first_gradients, check_first_loss
@@ -109,6 +110,9 @@ class Trial:
         if isinstance(self.model, torch.nn.Module) and not self.model.training:
             self.model.train()  # a model that trains already keeps the modes of its parts
         set_mode(self.optimizer, "train")
+        for group in self.optimizer.param_groups:
+            if isinstance(group, Group):
+                group.forget("lr")
         if "_plan" in vars(self.optimizer):  # the plan of the user's steps counts them, and is kept for them
             self.optimizer._plan = None  # type: ignore[attr-defined]
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..group import given
 from . import curve as curves
 from .arguments import lead
 
@@ -75,7 +76,7 @@ def _choice(found: LRFinding) -> str:
 def overruled(groups: Iterable[dict[str, Any]], multiplier: float) -> list[str]:
     """What someone who sets rates in these groups ought to know."""
     groups, said = list(groups), []
-    if any(callable(group["lr"]) for group in groups):
+    if any(callable(given(group)["lr"]) for group in groups):
         said.append(
             "the schedule of lr is replaced by a constant rate; to keep its shape make the optimizer with "
             f"lr={multiplier:.4g}·schedule instead (.multiplier)"

@@ -68,8 +68,7 @@ class SharedPlan(Plan):
 
     def _settle(self) -> None:
         super()._settle()
-        step = self.optimizer.steps if self.volatile else 0
-        spec = self.optimizer.spec
+        spec, step = self.optimizer.spec, self.optimizer.steps
         self.guard = False  # the engine would see the part that stands here
         self.limits = [spec.numbers(group, CLIP, step)["clip_norm"] for group in self._filled()]
         self.clips = any(group["clip_norm"] is not None for group in self._filled())
@@ -234,3 +233,4 @@ def _go_on(optimizer: RuleOptimizer) -> None:
     """Schedules go on where loaded state was: ZeroRedundancyOptimizer puts state in, and never says the step."""
     taken = [int(entry["step"]) for entry in optimizer._state.values() if isinstance(entry, dict) and "step" in entry]
     optimizer.steps = max(taken, default=optimizer.steps)
+    optimizer._follow()
