@@ -119,6 +119,7 @@ def test_attributes_of_the_packages_are_found_in_any_spelling():
         (rules, "adamm", "Did you mean 'adam'"),
         (schedules, "cosin", "Did you mean 'cosine'"),
         (descend, "chainn", "Did you mean 'chain'"),
+        (descend, "AdamW", r"rules\['AdamW'\], the optimizer descend.torch.optimizer\('AdamW'\)"),
     ):
         with pytest.raises(AttributeError, match=says):
             getattr(package, name)

@@ -57,6 +57,20 @@ BRANCHES = {
     "v = v + np.array([1.0]) * g": "neither a number nor a value",
     "v = sqr(v)": r"Did you mean 'sqrt'\?",
     "v = clamp(v, 0, 1)": r"minimum\(maximum\(x, low\), high\)",
+    "v = g @ v": r"write matmul\(a, b\)",
+    "v = 2.0 @ v": r"write matmul\(a, b\)",
+    "v = g // 2": r"\(a - a % b\) / b",
+    "v = 1.0 // g": r"\(a - a % b\) / b",
+    "v = divmod(g, v)": r"\(a - a % b\) / b",
+    "v = g << 1": "write \\* or /",
+    "v = where(g > 0 & v > 0, g, v)": r"write \(a > 0\) & \(b > 0\)",
+    "v = where(g > 0 | v > 0, g, v)": r"write \(a > 0\) & \(b > 0\)",
+    "v = lr(t) * g": "give the schedule to the optimizer",
+    "v = p.grad": "write g, the gradient",
+    "v = p.data": "write the value itself",
+    "v = g.clone()": "write the value itself",
+    "v = g.detach().cpu().numpy()": "write the value itself",
+    "v = g.zero_()": r"write 0 \* x",
 }
 
 
@@ -96,6 +110,13 @@ def admission(of):
     with pytest.raises(Refused) as caught:
         admit(of)
     return caught.value
+
+
+@pytest.mark.parametrize("engine", ["numba", "numpy"])
+def test_plus_is_the_value_itself_and_a_number_may_be_divided_with_a_rest(engine):
+    p, g = np.array([1.0, 2.0, 3.0]), np.array([0.3, 0.7, 1.1])
+    Optimizer(made("v = +(2.0 % g)"), [p], lr=1.0, engine=engine).step([g])
+    assert p.tolist() == [1.0 - 2.0 % 0.3, 2.0 - 2.0 % 0.7, 3.0 - 2.0 % 1.1]
 
 
 def test_a_rule_of_matrices_is_looked_at_in_the_same_way():

@@ -35,7 +35,7 @@ def test_every_rule_names_its_source(name):
 
 
 def test_mistakes_in_a_signature_are_explained():
-    with pytest.raises(TypeError, match="must begin with"):
+    with pytest.raises(TypeError, match=r"must begin with \(p, g, \.\.\.\); it has \("):
         rule(lambda x, y: x)
     with pytest.raises(TypeError, match="needs an initialiser to be state"):
 

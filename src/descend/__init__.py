@@ -96,7 +96,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(name)
     from .core.nearest import did_you_mean
 
-    raise AttributeError(f"module 'descend' has no attribute {name!r}.{did_you_mean(name, __dir__())}")
+    said = did_you_mean(name, __dir__())
+    if not said and isinstance(getattr(rules, name, None), type(rules.adam)):
+        said = f" The rule is rules[{name!r}], the optimizer descend.torch.optimizer({name!r})."
+    raise AttributeError(f"module 'descend' has no attribute {name!r}.{said}")
 
 
 def __dir__() -> list[str]:

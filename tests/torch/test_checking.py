@@ -307,6 +307,7 @@ W = nn.Parameter(torch.ones(2))
         (lambda: W.sum(), [W.detach()], ValueError, "param 0 is frozen"),
         (lambda: W.sum(), [W * 2], ValueError, "param 0 is computed, no leaf"),
         (lambda: W.sum(), [3], TypeError, "param 0 is no tensor but int"),
+        (lambda: W.sum(), lambda: W.sum(), TypeError, "params must be a module, tensors, or .* got <function"),
         (lambda: W.sum(), [], ValueError, "no parameter to check"),
         (lambda: W.sum(), nn.Linear(2, 2).requires_grad_(False), ValueError, "every parameter of the model is frozen"),
         (lambda: W.sum(), nn.LazyLinear(2), ValueError, "weight has no shape yet"),

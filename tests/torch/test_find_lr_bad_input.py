@@ -45,6 +45,7 @@ LOSSES = {
     "of something else": (lambda o, t: torch.ones((), requires_grad=True) * 2, ValueError, "none of the optimizer's"),
     "complex": (lambda o, t: cross_entropy(o, t) * 1j, ValueError, "the loss must be real"),
     "no function": (3, TypeError, "loss_fn must be callable or None, got 3"),
+    "a class": (torch.nn.CrossEntropyLoss, TypeError, r"is the class CrossEntropyLoss: give .*CrossEntropyLoss\(\)"),
 }
 ARGUMENTS = {
     "steps": [9, 10.5, "300", True],

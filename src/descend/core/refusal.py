@@ -84,6 +84,8 @@ def _said(error: Exception, frame: FrameType | None, at: int) -> str:
         return words
     if "is not callable" in words and called in WORDS and frame and isinstance(_found(called, frame), Value):
         return f"calls {called}, which is a setting or a state of this rule and hides the word {called}: rename it"
+    if "is not callable" in words and any(f"'{kind}'" in words for kind in _kinds()):
+        return f"calls {called or 'a value'}, a number by now: give the schedule to the optimizer, as in lr=schedule"
     if "unhashable" in words and any(kind in words for kind in _kinds()):
         return f"uses a value as a key, and it is only known while it runs; {WHERE}"
     if isinstance(error, TypeError) and any(f"'{kind}'" in words for kind in _kinds()):
@@ -214,7 +216,7 @@ def miscounted(kind: str, name: str, fn: Callable[..., Any], results: tuple[str,
         return f"{must} nothing; {ending(results)}"
     nested = isinstance(values, tuple) and any(isinstance(v, tuple | list) for v in values)
     if nested or isinstance(values, list | dict):
-        return f"{must} a {type(values).__name__} {'with others inside' * nested}; {ending(results)}"
+        return f"{must} a {type(values).__name__}{' with others inside' * nested}; {ending(results)}"
     count = len(values) if isinstance(values, tuple) else 1
     named = next((one.names for one in _returns(fn.__code__) if len(one.names) == count), ())
     missing = [r for r in results if r not in named] if named else list(results[count:])

@@ -223,7 +223,8 @@ def _parse(fn: Callable[..., Any], kind: str) -> Rule:
     name = fn.__name__
     positional = [x for x in parameters if x.kind is x.POSITIONAL_OR_KEYWORD]
     if [x.name for x in positional[: len(leading)]] != leading:
-        raise TypeError(f"{kind} {name} must begin with ({', '.join(leading)}, ...)")
+        given = ", ".join(x.name for x in parameters)
+        raise TypeError(f"{kind} {name} must begin with ({', '.join(leading)}, ...); it has ({given})")
     if any(x.kind in (x.VAR_POSITIONAL, x.VAR_KEYWORD, x.POSITIONAL_ONLY) for x in parameters):
         raise TypeError(f"{kind} {name}: the signature is the declaration; it takes no * or ** arguments")
     slots, settings, uses_t = [], {}, False

@@ -180,6 +180,9 @@ class Symbol(Value):
     def __mod__(self, other: Any) -> Symbol:
         return self._op("mod", self, other)
 
+    def __rmod__(self, other: Any) -> Symbol:
+        return self._op("mod", other, self)
+
     def __neg__(self) -> Symbol:
         return self._op("neg", self)
 

@@ -51,10 +51,31 @@ class Value:
 
     __setitem__ = __delitem__ = _written
 
+    def _product(self, *_: Any) -> Any:
+        raise Refused("multiplies by @: write matmul(a, b) (from descend import matmul)")
+
+    __matmul__ = __rmatmul__ = _product
+
+    def _whole(self, *_: Any) -> Any:
+        raise Refused("divides into whole numbers: write (a - a % b) / b, or a / b with its fraction")
+
+    __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = _whole
+
+    def _bits(self, *_: Any) -> Any:
+        raise Refused("shifts or compares bits, and a rule has numbers: write * or / and ** or a comparison")
+
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = __xor__ = __rxor__ = _bits
+
+    def _unbraced(self, *_: Any) -> Any:
+        raise Refused("has a number beside & or |, which bind before > and <: write (a > 0) & (b > 0)")
+
+    __rand__ = __ror__ = _unbraced
+
+    def __pos__(self) -> Any:
+        return self
+
     def __format__(self, form: str) -> str:
-        raise Refused(
-            f"puts a value into a text, and its digits are known while it runs: print in the training loop; {WHERE}"
-        )
+        raise Refused("puts a value into a text, and its digits are known while it runs: print in the training loop")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -96,6 +96,9 @@ ELSEWHERE = {
     "T": "transpose(x)", "mT": "transpose(x)", "t": "transpose(x)", "sgn": "sign(x)", "triu": "upper(a)",
     "argsort": "order(d)", "size": "rows(x) and columns(x)", "shape": "rows(x) and columns(x)",
     "randn": "noise(x, t, seed)", "normal": "noise(x, t, seed)", "randn_like": "noise(x, t, seed)",
+    "zero": "0 * x", "grad": "g, the gradient",
+    **dict.fromkeys(("data", "clone", "copy", "detach", "contiguous", "item", "cpu", "cuda", "numpy", "to", "float",
+                     "double", "half", "astype", "tolist", "values", "value"), "the value itself"),
     "flatten": "matrix(x)", "reshape": "matrix(x), and shaped(u, x) back", "view": "matrix(x), and shaped(u, x) back",
 }  # fmt: skip
 

@@ -174,6 +174,8 @@ def _named(params: Any) -> dict[str, torch.Tensor]:
         pairs = [("param 0", params)]
     elif isinstance(params, Mapping):
         pairs = params.items()
+    elif not isinstance(params, Iterable):
+        raise TypeError(f"params must be a module, tensors, or (name, tensor) pairs, got {params!r:.80}")
     else:
         pairs = [p if isinstance(p, tuple) else (f"param {i}", p) for i, p in enumerate(params)]
     found: dict[str, torch.Tensor] = {}

@@ -32,6 +32,8 @@ def objective(model: Any, loss_fn: Callable[..., Any] | None, form: str | None =
     """
     if loss_fn is not None and not callable(loss_fn):
         raise TypeError(f"loss_fn must be callable or None, got {loss_fn!r}")
+    if isinstance(loss_fn, type):
+        raise TypeError(f"loss_fn is the class {loss_fn.__name__}: give what it makes, {loss_fn.__name__}()")
     if form is not None and form not in FORMS:
         raise ValueError(f"form must be {' or '.join(map(repr, FORMS))}, what loss_fn takes; got {form!r}")
     if form is not None and loss_fn is None:
