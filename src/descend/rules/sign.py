@@ -54,7 +54,7 @@ def rprop_simple(
     factor = where(turned > 0, eta_plus, where(turned < 0, eta_minus, 1.0))
     begun = where(step > 0, step, lr)
     step = where(lr > 0, minimum(maximum(begun * factor, step_min), step_max), step)
-    p = p - where(lr > 0, sign(g) * step, 0.0)
+    p = where(lr > 0, p - sign(g) * step, p)
     g_prev = g
     return p, g_prev, step
 
@@ -74,6 +74,6 @@ def rprop(
     begun = where(step > 0, step, lr)
     step = where(lr > 0, minimum(maximum(begun * factor, step_min), step_max), step)
     g = where(turned < 0, 0.0, g)
-    p = p - where(lr > 0, sign(g) * step, 0.0)
+    p = where(lr > 0, p - sign(g) * step, p)
     g_prev = g
     return p, g_prev, step
