@@ -11,7 +11,7 @@ WRONG = [
     ("rows_only", {"shapes"}, "on shape ()", False),
     ("forgets_state", {"returns"}, "must return (p, m); it returned 1 value; missing: m", False),
     ("sums_its_state", {"returns"}, "m came back with shape () where it has (4, 3)", False),
-    ("keeps_a_condition", {"returns"}, "m came back as bool", False),
+    ("keeps_a_condition", {"returns"}, "returns for m a condition: write where(condition, 1.0, 0.0)", False),
     ("branches_on_the_step", {"branches"}, "write where(condition, a, b)", False),
     ("branches_on_data", {"branches"}, "write where(condition, a, b)", False),
     ("writes", {"inputs"}, "m += g", False),

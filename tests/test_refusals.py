@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from descend import chain, rule, rules, sqrt, where, zeros
+from descend import chain, maximum, norm, rule, rules, sign, sqrt, total, where, zeros
 from descend.checks import check_rule
 from descend.core.emit import program
-from descend.core.ops import matmul, matrix, norm, qr, shaped
+from descend.core.ops import isfinite, matmul, matrix, qr, shaped, when
 from descend.core.trace import admit, trace
 from descend.core.value import Misreturned, Refused
 from descend.optimizer import Optimizer
@@ -71,12 +71,46 @@ BRANCHES = {
     "v = g.clone()": "write the value itself",
     "v = g.detach().cpu().numpy()": "write the value itself",
     "v = g.zero_()": r"write 0 \* x",
+    **dict.fromkeys(
+        [
+            "v = v + (g > 0)",
+            "v = v + ((g > 0) + (v > 0))",
+            "v = v + (1 - (g > 0))",
+            "v = v + (g > 0) * 0.1",
+            "v = v + -(g > 0)",
+            "v = v + abs(g > 0)",
+            "v = v + sqrt(g > 0)",
+            "v = v + sign(where(g > 0, g > 1, v > 1))",
+            "v = v + maximum(g > 0, v)",
+            "v = v + g ** (v > 0)",
+            "v = v * (t > 1)",
+            "v = v + norm(g > 0)",
+            "v = v + total(isfinite(g))",
+            "v = where((g > 0) > 0.5, v, g)",
+            "v = where(g > 0, g > 1, v)",
+        ],
+        r"takes a condition for a number: write where\(condition, 1.0, 0.0\)",
+    ),
+    **dict.fromkeys(
+        [
+            "v = where(g, g, v)",
+            "v = where(lr, g, v)",
+            "v = where(1, g, v)",
+            "v = when(norm(g), lambda: g, lambda: v)",
+            "v = where(~g, g, v)",
+            "v = where((g > 0) & v, g, v)",
+            "v = where(v | (g > 0), g, v)",
+            "v = where((g > 0) == v, g, v)",
+        ],
+        r"takes a number for a condition: compare it, as in where\(x != 0, a, b\)",
+    ),
 }
 
 
 def made(line):
     """A rule with this line, whose text is nowhere at hand."""
-    scope = {"zeros": zeros, "where": where, "matmul": matmul, "np": np, "math": math}
+    words = (where, when, matmul, sqrt, sign, maximum, norm, total, isfinite)
+    scope = {"zeros": zeros, "np": np, "math": math, **{word.__name__: word for word in words}}
     exec(f"def mine(p, g, v=zeros, *, t, lr=0.1):\n    {line}\n    return p - lr * v, v\n", scope)
     return rule(scope["mine"])
 
@@ -104,6 +138,23 @@ def test_every_front_end_refuses_what_the_tracer_refuses(line, says):
     seen = {result.name: result for result in check_rule(mine, quick=True).results}
     assert seen["branches"].status == "red"
     assert str(admission(mine)) == seen["branches"].outcome.seen
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch", "numba", "jax"])
+def test_conditions_are_joined_compared_and_chosen_from_on_every_engine(engine):
+    mine = made(
+        "v = where(((g > 0) & (v >= 0)) | ~(g < 2), 1.0, 0.0) + where((g > 0) == (v > 0), 2.0, 0.0) + "
+        "where(where(g > 1, v > 0, v <= 0), 4.0, 0.0) + where(True, g, v) + where(False, g, where(g > 0, 8, 16))"
+    )
+    g, p = np.array([-3.0, 0.5, 1.5, 4.0]), np.zeros(4)
+    if engine == "torch":
+        torch, descend_torch = pytest.importorskip("torch"), pytest.importorskip("descend.torch")
+        param = torch.nn.Parameter(torch.from_numpy(p))
+        param.grad = torch.from_numpy(g)
+        descend_torch.optimizer(mine)([param], lr=1.0, engine=engine).step()
+    else:
+        Optimizer(mine, [p], lr=1.0, engine=engine).step([g])
+    np.testing.assert_array_equal(p, [-(2 + 4 - 3 + 16), -(1 + 4 + 0.5 + 8), -(1 + 1.5 + 8), -(1 + 4 + 8)])
 
 
 def admission(of):

@@ -15,7 +15,8 @@ gives each word this meaning, and the tests hold it to that:
                           the last dimension (``"row"``) or the one before (``"column"``), kept as size 1
 ``mean norm(x, over=...)`` the mean, and the Euclidean norm, over the same
 ``when(c, f, g)``         ``f()`` where the number ``c`` is true, else ``g()``; only one is evaluated
-comparisons               false when either side is NaN, except ``!=``, which is true
+comparisons               false when either side is NaN, except ``!=``, which is true; what they say is no number
+                          (``where(c, 1.0, 0.0)`` is), joined by ``& | ~``, and only it is a condition
 ========================  =====================================================================
 
 Whole matrices (such rules run in the engines that need no tracer):
@@ -111,6 +112,8 @@ def minimum(a: Any, b: Any) -> Any:
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
+    if isinstance(condition, bool):
+        return a if condition else b
     return words_of(condition, a, b)["where"](condition, a, b)
 
 

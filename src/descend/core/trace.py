@@ -90,6 +90,33 @@ class Tape:
             f"to element is p, g or state, and a number of NumPy or torch is written float(number) outside of the rule"
         )
 
+    def is_condition(self, index: int) -> bool:
+        """Whether the value is true or false, and no number."""
+        node = self.nodes[index]
+        return node.op in _TRUTHS or (node.op == "where" and all(map(self.is_condition, node.args[1:])))
+
+    def number(self, value: Any) -> int:
+        """The index of a value that is computed with or kept: engines differ in what a truth adds up to.
+
+        Raises:
+            Refused: it is a condition.
+        """
+        index = self.lifted(value)
+        if self.is_condition(index):
+            raise Refused("takes a condition for a number: write where(condition, 1.0, 0.0)")
+        return index
+
+    def condition(self, value: Any) -> int:
+        """The index of a value that is chosen by.
+
+        Raises:
+            Refused: it is a number.
+        """
+        index = self.lifted(value)
+        if not self.is_condition(index):
+            raise Refused("takes a number for a condition: compare it, as in where(x != 0, a, b)")
+        return index
+
     def repeat(self, record: Tape, given: Mapping[str, Any]) -> list[int]:
         """Add all values of another tape, with these in place of its inputs; where each is now."""
         places: list[int] = []
@@ -116,6 +143,7 @@ class Tape:
         return sorted(needed)
 
 
+_TRUTHS = ("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not", "isfinite")
 _OF_TENSORS = ("rows", "columns", "spectral_bound")
 
 
@@ -128,11 +156,15 @@ class Symbol(Value):
         self.tape = tape
         self.index = index
 
-    def _lift(self, value: Any) -> int:
-        return self.tape.lifted(value)
-
     def _op(self, op: str, *args: Any) -> Symbol:
-        return Symbol(self.tape, self.tape.add(op, *(self._lift(a) for a in args)))
+        return Symbol(self.tape, self.tape.add(op, *(self.tape.number(a) for a in args)))
+
+    def _logic(self, op: str, *args: Any) -> Symbol:
+        return Symbol(self.tape, self.tape.add(op, *(self.tape.condition(a) for a in args)))
+
+    def _same(self, op: str, other: Any) -> Symbol:
+        """Two numbers or two conditions may be equal."""
+        return (self._logic if self.tape.is_condition(self.index) else self._op)(op, self, other)
 
     def __repr__(self) -> str:
         node = self.tape.nodes[self.index]
@@ -202,19 +234,19 @@ class Symbol(Value):
         return self._op("ge", self, other)
 
     def __eq__(self, other: Any) -> Any:
-        return self._op("eq", self, other)
+        return self._same("eq", other)
 
     def __ne__(self, other: Any) -> Any:
-        return self._op("ne", self, other)
+        return self._same("ne", other)
 
     def __and__(self, other: Symbol) -> Symbol:
-        return self._op("and", self, other)
+        return self._logic("and", self, other)
 
     def __or__(self, other: Symbol) -> Symbol:
-        return self._op("or", self, other)
+        return self._logic("or", self, other)
 
     def __invert__(self) -> Symbol:
-        return self._op("not", self)
+        return self._logic("not", self)
 
 
 def _word(op: str) -> Callable[..., Symbol]:
@@ -233,7 +265,7 @@ def _reduce(op: str) -> Callable[[Symbol, str], Symbol]:
     def word(x: Symbol, over: str) -> Symbol:
         if over in ("row", "column"):
             x.tape.whole = x.tape.whole or f"{x.tape.rule.name} sums over each {over}"
-        return Symbol(x.tape, x.tape.add(op, x.index, over=over))
+        return Symbol(x.tape, x.tape.add(op, x.tape.number(x), over=over))
 
     return word
 
@@ -248,20 +280,30 @@ def _matrix_word(op: str) -> Callable[..., Any]:
     return word
 
 
-def _when(condition: Symbol, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    """``a`` or ``b``: two numbers, or two conditions."""
+    tape = next(x for x in (condition, a, b) if isinstance(x, Symbol)).tape
+    sides = [tape.lifted(x) for x in (a, b)]
+    if not all(map(tape.is_condition, sides)):
+        sides = [tape.number(x) for x in (a, b)]
+    return Symbol(tape, tape.add("where", tape.condition(condition), *sides))
+
+
+def _when(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
     """Both sides, to be chosen from."""
-    a, b, where = then(), otherwise(), _word("where")
+    a, b = then(), otherwise()
     if isinstance(a, tuple):
-        return tuple(where(condition, x, y) for x, y in zip(a, b, strict=True))
-    return where(condition, a, b)
+        return tuple(_where(condition, x, y) for x, y in zip(a, b, strict=True))
+    return _where(condition, a, b)
 
 
-_ELEMENTWISE = ("sqrt", "exp", "log", "tanh", "abs", "sign", "isfinite", "maximum", "minimum", "where")
+_ELEMENTWISE = ("sqrt", "exp", "log", "tanh", "abs", "sign", "isfinite", "maximum", "minimum")
 ops.register(
     Symbol,
     {
         **{op: _word(op) for op in _ELEMENTWISE},
         **{op: _matrix_word(op) for op in ops.MATRIX_WORDS},
+        "where": _where,
         "when": _when,
         "total": _reduce("total"),
         "count": _reduce("count"),
@@ -332,6 +374,8 @@ def _recorded(of: Declared) -> Tape:
             tape.outputs[name] = tape.lifted(value)
         except Refused as error:
             raise Misreturned(f"{where} returns for {name} what is no value: {error}") from None
+        if tape.is_condition(tape.outputs[name]):
+            raise Misreturned(f"{where} returns for {name} a condition: write where(condition, 1.0, 0.0)")
     if said := disordered(rule.kind, rule.name, rule.fn, rule.results):
         raise Misreturned(said)
     if slot := _in_place_of_p(tape):
@@ -403,6 +447,6 @@ def _recorded_point(of: Declared, which: str, point: Callable[..., Any]) -> None
     kind = f"{which} of rule {rule.name}"
     try:
         made = point(given["p"], *(given[s.name] for s in rule.slots), **{name: given[name] for name in wanted})
-        tape.lifted(made)
+        tape.number(made)
     except Exception as error:
         raise explained(error, kind, point.__name__, point) from error
