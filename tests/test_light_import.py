@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ("torch", "jax", "numba", "triton")
+HEAVY = ("torch", "jax", "llvmlite", "triton")
 
 
 def fresh(program: str) -> str:
@@ -27,4 +27,4 @@ def test_the_classes_load_nothing_that_only_printing_needs():
 
 
 def test_a_loaded_framework_is_noticed():
-    assert "numba" in heavy_after("import descend, numba")
+    assert "llvmlite" in heavy_after("import descend, llvmlite")

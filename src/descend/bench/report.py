@@ -36,7 +36,7 @@ HEAD = (
 def machine() -> dict[str, Any]:
     """What the numbers depend on besides descend."""
     versions: dict[str, str | None] = {}
-    for name in ("descend", "torch", "numba", "numpy", "jax", "optax", "pytorch_optimizer"):
+    for name in ("descend", "torch", "llvmlite", "numpy", "jax", "optax", "pytorch_optimizer"):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -27,7 +27,7 @@ print(json.dumps({{
 _IMPORT = """
 import json, sys, time
 begin = time.perf_counter(); import descend; took = time.perf_counter() - begin
-heavy = [m for m in ("torch", "jax", "numba", "triton") if m in sys.modules]
+heavy = [m for m in ("torch", "jax", "llvmlite", "triton") if m in sys.modules]
 print(json.dumps({"import": took, "heavy": heavy}))
 """
 COLD = {"adamw": "rules.adamw", "clip + adamw + ema": "chain(rules.clip_norm(1.0), rules.adamw, rules.ema(0.999))"}

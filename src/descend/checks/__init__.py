@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-# Loaded when asked for: they need NumPy, and some of them torch and Numba.
+# Loaded when asked for: they need NumPy, and some of them torch and LLVM.
 _PUBLIC = {
     "Report": "contract",
     "check_engine": "contract_engines",

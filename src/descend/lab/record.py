@@ -146,7 +146,7 @@ def write(path: Path, text: str) -> None:
 
 def environment(processes: int) -> dict[str, Any]:
     """Versions, CPU and threads: what the timings, and the last digits, depend on."""
-    names = {"descend": "descend", "numpy": "numpy", "numba": "numba", "scikit_learn": "scikit-learn"}
+    names = {"descend": "descend", "numpy": "numpy", "llvmlite": "llvmlite", "scikit_learn": "scikit-learn"}
     return {
         "python": platform.python_version(),
         **{key: _version(name) for key, name in names.items()},

@@ -1,6 +1,6 @@
 """The race in worker processes: whole rules are handed out, so each process compiles only its own kernels.
 
-Processes are spawned, never forked: threads of BLAS or Numba do not survive a fork. BLAS gets one thread in
+Processes are spawned, never forked: threads of BLAS do not survive a fork. BLAS gets one thread in
 each, because two processes with one thread each finish sooner than one with two on matrices of this size.
 """
 
