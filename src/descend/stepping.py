@@ -72,11 +72,11 @@ def pick(asked: str, rule: Rule, dtype: str, candidates: Sequence[str] = ("numba
     return load(fallback)
 
 
-def say_once(about: str, message: str) -> None:
+def say_once(about: str, message: str, level: int = logging.INFO) -> None:
     """Log a message once per process."""
     if (about, message) not in _said:
         _said.add((about, message))
-        log.info(message)
+        log.log(level, message)
 
 
 class NonFiniteGradient(FloatingPointError):

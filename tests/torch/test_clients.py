@@ -261,3 +261,155 @@ def test_micro_batches_and_goes_down(engine):
             losses.append(float(loss.detach()))
     assert torch.allclose(models[0].weight, models[1].weight, rtol=1e-9)
     assert losses[-2] < 0.2 * losses[0]
+
+
+# ---------------------------------------------------------------- keys that frameworks put into every group
+
+NOTHING = [
+    {"weight_decay": 0.0}, {"weight_decay": None}, {"momentum": 0}, {"nesterov": False}, {"foreach": None},
+    {"fused": None}, {"amsgrad": False}, {"betas": None}, {"rho": None}, {"correct_bias": True}, {"lr_scale": 0.5},
+    {"name": "head"}, {"swap": 3}, {"group_name": "decay"}, {"initial_lr": 0.1}, {"is_last_layer": True},
+    {"whatever": "a text"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Rprop", "DoG", "GradientDescent"])
+@pytest.mark.parametrize("extra", NOTHING, ids=str)
+def test_keys_that_ask_for_nothing_are_carried(name, extra):
+    opt = getattr(ours, name)([{"params": (p := parameters()), "lr": 0.01, **extra}])
+    reference = getattr(ours, name)(q := copies(p), lr=0.01)
+    train(range(3), (opt, p), (reference, q))
+    assert all(map(torch.equal, p, q))
+    saved = opt.state_dict()["param_groups"][0]
+    assert extra.items() <= saved.items()
+    opt.load_state_dict(opt.state_dict())
+    assert extra.items() <= opt.param_groups[0].items()
+
+
+@pytest.mark.parametrize(("extra", "says"), [
+    ({"weight_decay": 0.1}, "has no setting 'weight_decay'.*decay_l2"),
+    ({"weight_decay": cosine(9)}, "has no setting 'weight_decay'"),
+    ({"momentum": 0.9}, "has no setting 'momentum'"), ({"betas": (0.9, 0.99)}, "has no setting 'betas'"),
+    ({"nesterov": True}, "has no setting 'nesterov'"), ({"correct_bias": False}, "has no setting 'correct_bias'"),
+    ({"lrr": 0.0}, "has no setting 'lrr'. Did you mean 'lr'"), ({"step_size": None}, "Did you mean 'step_sizes'"),
+    ({"weigth_decay": 0.0}, "has no setting 'weigth_decay'"), ({"temperature": 1.0}, "has no setting 'temperature'"),
+])  # fmt: skip
+def test_keys_that_ask_for_something_are_refused_by_name(extra, says):
+    with pytest.raises(TypeError, match=says):
+        ours.Rprop([{"params": parameters(), **extra}])
+
+
+def test_a_decay_that_comes_later_is_refused_where_the_rule_has_none():
+    opt = ours.DoG([{"params": (p := parameters()), "weight_decay": 0.0}])
+    train(range(1), (opt, p))
+    before = [x.detach().clone() for x in p]
+    opt.param_groups[0]["weight_decay"] = 0.1
+    with pytest.raises(TypeError, match="DoG has no setting 'weight_decay'"):
+        train(range(1), (opt, p))
+    assert all(map(torch.equal, before, p))
+    opt.param_groups[0]["weight_decay"] = 0.0
+    train(range(1), (opt, p))
+
+
+# ---------------------------------------------------------------- rates a rounding error below 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["SGD", "AdamW", "ScheduleFreeAdamW"])
+def test_a_rate_a_rounding_error_below_0_is_0(name, engine, caplog, monkeypatch):
+    monkeypatch.setattr("descend.stepping._said", set())
+    opt = getattr(ours, name)(p := parameters(), lr=0.1, engine=engine)
+    other = getattr(ours, name)(q := copies(p), lr=0.1, engine=engine)
+    scheduler = lr_scheduler.LambdaLR(opt, lambda k: 1 - 0.5 * k if k < 2 else -1e-12)
+    for t in range(5):
+        train(range(t, t + 1), (opt, p))
+        scheduler.step()
+    for t in range(5):
+        other.param_groups[0]["lr"] = (0.1, 0.05, 0.0, 0.0, 0.0)[t]
+        train(range(t, t + 1), (other, q))
+    assert all(map(torch.equal, p, q))
+    assert [r.message for r in caplog.records].count(f"{name}: lr fell a rounding error below 0, so 0 is used") == 1
+    with opt.shipped():
+        pass
+    fresh = getattr(ours, name)(copies(p), lr=0.1)
+    fresh.load_state_dict(opt.state_dict())
+
+
+def test_a_rate_that_is_truly_negative_is_refused():
+    opt = ours.SGD(p := parameters(), lr=0.1)
+    scheduler = lr_scheduler.LambdaLR(opt, lambda k: 1.0 if k == 0 else -1e-5)
+    train(range(1), (opt, p))
+    scheduler.step()
+    with pytest.raises(ValueError, match=r"Invalid learning rate: -1\.0"):
+        train(range(1), (opt, p))
+    with pytest.raises(ValueError, match="Invalid learning rate"):
+        ours.SGD(p, lr=-1e-12)
+
+
+# ---------------------------------------------------------------- state in memory that processes share
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["AdamW", "Adagrad", "Prodigy"])
+def test_shared_state_is_counted_where_it_is_shared(name, engine):
+    """As torch's: the step is a tensor that every process adds to."""
+    opt = getattr(ours, name)(p := parameters(), lr=0.01, engine=engine)
+    reference = getattr(ours, name)(q := copies(p), lr=0.01, engine=engine)
+    train(range(3), (opt, p), (reference, q))
+    for state in opt.state.values():
+        for value in state.values():
+            value.share_memory_()
+    steps = [state["step"] for state in opt.state.values()]
+    for t in range(3, 8):
+        train(range(t, t + 1), (opt, p), (reference, q))
+        assert all(map(torch.equal, p, q))
+        assert all(step.is_shared() and float(step) == t + 1 for step in steps)
+        assert all(state["step"] is step for state, step in zip(opt.state.values(), steps, strict=True))
+    for step in steps:
+        step += 5  # another process
+    for state in reference.state.values():
+        state["step"] += 5
+    train(range(8, 10), (opt, p), (reference, q))
+    assert all(map(torch.equal, p, q))
+    assert all(float(step) == 15 for step in steps)
+
+
+def test_two_processes_count_in_one_place():
+    model = nn.Linear(3, 2)
+    model.share_memory()
+    opt = ours.AdamW(model.parameters(), lr=0.01)
+    train(range(1), (opt, list(model.parameters())))
+    context = torch.multiprocessing.get_context("spawn")
+    process = context.Process(target=steps_elsewhere, args=(opt, list(model.parameters())))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+    assert {float(state["step"]) for state in opt.state.values()} == {4.0}
+    train(range(1), (opt, list(model.parameters())))
+    assert {float(state["step"]) for state in opt.state.values()} == {5.0}
+
+
+def steps_elsewhere(opt, params):
+    opt.param_groups[0]["params"][:] = params
+    train(range(3), (opt, params))
+
+
+# ---------------------------------------------------------------- a model that is converted after steps
+
+
+@pytest.mark.parametrize("convert", [nn.Module.double, nn.Module.half, nn.Module.bfloat16], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("name", ["SGD", "AdamW", "Shampoo"])
+def test_a_converted_model_goes_on_or_the_message_names_the_way(name, convert):
+    model = nn.Linear(4, 3, bias=False)
+    opt = getattr(ours, name)(model.parameters(), lr=0.1, **({"momentum": 0.9} if name == "SGD" else {}))
+    params = list(model.parameters())
+    train(range(2), (opt, params))
+    convert(model)
+    for p in params:
+        p.grad = None
+    if convert is nn.Module.double:
+        with pytest.raises(ValueError, match=r"opt.load_state_dict\(opt.state_dict\(\)\) takes its state along"):
+            train(range(1), (opt, params))
+        opt.load_state_dict(opt.state_dict())
+    train(range(1), (opt, params))
+    assert {float(state["step"]) for state in opt.state.values()} == {3.0}

@@ -109,9 +109,9 @@ def test_schedules_are_scaled_as_a_whole():
     model = Net()
     opt = ours.AdamW(param_groups(model, decay, lr=lr, lr_scale={"head": 0.5}, show=False))
     scaled = next(g for g in opt.param_groups if "head.weight" in g["param_names"])
-    assert scaled["lr"](0) == 0.05
-    assert scaled["lr"](50) == pytest.approx(0.025)
-    assert scaled["weight_decay"](50) == pytest.approx(0.05)
+    assert scaled["lr"] == 0.05
+    assert scaled.schedules["lr"][0](50) == pytest.approx(0.025)
+    assert scaled.schedules["weight_decay"][0](50) == pytest.approx(0.05)
     model(torch.zeros(2, 3, dtype=torch.long)).sum().backward()
     opt.step()
 

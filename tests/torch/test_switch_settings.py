@@ -19,14 +19,16 @@ def test_schedules_go_on_where_they_are():
     opt = SGD(params, lr=lr, momentum=0.9)
     feed(opt, params, 0, 7)
     same_scale = switch(opt, "nesterov_accumulation")
-    assert same_scale.param_groups[0]["lr"] is lr
+    assert same_scale.param_groups[0].schedules["lr"][0] is lr
+    assert same_scale.param_groups[0]["lr"] == lr(7)
     assert same_scale.steps == 7
     averaged = switch(same_scale, "quasi_hyperbolic")
-    scaled = averaged.param_groups[0]["lr"]
+    scaled = averaged.param_groups[0].schedules["lr"][0]
     assert [scaled(t) for t in (0, 7, 50)] == pytest.approx([10 * lr(t) for t in (0, 7, 50)])
     plain = SGD(parameters(), lr=lambda t: 0.1 / (1 + t), momentum=0.9)
-    moved = switch(plain, "momentum_ema").param_groups[0]["lr"]
-    assert moved(4) == pytest.approx(0.2)
+    moved = switch(plain, "momentum_ema").param_groups[0]
+    assert moved["lr"] == pytest.approx(1.0)
+    assert moved.schedules["lr"][0](4) == pytest.approx(0.2)
     assert pickle.loads(pickle.dumps(switch(SGD(parameters(), lr=_fading, momentum=0.9), "momentum_ema")))
 
 

@@ -69,6 +69,7 @@ class Batch:
             len(leaves), dtype=torch.float64, device="cpu"
         )  # the states' "step" entries are views of it
         self.counted = self.steps.numpy()
+        self.shared: dict[int, torch.Tensor] = {}  # steps that other processes count, too
         self.strided: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters with gaps: dense copy, parameter
         self.scattered: list[
             tuple[torch.Tensor, tuple[torch.Tensor, ...], torch.Tensor]
@@ -119,8 +120,12 @@ class Batch:
             before = set(leaf.state)
             checks.complete(leaf, rule)
             if keeps_step:
-                self.steps[k] = float(leaf.state.get("step", 0))
-                leaf.state["step"] = self.steps[k]
+                there = leaf.state.get("step", 0)
+                self.steps[k] = float(there)
+                if isinstance(there, torch.Tensor) and there.device.type == "cpu" and there.is_shared():
+                    self.shared[k] = there
+                else:
+                    leaf.state["step"] = self.steps[k]
             for slot in rule.slots:
                 settings = self.numbers[leaf.group]
                 if not slot.init.is_number:
@@ -137,6 +142,8 @@ class Batch:
             if set(leaf.state) != before:
                 self.fresh.append(leaf)
         self.work.numbers = {name: tensor.numpy() for name, tensor in numbers.items()}
+        self.held = [self.steps, *numbers.values()]
+        self.places = list(map(POINTER, self.held))
         return arrays
 
     def _scratch(self) -> dict[int, torch.Tensor]:
@@ -178,7 +185,11 @@ class Batch:
         self.work.rows = [Row(int(t) + 1, {n: self.numbers[group][n] for n in wanted}) for group, t in rows]
 
     def counted_alike(self) -> bool:
-        """Whether every state's step is what its row says; False where somebody wrote to one."""
+        """Whether every state's step is what its row says; False where somebody wrote to one, or moved them."""
+        if list(map(POINTER, self.held)) != self.places:  # share_memory_() does, also sending to another process
+            return False
+        for k, step in self.shared.items():
+            self.counted[k] = float(step)
         return bool((self.counted == np.array([row.t - 1 for row in self.work.rows])[self.work.row_of]).all())
 
     def read(self, grads: list[torch.Tensor]) -> None:
@@ -202,6 +213,8 @@ class Batch:
                 for whole, rows, taken in self.scattered:
                     whole.index_put_(rows, taken)
         self.counted += 1
+        for step in self.shared.values():
+            step += 1
         for row in self.work.rows:
             row.t += 1
 

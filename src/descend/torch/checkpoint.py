@@ -137,8 +137,9 @@ def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> Fitted:
             _recall(found, schedules, ours["plateaus"] or {}, i)
         if "param_names" in now:
             group["param_names"] = now["param_names"]
-        known = {k: v for k, v in group.items() if k in spec.arguments}
-        spec.check({**spec.arguments, **known}, f" (parameter group {i} of the loaded state dict)")
+        known = {k: v for k, v in group.items() if k in spec.arguments or k == "weight_decay"}
+        lifted = {k: v for k, v in spec.lifted({**spec.arguments, **group}).items() if k in {*spec.arguments, *known}}
+        spec.check(lifted, f" (parameter group {i} of the loaded state dict)")
         rule = spec.rule({**spec.arguments, **known}, False)
         found.groups.append(group)
         untrained = {keys[k] for k in ours["untrained"] or () if k < len(keys)}

@@ -246,7 +246,11 @@ def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, f
     ):
         got = f"{_shape(there)} on {there.device}" if isinstance(there, torch.Tensor) else repr(there)
         expected = f"{dtype} {tuple(shape)} on {like.device}".removeprefix("torch.")
-        raise ValueError(f"state {slot.saved_as!r} of {leaf.name}: expected {expected}, got {got}")
+        converted = isinstance(there, torch.Tensor) and there.shape == shape
+        way = "; if the model was converted or moved, opt.load_state_dict(opt.state_dict()) takes its state along"
+        raise ValueError(
+            f"state {slot.saved_as!r} of {leaf.name}: expected {expected}, got {got}{way if converted else ''}"
+        )
     if slot.init.shape == "element" and not same_layout(there, like):
         return torch.empty_like(like, dtype=dtype).copy_(there)
     return there.detach().resolve_neg().resolve_conj()

@@ -53,6 +53,7 @@ class Plan(Reuse):
         self.batches = self._batches(leaves)
         join(self.batches, optimizer._state, self.without)
         self.works = [batch.work for batch in self.batches]
+        optimizer._state.exposed |= any(batch.shared for batch in self.batches)
         self.idle = not self.works
         self.once |= any(leaf.rows is not None for leaf in leaves)
         self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
@@ -76,19 +77,20 @@ class Plan(Reuse):
 
     def _filled(self) -> list[dict[str, Any]]:
         """The groups as they were given: a rule is chosen by whether a setting moves, not by where it is now."""
-        return [{**self.optimizer.spec.arguments, **given(group)} for group in self.optimizer.param_groups]
+        spec = self.optimizer.spec
+        return [spec.lifted({**spec.arguments, **given(group)}) for group in self.optimizer.param_groups]
 
     def _settle(self) -> None:
         """The rule and the numbers of every group, from the values its keys hold now."""
         spec, groups = self.optimizer.spec, self._filled()
-        now = [{**spec.arguments, **group} for group in self.optimizer.param_groups]
+        now = [spec.lifted({**spec.arguments, **group}) for group in self.optimizer.param_groups]
         self.values = self._read()
         self.volatile = any(_volatile(value) for values in self.values for value in values)
         if self.volatile and any(map(scheduled, sum(self.values, ()))):
             self.optimizer._scheduled = True  # a schedule has come into a plain group
         for i, group in enumerate(groups):
             # keys of others, put there since, are no affair of a step
-            own = {name: group[name] for name in spec.arguments}
+            own = {name: group[name] for name in (*spec.arguments, "weight_decay") if name in group}
             spec.check(own, f" (parameter group {i})" if len(groups) > 1 else "")
         clip = any(group["clip_norm"] is not None for group in groups) and self.clipping
         scale = self.scale = self.optimizer.loss_scale()
@@ -98,7 +100,7 @@ class Plan(Reuse):
         self.numbers = [spec.numbers(g, rule, step, scale) for g, rule in zip(now, self.rules, strict=True)]
 
     def _read(self) -> list[tuple[Any, ...]]:
-        arguments = self.optimizer.spec.arguments
+        arguments = (*self.optimizer.spec.arguments, "weight_decay")  # asked of classes that have none, too
         return [tuple(group.get(name) for name in arguments) for group in self.optimizer.param_groups]
 
     def _leaves(self) -> Iterator[Leaf]:

@@ -280,7 +280,9 @@ def _points(
 ) -> Iterator[tuple[torch.Tensor, Callable[[], torch.Tensor]]]:
     """Each parameter that has such a point, and what computes it, from the trained points ``at`` if not from itself."""
     for group, whole in zip(optimizer.param_groups, _rules(optimizer), strict=True):
-        numbers = optimizer.spec.numbers({**optimizer.spec.arguments, **given(group)}, whole, optimizer.steps)
+        numbers = optimizer.spec.numbers(
+            optimizer.spec.lifted({**optimizer.spec.arguments, **given(group)}), whole, optimizer.steps
+        )
         for p in group["params"]:
             rule = whole.of(tuple(p.shape))
             point, state = getattr(rule, which), optimizer._begun(p)

@@ -7,8 +7,10 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from logging import WARNING
 from typing import Any
 
+import numpy as np
 import torch
 
 from .. import rules
@@ -19,13 +21,9 @@ from ..optimizer import CLIP
 from ..rules import watching
 from ..schedules.ahead import refuse_values
 from ..schedules.schedule import Schedule
+from ..stepping import say_once
+from .group_keys import carried
 
-# Keys that schedulers, trainers and torch itself put into parameter groups.
-FOREIGN = frozenset({
-    "params", "param_names", "name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum",
-    "swa_lr", "lr_scale", "warmup_steps", "layer_name", "initial_weight_decay",
-    "schedule_step", "schedule_taken",
-})  # fmt: skip
 OPTIONS: dict[str, Any] = {"engine": "auto", "nonfinite": "propagate", "telemetry": False}
 """Arguments of every class that are no settings of a group -> default."""
 HINTS: dict[str, Any] = {"foreach": None, "capturable": False, "differentiable": False, "fused": None}
@@ -33,8 +31,20 @@ _FLAGS = ("maximize", "nesterov", "centered", "amsgrad", "decoupled_weight_decay
 OWN: dict[str, Any] = {"clip_norm": None}
 BETAS = {"betas": ("beta1", "beta2", "beta3")}
 
+_DECAY = "Give 0, or make a class of a chain that decays: optimizer(chain(rules.decay_l2, rule))."
+
+ROUNDING = 1e-6
+
 # How torch words the refusal of a setting; users and torch's own tests look for these sentences.
 _TORCH_WORDS = {"lr": "Invalid learning rate: {}", "eps": "Invalid epsilon value: {}"}
+
+
+def _admitted(name: str, x: float) -> bool:
+    try:
+        check_setting(name, x)
+    except ValueError:
+        return False
+    return True
 
 
 @functools.cache
@@ -147,7 +157,7 @@ class Spec:
         gradients are of a scaled loss. ``watch``: "" or what telemetry wants, "norms" or "cosine".
         """
         rule = self.choose(group)
-        decay = group.get("weight_decay", 0.0)
+        decay = group["weight_decay"] if "weight_decay" in self.arguments else 0.0
         known = {**rule.settings, **(rule.vectors.settings if rule.vectors else {})}
         l2 = "weight_decay" not in known and (callable(decay) or float(decay) != 0)
         return _composed(rule, scaled, watch, clip, bool(group.get("maximize")), l2)
@@ -158,9 +168,10 @@ class Spec:
         Raises:
             TypeError: an unknown argument, or one of the wrong type. ValueError: a value not admitted.
         """
-        for name in group:
-            if name not in self.arguments and name not in FOREIGN and not self._initial(name):
-                raise TypeError(unknown_setting(name, self.arguments, f"{self.name}{where}"))
+        for name, value in group.items():
+            if name not in self.arguments and not self._initial(name) and not carried(name, value, self.arguments):
+                words = unknown_setting(name, self.arguments, f"{self.name}{where}")
+                raise TypeError(f"{words} {_DECAY}" if name == "weight_decay" else words)
         for name, refuse in self.chosen.items():
             refuse(group[name])
         for name in set(self.arguments) - {*self.settings, *self.chosen}:
@@ -178,6 +189,26 @@ class Spec:
             raise ValueError(f"{self.name}{where}: differentiable=True is not supported: a step is no autograd graph")
         if group.get("fused") and group.get("foreach"):
             raise RuntimeError("`fused` and `foreach` cannot be `True` together." + where)
+
+    def lifted(self, group: dict[str, Any]) -> dict[str, Any]:
+        """The group, in which what a scheduler has let fall a rounding error below 0 is 0.
+
+        An error is one of at most a millionth of what the setting was before any scheduler, or of the scheduler's
+        maximum; of ``lr`` where nobody says, of the class's default.
+        """
+        for name in self.settings:
+            value = group[name]
+            if not isinstance(value, int | float | np.number | torch.Tensor) or name in self.tuples:
+                continue
+            if (isinstance(value, torch.Tensor) and value.numel() != 1) or not value < 0:
+                continue
+            said = [group[key] for key in (f"initial_{name}", f"max_{name}") if key in group]
+            said = said or [self.arguments["lr"]] * (name == "lr")
+            largest = max((float(x) for x in said if hasattr(x, "__float__")), default=0.0)
+            if float(value) >= -ROUNDING * largest and not _admitted(name, float(value)):
+                say_once(self.name, f"{self.name}: {name} fell a rounding error below 0, so 0 is used", WARNING)
+                group = {**group, name: 0.0}
+        return group
 
     def _initial(self, key: str) -> bool:
         """Whether a key says what a setting was before any scheduler."""

@@ -49,7 +49,7 @@ def settle(opt: RuleOptimizer, group: Mapping[str, Any], spec: Spec, given: Mapp
         ValueError: lr means something else to the next rule and is not given; a value that is not admitted;
             another ``maximize``.
     """
-    old = {"params": [], **opt.spec.arguments, **as_given(group)}
+    old = opt.spec.lifted({"params": [], **opt.spec.arguments, **as_given(group)})
     source = opt.spec.rule(old, False)
     before = opt.spec.numbers(old, source, opt.steps)
     made = GroupSettings(dict(spec.arguments), dict.fromkeys(spec.arguments, "default"), source, before)

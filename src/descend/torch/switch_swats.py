@@ -161,7 +161,7 @@ def swats(opt: RuleOptimizer, lr: Any = None, *, eps: float = 1e-9, carry: bool 
 
 def _numbers(opt: RuleOptimizer) -> list[tuple[Rule, dict[str, float]]]:
     """The rule and the settings of each group at the step to come."""
-    filled = [{**opt.spec.arguments, **given(group)} for group in opt.param_groups]
+    filled = [opt.spec.lifted({**opt.spec.arguments, **given(group)}) for group in opt.param_groups]
     made = [opt.spec.rule(group, False) for group in filled]
     return [(rule, opt.spec.numbers(g, rule, opt.steps)) for g, rule in zip(filled, made, strict=True)]
 

@@ -111,7 +111,7 @@ class Telemetry(Shown):
         optimizer = self._optimizer
         if optimizer._plan is not None:
             optimizer._plan.catch_up()
-            counts = [int(batch.counted.max()) for batch in optimizer._plan.batches if len(batch.counted)]
+            counts = [int(batch.steps.max()) for batch in optimizer._plan.batches if len(batch.steps)]
         else:
             counts = [int(s["step"]) for s in optimizer._state.values() if isinstance(s, dict) and "step" in s]
         return max([optimizer.steps, *counts])
