@@ -85,7 +85,8 @@ class Optimizer:
         for i, p in enumerate(self.params):
             members.setdefault(self.rule.vectors is not None and p.ndim < 2, []).append(i)
         self.members = list(members.values()) or [[]]
-        parts = [self.rule.of((1,) if vector else (1, 1)) for vector in members] or [self.rule]
+        self._shapes = [(1,) if vector else (1, 1) for vector in members] or [()]  # that choose a work's rule
+        parts = list(map(self.rule.of, self._shapes))
         # one engine for all: a total over all parameters is one number
         engines = [pick(engine, part, dtype, fallback="numpy") for part in parts]
         self._engine = min(engines, key=lambda one: one.name == "numba")
@@ -126,9 +127,10 @@ class Optimizer:
         for i, (p, g) in enumerate(zip(self.params, grads, strict=True)):
             if g.shape != p.shape or g.dtype != p.dtype:
                 raise ValueError(f"grads[{i}] must be {p.dtype} {p.shape}; got {g.dtype} {g.shape}")
-        for work, mine in zip(self.works, self.members, strict=True):
+        for work, mine, shape in zip(self.works, self.members, self._shapes, strict=True):
             work.arrays["g"] = [np.ascontiguousarray(grads[i]) for i in mine]
-            work.rows = [Row(self.steps + 1, settle(work.rule.settings, self.steps, work.rule.name))]
+            settings = self.rule.of(shape).settings  # of the rule as it is now: another default may have been bound
+            work.rows = [Row(self.steps + 1, settle(settings, self.steps, work.rule.name))]
             if self.steps == 0:
                 _first_gradients(work)
             if self._engine.on_memory:
