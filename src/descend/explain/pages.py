@@ -62,10 +62,10 @@ def print_list(to: Console) -> None:
         f"where state counts rows and columns, of a {SIDE}×{SIDE} matrix."
     )
     to.print()
-    if gone := hidden([head for i, (head, _, _) in enumerate(columns) if i not in kept]):
-        to.print(Text(gone, style="dim"))
-    for line in textwrap.wrap((bytes_shown + " ") * bool(right) + "More: descend explain NAME", to.width):
-        to.print(Text(line, style="dim"))
+    gone = hidden([head for i, (head, _, _) in enumerate(columns) if i not in kept])
+    for said in (gone, (bytes_shown + " ") * bool(right) + "More: descend explain NAME"):
+        for line in textwrap.wrap(said, to.width):
+            to.print(Text(line, style="dim"))
 
 
 # descend explain
