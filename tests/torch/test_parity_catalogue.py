@@ -58,5 +58,5 @@ def test_every_rule_has_a_class_by_its_name():
 
     assert AdEMAMix.spec.arguments["alpha"] == 5.0
     assert issubclass(ScheduleFreeAdamW, torch.optim.Optimizer)
-    with pytest.raises(AttributeError, match="'ademamix'"):
+    with pytest.raises(AttributeError, match="'AdEMAMix'"):
         ours.AdEMAMixx  # noqa: B018

@@ -23,8 +23,8 @@ _CALLER = ("torch.distributed.checkpoint.state_dict", "_init_optim_state")
 def wanted(optimizer: RuleOptimizer) -> bool:
     """Whether that function is what steps. Asked of optimizers without state only."""
     rate = optimizer.param_groups[0].get("lr")
-    if not isinstance(rate, torch.Tensor | None) and (callable(rate) or rate != 0):
-        return False
+    if not (rate is None or isinstance(rate, torch.Tensor) or (isinstance(rate, int | float) and rate == 0)):
+        return False  # torch's function has set it to 0
     frame: Any = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == _CALLER[1] and frame.f_globals.get("__name__") == _CALLER[0]:

@@ -200,7 +200,9 @@ class Spec:
             value = group[name]
             if not isinstance(value, int | float | np.number | torch.Tensor) or name in self.tuples:
                 continue
-            if (isinstance(value, torch.Tensor) and value.numel() != 1) or not value < 0:
+            if isinstance(value, torch.Tensor) and (value.numel() != 1 or value.is_meta):
+                continue  # refused by ``check``
+            if not value < 0:
                 continue
             said = [group[key] for key in (f"initial_{name}", f"max_{name}") if key in group]
             said = said or [self.arguments["lr"]] * (name == "lr")
