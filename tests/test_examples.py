@@ -1,8 +1,10 @@
 """Every example runs, learns, and where torch's optimizer can stand in its place, does what that does."""
 
+import ast
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +63,31 @@ def test_an_example_learns_as_with_torch(name, tmp_path):
     for other in theirs:
         assert ours == pytest.approx(other, rel=1e-3)
     assert list(tmp_path.iterdir()) == []
+
+
+CLIENTS = ("trainer", "lightning", "accelerate", "ignite", "skorch", "peft")  # of the extra; docs/clients.md has more
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_resumes_to_the_same_bits(client, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(EXAMPLES / "clients" / "run.py"), client],
+        capture_output=True, text=True, timeout=600, cwd=tmp_path, check=False,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    said = [line for line in done.stdout.splitlines() if line.startswith(f"{client} {{")]
+    kinds = ("number", "schedule", "averaging", "muon")
+    assert said == [f"{client} {dict.fromkeys(kinds, 'ok')}"], done.stderr[-3000:]
+    assert done.returncode == 0
+
+
+def test_the_table_of_clients_has_a_row_for_each():
+    page = (EXAMPLES.parent / "docs" / "clients.md").read_text(encoding="utf-8")
+    loops = ast.parse((EXAMPLES / "clients" / "loops.py").read_text(encoding="utf-8"))
+    there = {
+        f.name
+        for f in loops.body
+        if isinstance(f, ast.FunctionDef) and f.args.args[:1] and f.args.args[0].arg == "make"
+    }
+    assert there == set(re.findall(r"`run.py (\w+)` \|$", page, re.MULTILINE)) >= set(CLIENTS)
