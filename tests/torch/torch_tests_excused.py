@@ -13,13 +13,6 @@ EXCUSED = [
     *(("errors", of, "lr as Tensor doesn't work with foreach*", _NUMBERS) for of in ("Adam", "AdamW")),
     *(("errors", of, "betas?[[]0?] as a Tensor is not supported*", _NUMBERS) for of in ("Adam", "AdamW")),
     ("errors", "Muon", "only support 2D parameters", "vectors are stepped by the rule named for them, see muon_groups"),
-    ("param_groups_weight_decay", "Rprop", "*", "it has no weight decay, and a group that sets one is refused by name"),
-    (
-        "param_groups_weight_decay",
-        "SparseAdam",
-        "*",
-        "it has no weight decay: a group that sets one is refused by name",
-    ),
 ]
 
 WORDS = {
