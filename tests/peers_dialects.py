@@ -68,7 +68,7 @@ FED: dict[tuple[str, str], Edits] = {
 # Pairs with no edits: only the type differs in which the peer calculates.
 DIALECTS: dict[tuple[str, str], Edits] = {
     ("rprop", "optax"): (
-        ("p = p - sign(g) * step", "p = p - where(turned < 0, 0.0, g_prev)"),
+        ("p = where(lr > 0, p - sign(g) * step, p)", "p = p - where(turned < 0, 0.0, g_prev)"),
         ("g_prev = g\n", "g_prev = sign(g) * step\n"),
     ),
     ("amsgrad", "optax"): (
@@ -141,6 +141,7 @@ DIALECTS: dict[tuple[str, str], Edits] = {
         ("r=common, *,\n    lr=", "r=common, *,\n    t, lr="),
         ("    m = ", "    c = lr * sqrt(1 - beta2**t) / (1 - beta1**t)\n    m = "),
         ("d * lr", "d * c"),
+        ("total(lr * g", "total(c * g"),
     ),
     ("prodigy", "pytorch_optimizer"): NEW_ESTIMATE,
     ("prodigy", "optax"): (
