@@ -24,7 +24,7 @@ from gpu_checks import check, engine, prepared
 
 from descend import chain, rules
 from descend.bench.speed import PEERS
-from descend.core.emit import program
+from descend.core.program import program
 from descend.core.rule import Rule
 
 FORMS = ("fused", "foreach", "compiled")
@@ -131,7 +131,7 @@ def table(name: str, shapes: list[tuple[int, ...]], chosen: dict[str, Rule], dty
 
 def registers(chosen: dict[str, Rule], dtype: str) -> None:
     """The table of registers and spills of every kernel, compiled for sm_90."""
-    from descend.engines.triton_aot import compile_rule
+    from descend.engines.triton.ahead import compile_rule
 
     print(f"| rule ({dtype}, sm_90) | registers of the element kernels | of the host kernels | bytes spilled |")
     print("|---|--:|--:|--:|")

@@ -19,7 +19,7 @@ CANCELLING = ("dog", "dowg", "prodigy", "dadapt_adam")
 
 
 def engine() -> Any:
-    from descend.engines.triton import ENGINE
+    from descend.engines.triton.engine import ENGINE
 
     return ENGINE
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from descend.lab.live import print_results
-from descend.lab.record import load
-from descend.lab.results import results
+from descend.lab.race.live import print_results
+from descend.lab.race.record import load
+from descend.lab.race.results import results
 
 
 def draw(record_file: Path, target: Path) -> None:

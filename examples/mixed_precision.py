@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from descend.schedules import cosine
 from descend.torch import AdamW
-from descend.torch.loop import Accumulator
+from descend.torch.loop.accumulator import Accumulator
 
 
 def main(epochs: int = 4) -> tuple[float, float]:

@@ -10,9 +10,9 @@ from torch.nn.functional import cross_entropy
 
 from descend.schedules import cosine, linear_warmup
 from descend.torch import AdamW
-from descend.torch.checking import check_gradients, initial_loss, overfit_one_batch
-from descend.torch.groups import param_groups
-from descend.torch.loop import Accumulator
+from descend.torch.check.checking import check_gradients, initial_loss, overfit_one_batch
+from descend.torch.groups.groups import param_groups
+from descend.torch.loop.accumulator import Accumulator
 
 
 def main(epochs: int = 4) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from descend.schedules import cosine, linear_warmup, torch_scheduler
 from descend.torch import AdamW
-from descend.torch.groups import param_groups
+from descend.torch.groups.groups import param_groups
 
 
 def main(epochs: int = 4) -> tuple[float, float]:

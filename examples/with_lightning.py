@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from descend.schedules import cosine, torch_scheduler
 from descend.torch import AdamW
-from descend.torch.groups import param_groups
+from descend.torch.groups.groups import param_groups
 
 
 class Classifier(lightning.LightningModule):

@@ -13,7 +13,7 @@ from transformers import Trainer, TrainingArguments, ViTConfig, ViTForImageClass
 
 from descend.schedules import linear, linear_warmup, torch_scheduler
 from descend.torch import AdamW
-from descend.torch.groups import param_groups
+from descend.torch.groups.groups import param_groups
 
 
 def main(steps: int = 200) -> tuple[float, float]:

@@ -43,7 +43,7 @@ def chromium() -> str:
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A directory for kernels that does not exist yet, named by DESCEND_CACHE."""
-    from descend.engines import cache
+    from descend.engines.llvm import cache
 
     monkeypatch.setenv("DESCEND_CACHE", str(tmp_path / "kernels"))
     monkeypatch.setattr(cache, "_said", set())

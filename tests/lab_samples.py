@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 
 from descend import rules
-from descend.lab.race import Config, Run, look_at
-from descend.lab.record import Record
-from descend.lab.space import enter
+from descend.lab.race.race import Config, Run, look_at
+from descend.lab.race.record import Record
+from descend.lab.race.space import enter
 
 STEPS = 60
 

@@ -9,8 +9,8 @@ from descend.bench import report, tail
 from descend.bench.measures import Bar, of_bits, of_start
 from descend.bench.peers import FUSED, UNFUSED
 from descend.bench.report import line_of, row
-from descend.bench.start import First
 from descend.bench.tail import TAIL, gradient_norm
+from descend.bench.waits.start import First
 
 
 def test_a_bar_is_met_missed_or_neither():

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from descend import chain, rules
-from descend.bench import bits, speed, start, tail
+from descend.bench import bits, speed, tail
 from descend.bench.measures import of_cells
 from descend.bench.peers import FUSED, OPTAX, PEERS, PYTORCH_OPTIMIZER, UNFUSED, renewed, torch_forms
 from descend.bench.speed import Bench, moved
+from descend.bench.waits import start
 from descend.bench.workloads import Tensors, parameters, workloads
-from descend.engines.numba import cut
+from descend.engines.llvm.engine import cut
 from descend.torch import optimizer
 
 TINY = {"tiny": [(40, 30), (7,)], "vector": [(1000,)]}

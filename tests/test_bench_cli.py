@@ -17,7 +17,7 @@ from descend.bench.measures import Bar, of_bits
 from descend.bench.plan import Job
 from descend.bench.report import Report
 from descend.bench.speed import Cell, Peer
-from descend.bench.start import First
+from descend.bench.waits.start import First
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -11,7 +11,7 @@ from descend import chain, rules
 from descend.bench import limit
 from descend.bench.limit import Arrays, Pass, passes, stream
 from descend.bench.timing import LEAST, Clock, interleaved, ratio, ratios, spread
-from descend.core.emit import program
+from descend.core.program import program
 
 
 class Fake:

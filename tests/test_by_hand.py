@@ -9,7 +9,7 @@ from test_formula import careful
 from descend import chain, rules
 from descend.core.rule import rule
 from descend.core.settings import shared
-from descend.engines import numpy as _words  # noqa: F401 - teaches the vocabulary numbers of NumPy
+from descend.engines.eager import numpy as _words  # noqa: F401 - teaches the vocabulary numbers of NumPy
 from descend.explain import facts
 from descend.explain.by_hand import by_hand, given, shown
 from descend.explain.cost import host, needs_matrix

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from cached import NAME, file_of
 
-from descend.engines import cache
+from descend.engines.llvm import cache
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and modes are those of POSIX")
 
@@ -102,7 +102,7 @@ def test_a_disk_that_fills_up_leaves_what_was_there(place):
     program = f"""
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-from descend.engines import cache
+from descend.engines.llvm import cache
 print(cache.store({NAME!r}, b"x" * 100_000))
 print(cache.load({NAME!r}))
 """
@@ -181,7 +181,7 @@ def test_a_process_that_holds_its_turn_too_long_is_overtaken(place, slept):
 
 
 def test_a_lock_left_by_a_killed_process_holds_up_nobody(place, slept):
-    program = f"import os\nfrom descend.engines import cache\nwith cache.turn({NAME!r}): os.kill(os.getpid(), 9)"
+    program = f"import os\nfrom descend.engines.llvm import cache\nwith cache.turn({NAME!r}): os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == -9
     assert list(place.glob("*.lock"))
     with cache.turn(NAME):

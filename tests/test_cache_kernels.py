@@ -11,8 +11,8 @@ import pytest
 from kernel_reader import read_aloud
 
 from descend import chain, rule, rules
-from descend.engines import cache, kernels, native, native_machine
-from descend.engines.numba import cut, texts
+from descend.engines.llvm import cache, kernels, lower, machine
+from descend.engines.llvm.engine import cut, texts
 from descend.optimizer import Optimizer
 from descend.rules import watching
 
@@ -113,7 +113,7 @@ def test_from_disk_comes_what_was_compiled(monkeypatch, given):
     made = kernels.kernel(*given)
     assert (made.origin, made.unkept) == ("compiled", "")
     forget(monkeypatch)
-    monkeypatch.setattr(native, "compiled", None)  # compiling would raise
+    monkeypatch.setattr(lower, "compiled", None)  # compiling would raise
     found = kernels.kernel(*given)
     assert found.origin == "disk"
     assert kernels.probe(found, *given) == kernels.probe(made, *given)
@@ -143,7 +143,7 @@ def spoil(monkeypatch, change):
 
 
 def test_code_that_gives_other_bits_is_compiled_again(monkeypatch, caplog):
-    other = native.compiled(ADAMW[0].replace("x31 / ", "x31 * "), *ADAMW[1:])
+    other = lower.compiled(ADAMW[0].replace("x31 / ", "x31 * "), *ADAMW[1:])
     spoil(monkeypatch, lambda held: held[:32] + other)
     assert "another answer" in caplog.text
 
@@ -168,15 +168,15 @@ def test_what_cannot_be_linked_is_compiled_again(monkeypatch, change):
 
 
 def test_a_missing_function_is_an_error_that_can_be_caught():
-    code = native.compiled(ADAMW[0].replace("math.sqrt", "math.tanh"), *ADAMW[1:])
+    code = lower.compiled(ADAMW[0].replace("math.sqrt", "math.tanh"), *ADAMW[1:])
     assert b"tanhf\0" in code
     with pytest.raises(RuntimeError, match="materialize"):
-        native_machine.linked(code.replace(b"tanhf\0", b"tanhq\0"))
+        machine.linked(code.replace(b"tanhf\0", b"tanhq\0"))
 
 
 def test_a_word_llvm_was_not_taught_is_an_error(fresh):
     text = ADAMW[0].replace("x34 = ", "x34 = math.atan(e_p) + 0 * ")
-    with pytest.raises(native.Unknown):
+    with pytest.raises(lower.Unknown):
         kernels.kernel(text, *ADAMW[1:])
     assert not list(fresh.glob("*"))
 
@@ -186,9 +186,9 @@ def test_the_name_depends_on_all_that_the_code_depends_on(monkeypatch):
     names = [kernels.name_of(*given) for given in (
         ADAMW, (text + " ", streams, dtype), (text, streams[::-1], dtype), (text, streams, "float64"))]  # fmt: skip
     changes = [
-        (native_machine, "processor", lambda: ("another", "+avx")),
-        (native_machine, "MACHINE", {"opt": 2}),
-        (native_machine.binding, "llvm_version_info", (0, 0, 0)),
+        (machine, "processor", lambda: ("another", "+avx")),
+        (machine, "MACHINE", {"opt": 2}),
+        (machine.binding, "llvm_version_info", (0, 0, 0)),
         (kernels.platform, "python_version", lambda: "3.0"),
         (kernels.struct, "calcsize", lambda kind: 4),
         (kernels, "_SOURCES", ("native",)),

@@ -11,7 +11,7 @@ FIRST = """
 import hashlib, json, sys
 import numpy as np
 from descend import rules
-from descend.engines import cache
+from descend.engines.llvm import cache
 from descend.optimizer import Optimizer
 cache.WAIT = 600  # a busy machine is no reason to go ahead
 name = sys.argv[1]
@@ -19,7 +19,7 @@ rule = rules.all()[name]
 p, g = np.linspace(-1, 1, 5000, dtype=np.float32), np.linspace(2, -1, 5000, dtype=np.float32)
 optimizer = Optimizer(rule, [p], engine="numba")
 optimizer.step([g])
-from descend.engines import kernels
+from descend.engines.llvm import kernels
 made = list(kernels._known.values())
 print(json.dumps({
     "origins": sorted({k.origin for k in made}), "bits": hashlib.sha256(p.tobytes()).hexdigest(),

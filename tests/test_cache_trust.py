@@ -8,7 +8,7 @@ import sys
 import pytest
 from cached import NAME, file_of
 
-from descend.engines import cache
+from descend.engines.llvm import cache
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners and modes are those of POSIX")
 NOBODY = 65534
@@ -82,7 +82,7 @@ def test_what_is_no_file_is_neither_read_nor_waited_for(place, make):
 def unprivileged(call):
     """What a call on the cache prints in a process of a user without privileges."""
     drop = f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})" if os.geteuid() == 0 else ""
-    program = f"import os\nfrom descend.engines import cache\n{drop}\nprint(({call}))"
+    program = f"import os\nfrom descend.engines.llvm import cache\n{drop}\nprint(({call}))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 
 from descend import chain, rule, rules, zeros
 from descend.checks import Report, check_engine, check_rule
-from descend.checks.contract import checks
-from descend.checks.contract_target import BadTarget, find
+from descend.checks.contract.run import checks
+from descend.checks.contract.target import BadTarget, find
 from descend.cli import descend
 from descend.engines import load
 
@@ -73,8 +73,8 @@ def test_reference_and_mutants_of_a_stranger(mine):
 
 
 def test_a_chain_with_a_reference_is_mutated_stage_by_stage(mine):
-    from descend.checks.contract_runs import Subject
-    from descend.checks.contract_text import broken
+    from descend.checks.contract.runs import Subject
+    from descend.checks.contract.text import broken
 
     (clipped,) = find(f"{mine}:clipped")
     edits = [what for what, _ in broken(Subject(clipped.rule))]

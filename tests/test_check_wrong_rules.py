@@ -4,7 +4,7 @@ import pytest
 import wrong_rules as wrong
 
 from descend.checks import check_rule
-from descend.checks.contract import checks
+from descend.checks.contract.run import checks
 
 # rule, the checks it turns red (all of them), what is said, whether without the fused engine
 WRONG = [

@@ -12,11 +12,11 @@ from click.testing import CliRunner
 from lab_samples import FINALS, record
 
 from descend.cli import VERBS, descend
-from descend.explain import files
-from descend.lab.live import table
-from descend.lab.record import to_json
-from descend.lab.results import results
-from descend.lab.table import TUNED
+from descend.draw import files
+from descend.lab.race.live import table
+from descend.lab.race.record import to_json
+from descend.lab.race.results import results
+from descend.lab.race.table import TUNED
 
 OPTIONS = {  # how a file is asked for, and how its name ends
     "explain": (["explain", "adam", "--html"], ".html"),

@@ -9,7 +9,7 @@ from conversion_pairs import BETA, LR, QHM, begin, far, pairs, settings_of, slot
 
 from descend import rules
 from descend.core.rule import Rule
-from descend.rules.conversion import convert
+from descend.rules.state.conversion import convert
 
 SHAPES = ((3, 4), (5,), (), (0,), (2, 0, 3))
 

@@ -8,7 +8,7 @@ from conversion_pairs import BETA, CLASSIC, LR, NESTEROV, QHM, begin, far, pairs
 
 from descend import rules
 from descend.core.rule import Rule
-from descend.rules.conversion import convert
+from descend.rules.state.conversion import convert
 
 OTHERS = (rules.gradient_descent, rules.adam, rules.lion, rules.signum)
 REFUSED = [

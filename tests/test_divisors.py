@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from descend import rule, rules
-from descend.core.emit import program
-from descend.engines import numba as engine
+from descend.core.program import program
+from descend.engines.llvm import engine as engine
 from descend.optimizer import Optimizer
 
 

@@ -9,9 +9,9 @@ from test_cli import call, printed
 from descend import rules
 from descend.core.rule import rule
 from descend.core.symbols import STATE, meaning
+from descend.draw.tables import wrapped
 from descend.explain import facts, relative
 from descend.explain.by_hand import by_hand, shown
-from descend.explain.terminal import wrapped
 
 NAMES = list(facts.catalogue())
 PAGES = [

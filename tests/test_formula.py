@@ -7,11 +7,6 @@ import numpy as np
 import pytest
 
 from descend import chain, rules
-from descend.core.formula import Name, Tree
-from descend.core.formula_markup import latex
-from descend.core.formula_print import text
-from descend.core.formula_read import formulas
-from descend.core.formula_run import run
 from descend.core.init import full, number, start, zeros
 from descend.core.ops import (
     absolute,
@@ -31,7 +26,12 @@ from descend.core.ops import (
 )
 from descend.core.rule import Rule, after, rule
 from descend.core.settings import shared
-from descend.engines import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
+from descend.engines.eager import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
+from descend.explain.formula.markup import latex
+from descend.explain.formula.print import text
+from descend.explain.formula.read import formulas
+from descend.explain.formula.run import run
+from descend.explain.formula.tree import Name, Tree
 
 CATALOGUE = {**rules.all(), **rules.modifiers()}
 ORTHOGONAL = (3.4445, -4.775, 2.0315)

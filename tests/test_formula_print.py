@@ -16,16 +16,16 @@ from test_formula import ZOO, names_in
 
 from descend import rules
 from descend.core import ops
-from descend.core.formula import Formula, Helper, Line, Loop, Name, Op, Tree, parts
-from descend.core.formula_markup import Latex, MathML, latex, mathml
-from descend.core.formula_print import Terminal, text
-from descend.core.formula_read import formulas
-from descend.core.formula_run import OPERATIONS, evaluate
 from descend.core.init import zeros
 from descend.core.ops import sign, sqrt, when
 from descend.core.rule import rule
 from descend.core.symbols import glyph
-from descend.engines import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
+from descend.engines.eager import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
+from descend.explain.formula.markup import Latex, MathML, latex, mathml
+from descend.explain.formula.print import Terminal, text
+from descend.explain.formula.read import formulas
+from descend.explain.formula.run import OPERATIONS, evaluate
+from descend.explain.formula.tree import Formula, Helper, Line, Loop, Name, Op, Tree, parts
 
 FUNCTIONS = {
     **{name: getattr(ops, name) for name in ("sign", "exp", "log", "tanh", "isfinite", "sqrt", *ops.MATRIX_WORDS)},

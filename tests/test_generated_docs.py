@@ -10,7 +10,8 @@ import pytest
 from test_cli import printed
 
 from descend import rules
-from descend.explain import advice, docs, facts, gallery, gallery_svg, tree
+from descend.explain import advice, docs, facts, tree
+from descend.explain.gallery import picture, runs
 from descend.optimizer import Optimizer
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -208,8 +209,8 @@ def test_explain_shows_advice_and_family(tmp_path):
 # What the pictures are drawn from
 
 
-@pytest.mark.parametrize("task", [*gallery.SURFACES, gallery.MEMORY], ids=lambda task: task.name)
-def test_gradient_and_curvature_of_a_task(task: gallery.Task):
+@pytest.mark.parametrize("task", [*runs.SURFACES, runs.MEMORY], ids=lambda task: task.name)
+def test_gradient_and_curvature_of_a_task(task: runs.Task):
     at, h = task.start + 0.1, 1e-5
     for i in np.ndindex(at.shape):
         step = np.zeros_like(at)
@@ -220,25 +221,25 @@ def test_gradient_and_curvature_of_a_task(task: gallery.Task):
 
 
 def test_a_path_is_that_of_the_optimizer():
-    task, p = gallery.BOWL, [gallery.BOWL.start.copy()]
-    opt, taken = Optimizer(rules.adam, p, engine="numpy", lr=0.1), gallery.run(rules.adam, task, 0.1)
-    for t in range(1, gallery.STEPS + 1):
+    task, p = runs.BOWL, [runs.BOWL.start.copy()]
+    opt, taken = Optimizer(rules.adam, p, engine="numpy", lr=0.1), runs.run(rules.adam, task, 0.1)
+    for t in range(1, runs.STEPS + 1):
         opt.step([task.gradient(p[0])])
         assert np.array_equal(taken.trained[t], p[0])
 
 
 def test_the_best_of_the_grid_stays_in_the_frame():
-    best = gallery.tuned(rules.gradient_descent, gallery.BOWL)
-    others = [gallery.run(rules.gradient_descent, gallery.BOWL, lr) for lr in gallery.GRID]
-    assert best.score(gallery.BOWL) == min(run.score(gallery.BOWL) for run in others)
+    best = runs.tuned(rules.gradient_descent, runs.BOWL)
+    others = [runs.run(rules.gradient_descent, runs.BOWL, lr) for lr in runs.GRID]
+    assert best.score(runs.BOWL) == min(run.score(runs.BOWL) for run in others)
     assert best.lr == 0.01  # 2 / 100 is where it diverges
-    assert not best.score(gallery.BOWL)[0]
-    assert others[-1].score(gallery.BOWL)[0]
+    assert not best.score(runs.BOWL)[0]
+    assert others[-1].score(runs.BOWL)[0]
 
 
 @pytest.mark.parametrize("level", [0.5, 10, 300])
 def test_the_valley_is_drawn_where_it_is(level: float):
-    points = [p for p in gallery_svg._bend(gallery.ROSENBROCK, level) if (1 - p[0]) ** 2 < level]
+    points = [p for p in picture._bend(runs.ROSENBROCK, level) if (1 - p[0]) ** 2 < level]
     assert len(points) > 20
     for point in points:
-        assert gallery.ROSENBROCK.loss(np.array(point)) == pytest.approx(level)
+        assert runs.ROSENBROCK.loss(np.array(point)) == pytest.approx(level)

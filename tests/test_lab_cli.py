@@ -15,18 +15,19 @@ from click.testing import CliRunner
 from lab_samples import FINALS, record
 
 from descend import rules
-from descend.lab.cli import race
-from descend.lab.race import Config, RuleDone, RuleFailed, RuleStarted, RunDone, lane
-from descend.lab.record import load, to_json
-from descend.lab.space import enter
-from descend.lab.table import spark
-from descend.lab.train import train, warm_up
-from descend.lab.watch import Watch
-from descend.lab.workers import run_race
+from descend.lab.race.cli import race
+from descend.lab.race.race import Config, RuleDone, RuleFailed, RuleStarted, RunDone, lane
+from descend.lab.race.record import load, to_json
+from descend.lab.race.space import enter
+from descend.lab.race.table import spark
+from descend.lab.race.train import train, warm_up
+from descend.lab.race.watch import Watch
+from descend.lab.race.workers import run_race
 
 # A process that a shell starts in the background ignores Ctrl-C; the child must not inherit that.
 PROGRAM = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from descend.lab.cli import race; race()"
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from descend.lab.race.cli import race; race()"
 )
 
 
@@ -183,7 +184,7 @@ def test_a_failed_rule_is_named_in_tables_json_and_report(tmp_path: Path, monkey
         yield RuleDone("adam")
         yield RuleDone("rmsprop")
 
-    monkeypatch.setattr("descend.lab.workers.run_race", made_up)
+    monkeypatch.setattr("descend.lab.race.workers.run_race", made_up)
     words = ["--rules", "adam,lion,rmsprop", "--steps", "60", "-o", str(tmp_path)]
     done = CliRunner().invoke(race, words)
     assert done.exit_code == 1, done.output
@@ -210,13 +211,13 @@ def test_rules_for_matrices_and_chains_race(name: str):
 
 
 def test_importing_the_command_loads_nothing_slow():
-    program = "import sys, descend.lab.cli; print(sorted({'numpy', 'sklearn', 'rich'} & set(sys.modules)))"
+    program = "import sys, descend.lab.race.cli; print(sorted({'numpy', 'sklearn', 'rich'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_the_time_left_follows_the_pace():
-    from descend.lab.race import RuleDone, RuleStarted, RunDone
+    from descend.lab.race.race import RuleDone, RuleStarted, RunDone
 
     now = [0.0]
     sample = record({"adam": FINALS["adam"], "lion": FINALS["lion"]})

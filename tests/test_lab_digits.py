@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from descend.lab import digits, train
-from descend.lab.race import Config
-from descend.lab.record import TASK
+from descend.lab.race import train
+from descend.lab.race.race import Config
+from descend.lab.race.record import TASK
+from descend.lab.tasks import digits
 
 SHORT = Config(("adam", "lion"), steps=60)
 

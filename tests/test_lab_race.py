@@ -6,8 +6,8 @@ import pytest
 from lab_samples import run
 
 from descend import rules
-from descend.lab.race import Config, RuleDone, RunDone, choose, lane, look_at, most_runs
-from descend.lab.space import DEFAULT_RULES, TRIALS, USUAL, enter, grid
+from descend.lab.race.race import Config, RuleDone, RunDone, choose, lane, look_at, most_runs
+from descend.lab.race.space import DEFAULT_RULES, TRIALS, USUAL, enter, grid
 
 CONFIG = Config(("adam",))
 ADAM = enter(rules.all()["adam"])

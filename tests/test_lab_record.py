@@ -7,8 +7,8 @@ import math
 import pytest
 from lab_samples import FINALS, record
 
-from descend.lab.record import RecordError, from_json, load, to_json, write
-from descend.lab.results import mean_curve, results
+from descend.lab.race.record import RecordError, from_json, load, to_json, write
+from descend.lab.race.results import mean_curve, results
 
 
 def test_a_record_reads_back_as_it_was_written():

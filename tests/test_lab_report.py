@@ -12,12 +12,12 @@ import pytest
 from lab_samples import FINALS, record
 from rich.console import Console
 
-from descend.lab.live import print_results
-from descend.lab.record import Record, from_json, to_json
-from descend.lab.report import html
-from descend.lab.results import results
-from descend.lab.svg import Scale, spread
-from descend.lab.verdict import verdict
+from descend.draw.svg import Scale, spread
+from descend.lab.race.live import print_results
+from descend.lab.race.record import Record, from_json, to_json
+from descend.lab.race.report import html
+from descend.lab.race.results import results
+from descend.lab.race.verdict import verdict
 
 
 def page_of(sample: Record) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from descend.lab.stats import holm_alphas, paired, standings, usable_width
+from descend.lab.race.stats import holm_alphas, paired, standings, usable_width
 
 A = [0.061, 0.058, 0.063, 0.060, 0.059]
 B = [0.066, 0.059, 0.071, 0.060, 0.064]

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from descend.cli import descend
-from descend.lab import lr_cli
+from descend.lab.rate import cli
 
 SHORT = ("--steps", "60", "--repeats", "1")
 
@@ -77,7 +77,7 @@ def test_bad_usage_exits_2(args, says):
 
 @pytest.fixture
 def no_run(monkeypatch):
-    monkeypatch.setattr("descend.torch.range_test.find_lr", lambda *_, **__: pytest.fail("it ran all the same"))
+    monkeypatch.setattr("descend.torch.learning_rate.find_lr", lambda *_, **__: pytest.fail("it ran all the same"))
 
 
 def test_a_folder_that_is_not_there_is_refused_before_the_run(no_run):
@@ -122,7 +122,7 @@ def test_a_full_disk_behind_the_output_is_one_line():
 INTERRUPTED = """
 import os, signal, sys
 from descend.cli import main
-from descend.torch import range_test
+from descend.torch import learning_rate as range_test
 find_lr = range_test.find_lr
 def interrupted(*given, **settings):
     return find_lr(*given, **{**settings, "progress": lambda *_: os.kill(os.getpid(), signal.SIGINT)})
@@ -140,7 +140,7 @@ def test_ctrl_c_exits_130_with_one_line():
 
 def test_in_a_pipe_it_speaks_before_torch_is_loaded():
     program = (
-        "import sys; from descend.lab.lr_cli import _progress\n"
+        "import sys; from descend.lab.rate.cli import _progress\n"
         "with _progress('adam', False): print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -149,7 +149,7 @@ def test_in_a_pipe_it_speaks_before_torch_is_loaded():
 
 def test_progress_in_lines_has_the_time_left(capsys):
     now = 0.0
-    progress = lr_cli._lines(lambda: now)
+    progress = cli._lines(lambda: now)
     for step in range(1, 101):
         now += 0.1
         progress(step, 200)

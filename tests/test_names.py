@@ -13,12 +13,12 @@ from click.testing import CliRunner
 import descend
 import descend.torch as ours
 from descend import rules, schedules
-from descend.checks.contract_target import find as target
+from descend.checks.contract.target import find as target
 from descend.cli import descend as command
 from descend.core.nearest import edits, nearest
 from descend.optimizer import Optimizer
-from descend.torch.range_test.arguments import made
-from descend.torch.switch_rule import resolved
+from descend.torch.learning_rate.arguments import made
+from descend.torch.switching.rule import resolved
 
 SOURCE = Path(descend.__file__).parent
 MEANT = {

@@ -7,8 +7,8 @@ import pytest
 
 from descend import chain, maximum, norm, rule, rules, sign, sqrt, total, where, zeros
 from descend.checks import check_rule
-from descend.core.emit import program
 from descend.core.ops import isfinite, matmul, matrix, qr, shaped, when
+from descend.core.program import program
 from descend.core.trace import admit, trace
 from descend.core.value import Misreturned, Refused
 from descend.optimizer import Optimizer

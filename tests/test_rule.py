@@ -9,7 +9,7 @@ import pytest
 from descend import before, chain, rule, rules, shared, where, zeros
 from descend.checks.traces import gradients, oracle
 from descend.core import ops
-from descend.core.emit import program
+from descend.core.program import program
 from descend.core.settings import check_setting
 from descend.core.trace import trace
 from descend.optimizer import Optimizer

@@ -31,7 +31,7 @@ from descend.torch import (
     param_groups,
     switch,
 )
-from descend.torch.alarms import Alarm
+from descend.torch.watch.alarms import Alarm
 from descend.warm import Warmed
 
 HOSTILE = "<script>alert('&')</script>"

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from descend import rules
-from descend.engines import numba as engine
-from descend.engines import pool, team
+from descend.engines.llvm import engine as engine
+from descend.engines.llvm import pool, team
 from descend.torch import AdamW, optimizer
 
 needs_team = pytest.mark.skipif(
@@ -123,7 +123,7 @@ def test_another_number_of_threads_than_torchs_is_left_to_the_pool(two_threads):
 def test_without_torch_there_is_no_team():
     text = (
         "import sys, numpy as np\nfrom descend import rules\nfrom descend.optimizer import Optimizer\n"
-        "from descend.engines import team\n"
+        "from descend.engines.llvm import team\n"
         "p = np.ones(1_000_000, np.float32)\nopt = Optimizer(rules.adamw, [p], lr=0.1, threads=2)\n"
         "opt.step([np.ones_like(p)])\nassert 'torch' not in sys.modules\nassert team.team(2) is None\n"
         "assert (p == p[0]).all() and p[0] < 1\n"

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from descend.cli import descend
-from descend.engines import kernels
+from descend.engines.llvm import kernels
 
 CLASSES = {"adamw": "AdamW", "lion": "Lion", "rmsprop": "RMSprop"}
 STEP = """
 import sys, torch, descend.torch
-from descend.engines import kernels
+from descend.engines.llvm import kernels
 p = torch.nn.Parameter(torch.ones(9, 9))
 p.grad = torch.ones(9, 9)
 optimizer = getattr(descend.torch, sys.argv[1])([p], nonfinite=sys.argv[2])

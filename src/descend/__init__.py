@@ -3,7 +3,7 @@
 from . import rules
 from .core.chain import chain
 from .core.init import first_gradient, full, number, ones, start, zeros
-from .core.ops import (
+from .core.ops import (  # fmt: skip
     absolute,
     by_columns,
     by_rows,
@@ -34,7 +34,7 @@ from .core.ops import (
     upper,
     when,
     where,
-)  # fmt: skip
+)
 from .core.rule import after, before, rule
 from .core.settings import shared
 

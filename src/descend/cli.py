@@ -11,11 +11,11 @@ import click
 from .core.nearest import did_you_mean
 
 VERBS = {  # verb -> where its command stands, and its line of help
-    "race": ("lab.cli:race", "Race update rules on real handwritten digits, fairly."),
+    "race": ("lab.race.cli:race", "Race update rules on real handwritten digits, fairly."),
     "list": ("explain.cli:list_rules", "List every rule: year, idea, state, bytes."),
     "explain": ("explain.cli:explain", "Explain a rule: formula, cost, a step by hand."),
     "words": ("explain.words:words", "List the words a rule is written with."),
-    "lr": ("lab.lr_cli:lr", "Find a learning rate for a rule by a range test."),
+    "lr": ("lab.rate.cli:lr", "Find a learning rate for a rule by a range test."),
     "check": ("checks.cli:check", "Check a rule of yours as the project checks its own."),
     "warm": ("warm:command", "Compile kernels ahead of time, so that no first step waits."),
     "bench": ("bench.cli:bench", "Measure speed and accuracy against torch.optim."),
@@ -109,7 +109,7 @@ def main() -> None:
         if error.errno != errno.ENOSPC:
             raise
         click.echo(f"Error: could not write: {error.strerror}", err=True)
-        from .explain.terminal import drop_output
+        from .draw.tables import drop_output
 
         drop_output()
         sys.exit(1)

@@ -19,7 +19,7 @@ from .core.settings import shared, unknown_setting
 from .core.untraced import tell, untraced
 from .engines import OF_ARRAYS, load
 from .engines.base import Row, Work
-from .engines.many import at_point
+from .engines.eager.many import at_point
 from .stepping import NONFINITE, NonFiniteGradient, commit, pick, settle, threads_available
 
 # The setting is called as the option is, so that a rule may have a clip_norm of its own inside.

@@ -50,21 +50,21 @@ def warm(rule: Any, dtype: str = "float32") -> Warmed:
     Raises:
         ValueError: there is no such dtype.
     """
-    from .engines import numba
-    from .engines.kernels import kernel, known, name_of
+    from .engines.llvm import engine
+    from .engines.llvm.kernels import kernel, known, name_of
 
     if dtype not in DTYPES:
         raise ValueError(f"no dtype {dtype!r}; choose {', '.join(DTYPES)}")
     done = Warmed(rule.name, dtype)
-    if reason := numba.ENGINE.refuses(rule, dtype):
+    if reason := engine.ENGINE.refuses(rule, dtype):
         if rule.vectors is None:
             done.reason = reason
             return done
         rule = rule.vectors
-        if reason := numba.ENGINE.refuses(rule, dtype):
+        if reason := engine.ENGINE.refuses(rule, dtype):
             done.reason = reason
             return done
-    wanted = [given for guard in (False, True) for given in numba.texts(numba.cut(rule, guard), dtype)]
+    wanted = [given for guard in (False, True) for given in engine.texts(engine.cut(rule, guard), dtype)]
     for given in dict.fromkeys(wanted):
         was_known, made = known(*given), kernel(*given)
         done.names.append(name_of(*given))
@@ -92,7 +92,7 @@ def command(
     CHAIN is a chain of names: clip_norm+adamw+ema. Kernels are kept in DESCEND_CACHE, else in the user's directory
     for caches; DESCEND_CACHE=off keeps none. Exit code 1 if the disk did not take a kernel.
     """
-    from .engines import cache
+    from .engines.llvm import cache
     from .explain.named import named
 
     if sum([clear, where, bool(names) or every]) != 1 or (names and every):
@@ -125,7 +125,7 @@ def command(
 
 
 def _about(held: tuple[int, int], cleared: bool, as_json: bool, quiet: bool) -> None:
-    from .engines import cache
+    from .engines.llvm import cache
 
     kernels, size = held
     reason = cache.why_not()
@@ -140,7 +140,7 @@ def _about(held: tuple[int, int], cleared: bool, as_json: bool, quiet: bool) -> 
 
 
 def _held() -> tuple[int, int]:
-    from .engines import cache
+    from .engines.llvm import cache
 
     found = cache.entries()
     kernels = [about.st_size for file, about in found if file.suffix == ".kernel"]
@@ -148,7 +148,7 @@ def _held() -> tuple[int, int]:
 
 
 def _place() -> str | None:
-    from .engines import cache
+    from .engines.llvm import cache
 
     path = cache.directory()
     return None if path is None else str(path)

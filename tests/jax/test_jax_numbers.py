@@ -12,7 +12,7 @@ import numpy as np  # noqa: E402
 
 import descend.jax as dj  # noqa: E402
 from descend import number, rule, rules, schedules, zeros  # noqa: E402
-from descend.engines.jax_numbers import Number  # noqa: E402
+from descend.engines.jax.numbers import Number  # noqa: E402
 
 STEPS = (1, 10, 10**3, 10**6, 10**9)
 

@@ -12,15 +12,7 @@ from hypothesis import strategies as st
 from schedule_samples import EVERY
 
 from descend import schedules
-from descend.schedules import (
-    constant,
-    cosine,
-    exponential,
-    from_json,
-    linear,
-    linear_warmup,
-    piecewise,
-)
+from descend.schedules import constant, cosine, exponential, from_json, linear, linear_warmup, piecewise
 
 STEPS = np.concatenate([np.arange(400), [10**6, 10**9]])
 lengths = st.integers(1, 60)

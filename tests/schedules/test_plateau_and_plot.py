@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from descend import schedules
+from descend.draw.braille import braille
 from descend.schedules import constant, cosine, from_json, linear, plateau, step_decay
-from descend.terminal_plot import braille
 
 
 def fallen():

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from descend.torch.checking import check_gradients
+from descend.torch.check.checking import check_gradients
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

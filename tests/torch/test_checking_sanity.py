@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import descend.torch as ours
-from descend.torch.checking import initial_loss, overfit_one_batch
+from descend.torch.check.checking import initial_loss, overfit_one_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

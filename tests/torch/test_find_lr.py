@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 import descend.torch as ours
 from descend import rules, schedules
 from descend.torch import LRFinding, find_lr
-from descend.torch.range_test.strategy import EXTENSION
+from descend.torch.learning_rate.strategy import EXTENSION
 
 
 @pytest.fixture(scope="module")

@@ -195,7 +195,7 @@ def slow(monkeypatch):
     now = [0.0]
     clock = SimpleNamespace(perf_counter=lambda: now[0])
     for module in ("find", "trial"):
-        monkeypatch.setattr(f"descend.torch.range_test.{module}.time", clock)
+        monkeypatch.setattr(f"descend.torch.learning_rate.{module}.time", clock)
 
     def loss(output, target):
         now[0] += 0.002

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descend.torch.range_test import curve as curves
-from descend.torch.range_test.curve import Curve, record
-from descend.torch.range_test.strategy import Evidence, Probe, at_end, gather, nearest, rate
+from descend.torch.learning_rate import curve as curves
+from descend.torch.learning_rate.curve import Curve, record
+from descend.torch.learning_rate.strategy import Evidence, Probe, at_end, gather, nearest, rate
 
 LR = np.geomspace(1e-6, 10, 300)
 

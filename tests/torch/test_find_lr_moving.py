@@ -11,7 +11,7 @@ from torch.nn.functional import mse_loss
 from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from descend.torch import find_lr
-from descend.torch.range_test.feed import moved
+from descend.torch.loop.feed import moved
 
 META, CPU = torch.device("meta"), torch.device("cpu")
 

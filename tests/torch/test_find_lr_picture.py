@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from descend.torch.range_test import LRFinding
-from descend.torch.range_test.curve import record
-from descend.torch.range_test.picture import Picture, scene
-from descend.torch.range_test.raster import Canvas, dashed
-from descend.torch.range_test.scene import LIGHT, Area, Dot, Line, Scale, Text
-from descend.torch.range_test.strategy import Evidence, Probe
-from descend.torch.range_test.strokes import GLYPHS, strokes
+from descend.draw.raster import Canvas, dashed
+from descend.draw.scene import LIGHT, Area, Dot, Line, Scale, Text
+from descend.draw.strokes import GLYPHS, strokes
+from descend.torch.learning_rate import LRFinding
+from descend.torch.learning_rate.curve import record
+from descend.torch.learning_rate.picture import Picture, scene
+from descend.torch.learning_rate.strategy import Evidence, Probe
 
 LR = np.geomspace(1e-6, 10, 300)
 
@@ -117,7 +117,7 @@ def test_the_probe_that_diverged_is_a_cross_at_the_top():
 
 def test_the_png_is_a_png_with_ink_where_the_line_is():
     found = CASES["probes"]
-    from descend.torch.range_test.raster import png
+    from descend.draw.raster import png
 
     data = png(scene(found), scale=1.0)
     assert data[:8] == b"\x89PNG\r\n\x1a\n"

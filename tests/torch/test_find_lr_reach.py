@@ -12,8 +12,8 @@ from range_tests import FEW, Loop, bits
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset, TensorDataset
 
 from descend.torch import find_lr
-from descend.torch.range_test.reach import reached
-from descend.torch.range_test.restore import hold_randomness
+from descend.torch.loop.reach import reached
+from descend.torch.loop.untouched import hold_randomness
 
 
 class Noise:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import descend.torch as ours
 from descend.torch import find_lr
-from descend.torch.range_test.restore import hold_randomness
+from descend.torch.loop.untouched import hold_randomness
 
 
 class Boom(Exception):

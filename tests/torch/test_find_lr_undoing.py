@@ -11,7 +11,7 @@ import torch
 from range_tests import FEW, Loop, bits
 
 from descend.torch import find_lr
-from descend.torch.range_test.restore import Signals, hold, untouched
+from descend.torch.loop.untouched import Signals, hold, untouched
 
 
 class Boom(Exception):

@@ -6,7 +6,7 @@ from torch import nn
 
 import descend.torch as ours
 from descend import schedules
-from descend.torch.groups import param_groups
+from descend.torch.groups.groups import param_groups
 
 
 class Net(nn.Module):

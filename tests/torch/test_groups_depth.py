@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from descend.torch.layer_depth import depths
+from descend.torch.groups.depth import depths
 
 
 class Block(nn.Module):

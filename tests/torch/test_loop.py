@@ -10,7 +10,7 @@ from twins import Raises
 
 import descend.torch as ours
 from descend.stepping import NonFiniteGradient
-from descend.torch.loop import Accumulator
+from descend.torch.loop.accumulator import Accumulator
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

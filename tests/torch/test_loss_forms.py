@@ -5,8 +5,8 @@ import torch
 from torch.nn.functional import mse_loss
 
 from descend.torch import SGD, find_lr, initial_loss, overfit_one_batch
-from descend.torch.range_test import threads
-from descend.torch.range_test.objective import objective
+from descend.torch.loop import threads
+from descend.torch.loop.loss import objective
 
 MODEL = torch.nn.Linear(2, 1)
 BATCH = (torch.ones(4, 2), torch.zeros(4, 1))

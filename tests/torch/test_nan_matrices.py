@@ -6,7 +6,7 @@ import torch
 
 import descend.torch as ours
 from descend import rules
-from descend.engines import torch as eager
+from descend.engines.eager import torch as eager
 
 MATRICES = [name for name, rule in rules.all().items() if rule.vectors is not None]
 

@@ -23,7 +23,7 @@ from twins import (
 )
 
 import descend.torch as ours
-from descend.engines import native_machine
+from descend.engines.llvm import machine
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -35,7 +35,7 @@ def test_sixteen_bits_compute_in_float32_and_round_once(name, dtype, engine):
     opt = getattr(ours, name)(p, engine=engine, **settings)
     wide = [Parameter(x.detach().float()) for x in p]
     ref = theirs(name, wide, **settings)
-    if engine == "numba" and dtype is torch.float16 and not native_machine.halves():
+    if engine == "numba" and dtype is torch.float16 and not machine.halves():
         feed(p, 0)
         with pytest.raises(REFUSED, match="no F16C"):
             opt.step()
@@ -100,7 +100,7 @@ def test_gradients_whose_square_alone_overflows(name, engine):
 
 def test_without_instructions_for_float16_torch_steps_it(monkeypatch):
     """Kernels for a processor without F16C ended the process."""
-    monkeypatch.setattr("descend.engines.native_machine.halves", lambda: False)
+    monkeypatch.setattr("descend.engines.llvm.machine.halves", lambda: False)
     for dtype, engine in ((torch.float16, "torch"), (torch.bfloat16, "numba"), (torch.float32, "numba")):
         p = Parameter(torch.ones(5, dtype=dtype))
         p.grad = torch.ones_like(p)
@@ -120,5 +120,5 @@ def test_without_instructions_for_float16_torch_steps_it(monkeypatch):
     ],
 )
 def test_which_processors_convert_float16(target, able, monkeypatch):
-    monkeypatch.setattr(native_machine, "processor", lambda: target)
-    assert native_machine.halves.__wrapped__() is able
+    monkeypatch.setattr(machine, "processor", lambda: target)
+    assert machine.halves.__wrapped__() is able

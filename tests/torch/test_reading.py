@@ -13,7 +13,7 @@ from twins import CLASSES, bits
 
 import descend.torch as ours
 from descend.schedules import cosine
-from descend.torch import reading
+from descend.torch.step import reading
 
 OF_GROUPS = ("a negative lr", "words for weight_decay")
 UNLIKE_TORCH = ("the parameter itself",)  # torch decays the parameter, and so this gradient, first

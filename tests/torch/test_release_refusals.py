@@ -15,7 +15,7 @@ from twins import bits
 import descend.torch as ours
 from descend import chain, rules
 from descend.torch import step_in_backward
-from descend.torch.release_norm import takes_totals
+from descend.torch.in_backward.norm import takes_totals
 
 TOTALS = ("prodigy", "dadapt_sgd", "dadapt_adam", "dog", "dowg")
 

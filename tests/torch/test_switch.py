@@ -10,7 +10,7 @@ from switching import feed, parameters, same, ulps
 
 import descend.torch as ours
 from descend import rules
-from descend.rules.conversion import convert
+from descend.rules.state.conversion import convert
 from descend.torch import SGD, Adam, AdamW, optimizer, switch
 
 ENGINES = ("numba", "torch", "numpy")

@@ -10,10 +10,10 @@ import torch
 from switching import feed, parameters, same, snapshot
 
 from descend import rules
-from descend.rules import meaning
+from descend.rules.state import meaning
 from descend.torch import optimizer, switch
-from descend.torch.switch_rule import Switch
-from descend.torch.switch_state import Handover, base
+from descend.torch.switching.handover import Handover, base
+from descend.torch.switching.rule import Switch
 
 ALL = rules.all()
 NAMES = [name for name in ALL if not name.endswith("_vector")]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import descend.torch as ours
-from descend.torch.alarms import Alarms, summary
-from descend.torch.running_median import RunningMedian
+from descend.torch.watch.alarms import Alarms, summary
+from descend.torch.watch.running_median import RunningMedian
 
 ENGINES = ("numba", "torch", "numpy")
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import descend.torch as ours
-from descend.torch.alarms import Alarms
+from descend.torch.watch.alarms import Alarms
 
 
 def trained(model, x, y, opt, steps, *, batch=32, loss_fn=nn.functional.cross_entropy):

@@ -8,7 +8,7 @@ from rich.console import Console
 from torch import nn
 
 import descend.torch as ours
-from descend.torch.telemetry_live import live
+from descend.torch.watch.live import live
 
 
 @pytest.fixture(autouse=True)

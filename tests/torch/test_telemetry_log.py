@@ -17,7 +17,7 @@ from twins import bits
 
 import descend.torch as ours
 from descend import schedules
-from descend.torch.telemetry_log import TelemetryLogger, read
+from descend.torch.watch.log import TelemetryLogger, read
 
 
 def test_a_record_every_so_many_steps_with_the_numbers_of_telemetry(tmp_path):
@@ -161,7 +161,7 @@ def test_a_killed_process_leaves_whole_lines(tmp_path):
     path = tmp_path / "run.jsonl"
     program = f"""
         import torch, descend.torch as ours
-        from descend.torch.telemetry_log import TelemetryLogger
+        from descend.torch.watch.log import TelemetryLogger
         p = torch.nn.Parameter(torch.ones(3))
         opt = ours.SGD([p], lr=1e-3, telemetry=True)
         logger = TelemetryLogger(opt, {str(path)!r}, every=1)

@@ -11,8 +11,8 @@ import torch
 from measuring import setup, train
 
 import descend.torch as ours
-from descend.torch.alarms import Alarms
-from descend.torch.telemetry_log import TelemetryLogger, read
+from descend.torch.watch.alarms import Alarms
+from descend.torch.watch.log import TelemetryLogger, read
 
 
 class Writer:

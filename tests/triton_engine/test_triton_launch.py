@@ -13,9 +13,9 @@ from triton_works import tensors
 
 from descend import rules
 from descend.checks.traces import gradients
-from descend.core.emit import program
-from descend.engines import triton_source as source
-from descend.engines import triton_step
+from descend.core.program import program
+from descend.engines.triton import source as source
+from descend.engines.triton import step
 
 pytestmark = pytest.mark.skipif(
     not isinstance(tl.sum, JITFunction), reason="TRITON_INTERPRET=1 was set before the tests: nothing can be compiled"
@@ -52,8 +52,8 @@ def test_one_variant_of_each_kernel_whatever_the_tensors(name, stand_in):
     made = []
     for shapes in (((4, 3), (5,), (1029,)), ((1,),)):  # counts that are 1 or divide by 16 must make no difference
         work = tensors(rule, gradients(shapes, 1, holes=False)[0], "bfloat16")
-        shared = triton_step.Shared([program(rule, True)], torch.device("cpu"))
-        ready = triton_step.Ready(work, 0, shared, 5, True)
+        shared = step.Shared([program(rule, True)], torch.device("cpu"))
+        ready = step.Ready(work, 0, shared, 5, True)
         ready.interpreted = False
         ready.elements = [
             ready._made(source.element(ready.program, k, "bfloat16", True), "kernel") for k in ready.passes

@@ -10,11 +10,11 @@ from triton_works import SHAPES, apart, feed, load_triton, oracle, point, result
 
 from descend import chain, rules
 from descend.checks.traces import begin, gradients
-from descend.core.emit import program
+from descend.core.program import program
 from descend.engines import load
-from descend.engines import triton_source as source
 from descend.engines.base import Row
-from descend.engines.triton_tables import Table, chunks
+from descend.engines.triton import source as source
+from descend.engines.triton.tables import Table, chunks
 
 CLIPPED = chain(rules.clip_norm.bind(max_norm=0.5), rules.decay_l2, rules.adamw)
 PREPARE = load_triton().prepare

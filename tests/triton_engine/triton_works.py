@@ -69,7 +69,7 @@ def triton(rule: Rule, dtype: str, steps: int = STEPS, capturable: bool = False,
 
 
 def load_triton() -> Any:
-    from descend.engines.triton import ENGINE
+    from descend.engines.triton.engine import ENGINE
 
     return ENGINE
 

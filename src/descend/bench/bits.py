@@ -17,7 +17,7 @@ import torch
 from .. import rules
 from .. import torch as ours
 from .speed import traced
-from .start import cache_in, fresh
+from .waits.start import cache_in, fresh
 
 THREADS = (1, 2, 5)
 STEPS = 3

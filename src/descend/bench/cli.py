@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ..core.nearest import did_you_mean
-from ..explain import files
+from ..draw import files
 from ..explain.named import named
 
 SECTIONS = ("loop", "speed", "tail", "start", "waits", "bits", "small", "accuracy", "models", "jax")

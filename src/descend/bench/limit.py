@@ -16,10 +16,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ..core.emit import Program
-from ..engines.kernels import Kernel, kernel
-from ..engines.pool import POOL
-from ..engines.team import team
+from ..core.program import Program
+from ..engines.llvm.kernels import Kernel, kernel
+from ..engines.llvm.pool import POOL
+from ..engines.llvm.team import team
 
 PIECES = 32  # per thread: one that is held up by the system holds up little
 

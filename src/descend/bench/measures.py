@@ -10,9 +10,9 @@ from typing import Any
 
 from .peers import FUSED, OPTAX, UNFUSED
 from .speed import NEW, Cell, Peer, elementwise
-from .start import First
 from .tail import TAIL, TORCH_BYTES, UNWATCHED, WATCHED, gradient_norm
 from .timing import Measured, measured
+from .waits.start import First
 
 WATCHED_ON = ("20M", "1000x1000", "mlp")
 """The workloads on which telemetry is measured."""

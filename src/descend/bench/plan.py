@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import loop, measures, start, tail, waits
+from . import loop, measures, tail
 from .accuracy import table
 from .bits import differing, fused
 from .peers import FUSED, OPTAX, PEERS, UNFUSED, installed
 from .report import Report
 from .speed import NEW, Bench, streaming
+from .waits import commands, start
 
 if TYPE_CHECKING:
     from .timing import Clock
@@ -164,8 +165,8 @@ def _waits(bench: Bench, report: Report, quick: bool) -> list[Job]:
         return Job("waits", name, about, lambda until: report.waits.append(measure()))
 
     return [] if quick else [
-        job(3.0, "schedules", waits.schedules_over_a_million), job(30.0, "a check", waits.a_check),
-        job(6.0, "range tests", waits.range_tests),
+        job(3.0, "schedules", commands.schedules_over_a_million), job(30.0, "a check", commands.a_check),
+        job(6.0, "range tests", commands.range_tests),
     ]  # fmt: skip
 
 

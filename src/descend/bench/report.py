@@ -22,7 +22,7 @@ from .timing import measured
 if TYPE_CHECKING:
     from .accuracy import Distance
     from .jax import Line
-    from .start import First
+    from .waits.start import First
 
 SCHEMA = "descend.bench/1"
 STEADY = 0.1

@@ -12,7 +12,7 @@ import torch
 
 from .. import rules
 from .. import torch as ours
-from ..core.emit import Program, program
+from ..core.program import Program, program
 from ..core.rule import Rule
 from .limit import Arrays, passes, stream
 from .peers import PEERS, WARM, others, renewed, torch_forms

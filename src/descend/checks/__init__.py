@@ -7,9 +7,9 @@ from typing import Any
 
 # Loaded when asked for: they need NumPy, and some of them torch and LLVM.
 _PUBLIC = {
-    "Report": "contract",
-    "check_engine": "contract_engines",
-    "check_rule": "contract",
+    "Report": "contract.report",
+    "check_engine": "contract.engines",
+    "check_rule": "contract.run",
     "per_tensor": "references.registry",
 }
 __all__ = ["Report", "check_engine", "check_rule", "per_tensor"]  # pyright: ignore[reportUnsupportedDunderAll]

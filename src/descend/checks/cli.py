@@ -10,9 +10,9 @@ import time
 import click
 
 from ..rules.names import note
-from .contract import RED, Report, Result, check_rule, select
-from .contract_report import WIDTH, column_of, print_result, verdict, wrapped
-from .contract_target import BadTarget, Found, find
+from .contract.report import WIDTH, column_of, print_result, verdict, wrapped
+from .contract.run import RED, Report, Result, check_rule, select
+from .contract.target import BadTarget, Found, find
 
 
 @click.command()
@@ -57,7 +57,7 @@ class _Page:
     """Where results are printed as they come."""
 
     def __init__(self, column: int, quiet: bool, silent: bool) -> None:
-        from ..explain.terminal import console
+        from ..draw.tables import console
 
         self.to, self.column, self.quiet, self.silent = console(WIDTH), column, quiet, silent
         self.to.file = sys.stdout  # this one, also while what the rule prints goes to stderr

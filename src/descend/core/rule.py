@@ -173,8 +173,8 @@ class Rule(Shown):
 
     def _picture(self) -> str:
         """The formula; what cannot be read, as of a rule that was typed at a prompt, is left out."""
-        from .formula_markup import mathml
-        from .formula_read import formulas
+        from ..explain.formula.markup import mathml
+        from ..explain.formula.read import formulas
 
         try:
             lines = [line for part in formulas(self) for line in mathml(part)]

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.emit import program
+from ..core.program import program
 from ..core.rule import Rule
 from ..core.trace import NotTraceable
-from .native_words import WIDTH
+from .llvm.words import WIDTH
 
 
 @dataclass

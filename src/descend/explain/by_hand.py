@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from ..core.chain import chain
-from ..core.formula import Number, Tree, parts, put
-from ..core.formula_print import LOWEST, SUM, Terminal, expression
-from ..core.formula_read import FIRST, formulas
-from ..core.formula_run import run
 from ..core.init import Init
 from ..core.rule import Rule
 from ..core.settings import shared
-from ..engines import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
+from ..engines.eager import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
 from .cost import host, needs_matrix
 from .facts import symbol
+from .formula.print import LOWEST, SUM, Terminal, expression
+from .formula.read import FIRST, formulas
+from .formula.run import run
+from .formula.tree import Number, Tree, parts, put
 
 START = 1.0
 GRADIENTS = (0.5, -0.2, 1.0)

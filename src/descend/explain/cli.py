@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from . import facts, files
+from ..draw import files
+from . import facts
 from .export import as_dict
 from .export import html as page
 from .named import named
@@ -39,8 +40,8 @@ def list_rules(compare: bool, as_json: bool, quiet: bool) -> None:
     elif quiet:
         click.echo("\n".join(known))
     else:
+        from ..draw.tables import console
         from .pages import LIST_WIDTH, print_list
-        from .terminal import console
 
         print_list(console(LIST_WIDTH))
 
@@ -53,7 +54,7 @@ def _compare(as_json: bool, quiet: bool) -> None:
     elif quiet:
         click.echo("\n".join(" ".join([name, *compare.words(name)]) for name in compare.names()))
     else:
-        from .terminal import console
+        from ..draw.tables import console
 
         compare.print_compare(console(compare.WIDTH))
 
@@ -102,7 +103,7 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, 
             raise click.FileError(str(html), error.strerror) from None
         click.echo(files.wrote(html, was_there))
     else:
+        from ..draw.tables import console
         from .pages import EXPLAIN_WIDTH, print_page
-        from .terminal import console
 
         print_page(console(EXPLAIN_WIDTH), found, steps)

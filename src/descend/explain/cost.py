@@ -8,7 +8,7 @@ from math import prod
 
 from .. import rules
 from ..core.chain import chain
-from ..core.emit import program
+from ..core.program import program
 from ..core.rule import Rule
 from ..core.settings import shared
 from ..engines import ENGINES

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from .. import rules
-from ..core.formula_print import text
-from ..core.formula_read import formulas
 from ..core.rule import Rule
+from ..draw.tables import wrapped
 from . import advice, facts, tree
 from .by_hand import by_hand, given, shown
 from .cost import SIDE
-from .gallery_page import gallery_page
-from .gallery_svg import picture
+from .formula.print import text
+from .formula.read import formulas
+from .gallery.page import gallery_page
+from .gallery.picture import picture
 from .relative import difference
-from .terminal import wrapped
 
 MADE = "<!-- Made from the rules by `make docs`. Edits here are overwritten. -->"
 WIDTH = 100  # characters of a line of formula or arithmetic

@@ -6,12 +6,12 @@ from html import escape
 from typing import Any
 
 from .. import rules
-from ..core.formula_markup import latex, mathml
-from ..core.formula_read import formulas
 from ..core.rule import Rule
 from ..core.settings import shared
 from . import advice, facts, relative, tree
 from .by_hand import by_hand, given, shown
+from .formula.markup import latex, mathml
+from .formula.read import formulas
 
 STYLE = """
 :root { color-scheme: light dark; }

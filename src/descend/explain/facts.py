@@ -6,14 +6,14 @@ import re
 from typing import Any
 
 from .. import rules
-from ..core.formula import Formula, Name, Op, Raw, Tree
-from ..core.formula_print import Terminal, text
-from ..core.formula_read import formulas
 from ..core.init import Slot
 from ..core.rule import Rule
 from ..core.settings import shared
 from ..core.symbols import MEANING, STATE, WORDS, meaning
 from .cost import OF_MATRICES, SIZE, cost, engines, held_line
+from .formula.print import Terminal, text
+from .formula.read import formulas
+from .formula.tree import Formula, Name, Op, Raw, Tree
 
 
 def catalogue() -> dict[str, Rule]:

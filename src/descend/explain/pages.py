@@ -10,15 +10,15 @@ from rich.console import Console
 from rich.text import Text
 
 from .. import rules
-from ..core.formula_print import text
-from ..core.formula_read import formulas
 from ..core.rule import Rule
 from ..core.symbols import MEANING
+from ..draw.files import hidden
+from ..draw.tables import padded, print_table, wrapped
 from . import advice, facts, relative, tree
 from .by_hand import Step, by_hand, given, shown
 from .cost import SIDE
-from .files import hidden
-from .terminal import padded, print_table, wrapped
+from .formula.print import text
+from .formula.read import formulas
 
 EXPLAIN_WIDTH, LIST_WIDTH = 100, 140  # a page grows no wider than this
 IDEA = 28  # characters an idea should have beside it

@@ -6,11 +6,11 @@ import difflib
 import re
 
 from .. import rules
-from ..core.formula import Name
-from ..core.formula_print import Terminal
-from ..core.formula_read import formulas
 from ..core.rule import Rule
 from .facts import lines
+from .formula.print import Terminal
+from .formula.read import formulas
+from .formula.tree import Name
 
 
 def nearest(rule: Rule) -> Rule | None:

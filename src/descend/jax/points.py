@@ -7,8 +7,8 @@ from typing import Any
 
 import jax
 
-from ..engines.jax import Job, group_of, lifted
-from ..engines.jax_leaves import Leaves
+from ..engines.jax.engine import Job, group_of, lifted
+from ..engines.jax.leaves import Leaves
 from .transform import RuleState, Transformation, settled
 from .trees import Tree, jobs, loaded
 

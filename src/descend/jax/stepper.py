@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from ..core.rule import Rule
-from ..engines.jax_host import Book
+from ..engines.jax.book import Book
 from ..stepping import settle
 from .transform import RuleState, advance, transform
 from .trees import Tree

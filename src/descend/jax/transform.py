@@ -13,8 +13,8 @@ import optax
 from ..core.rule import Rule
 from ..core.settings import check_setting, shared, unknown_setting
 from ..core.trace import admit
-from ..engines.jax import evaluate
-from ..engines.jax_numbers import Number
+from ..engines.jax.engine import evaluate
+from ..engines.jax.numbers import Number
 from ..rules.names import find_rule
 from ..schedules.schedule import Schedule
 from .trees import Tree, begin, jobs, loaded, merged, stored

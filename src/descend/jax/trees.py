@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from ..core.init import Init, Slot
 from ..core.rule import Rule
-from ..engines.jax import Job, Stepped, working
-from ..engines.jax_numbers import Number
+from ..engines.jax.engine import Job, Stepped, working
+from ..engines.jax.numbers import Number
 
 Values = dict[str, Any]
 

@@ -32,17 +32,7 @@ from .adam import (
     radam,
     radamw,
 )
-from .adam_successors import (
-    adabelief,
-    adan,
-    ademamix,
-    adopt,
-    grams,
-    laprop,
-    mars,
-    sophia,
-    yogi,
-)
+from .adam_successors import adabelief, adan, ademamix, adopt, grams, laprop, mars, sophia, yogi
 from .adaptive import (
     adadelta,
     adagrad,
@@ -52,25 +42,9 @@ from .adaptive import (
     rmsprop_centered_momentum,
     rmsprop_momentum,
 )
-from .averaging import (
-    asgd,
-    schedule_free_adamw,
-    schedule_free_radam,
-    schedule_free_sgd,
-)
-from .factored import (
-    adafactor,
-    adafactor_vector,
-    came,
-    came_vector,
-)
-from .matrix import (
-    muon,
-    muon_polar_express,
-    normuon,
-    shampoo,
-    soap,
-)
+from .averaging import asgd, schedule_free_adamw, schedule_free_radam, schedule_free_sgd
+from .factored import adafactor, adafactor_vector, came, came_vector
+from .matrix import muon, muon_polar_express, normuon, shampoo, soap
 from .modifiers import (
     adaptive_clip,
     adaptive_clip_vector,
@@ -100,32 +74,11 @@ from .momentum import (
     quasi_hyperbolic,
 )
 from .names import UnknownRule, find
-from .online import (
-    ftrl,
-)
-from .psgd import (
-    psgd_kron,
-)
-from .sign import (
-    lion,
-    rprop,
-    rprop_simple,
-    sign_sgd,
-    signum,
-    tiger,
-)
-from .trust import (
-    lamb,
-    lars,
-    novograd,
-)
-from .tuned import (
-    dadapt_adam,
-    dadapt_sgd,
-    dog,
-    dowg,
-    prodigy,
-)
+from .online import ftrl
+from .psgd import psgd_kron
+from .sign import lion, rprop, rprop_simple, sign_sgd, signum, tiger
+from .trust import lamb, lars, novograd
+from .tuned import dadapt_adam, dadapt_sgd, dog, dowg, prodigy
 
 FAMILIES = {
     "momentum": _momentum,

@@ -6,14 +6,7 @@ multiplied and added, moved and stretched in time (``.shift .scale .in_epochs .i
 """
 
 from . import algebra  # noqa: F401 - registers the formulas of the operators
-from .cycles import (
-    cosine_restarts,
-    cyclic,
-    one_cycle,
-    one_cycle_fastai,
-    one_cycle_fastai_momentum,
-    one_cycle_momentum,
-)
+from .cycles import cosine_restarts, cyclic, one_cycle, one_cycle_fastai, one_cycle_fastai_momentum, one_cycle_momentum
 from .decay import (
     constant,
     cosine,

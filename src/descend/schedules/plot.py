@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.shown import curve
-from ..terminal_plot import braille
+from ..draw.braille import braille
 from .schedule import Schedule
 
 

@@ -15,8 +15,8 @@ from ..core.nearest import did_you_mean, folded
 from ..core.untraced import untraced
 from ..rules.names import class_name
 from ..schedules.formula import _remade
-from .base import RuleOptimizer
-from .classes import (
+from .optim.base import RuleOptimizer
+from .optim.classes import (
     ASGD,
     OF_TORCH,
     SGD,
@@ -35,20 +35,20 @@ from .classes import (
     SparseAdam,
     optimizer,
 )
-from .muon import muon_groups
+from .optim.muon import muon_groups
 
 if TYPE_CHECKING:
-    from .alarms import Alarms
-    from .checking import check_gradients, initial_loss, overfit_one_batch
-    from .groups import param_groups
-    from .loop import Accumulator
-    from .range_test import LRFinding, find_lr
-    from .release import step_in_backward
-    from .switch_policy import switch_at
-    from .switch_rule import switch
-    from .switch_swats import swats
-    from .telemetry_live import live
-    from .telemetry_log import TelemetryLogger
+    from .check.checking import check_gradients, initial_loss, overfit_one_batch
+    from .groups.groups import param_groups
+    from .in_backward.step import step_in_backward
+    from .learning_rate import LRFinding, find_lr
+    from .loop.accumulator import Accumulator
+    from .switching.policy import switch_at
+    from .switching.rule import switch
+    from .switching.swats import swats
+    from .watch.alarms import Alarms
+    from .watch.live import live
+    from .watch.log import TelemetryLogger
 
     # What is made when it is asked for, for editors and type checkers.
     ADOPT = AMSGrad = AMSGradW = AdEMAMix = AdaBelief = AdafactorVector = AdagradEpsInside = AdamEpsInside = \
@@ -64,20 +64,20 @@ _torch.serialization.add_safe_globals([_remade])
 
 # What is around the step, loaded when it is asked for: name -> module.
 _AROUND = {
-    "Alarms": "alarms",
-    "Accumulator": "loop",
-    "LRFinding": "range_test",
-    "TelemetryLogger": "telemetry_log",
-    "check_gradients": "checking",
-    "initial_loss": "checking",
-    "overfit_one_batch": "checking",
-    "find_lr": "range_test",
-    "live": "telemetry_live",
-    "param_groups": "groups",
-    "step_in_backward": "release",
-    "swats": "switch_swats",
-    "switch": "switch_rule",
-    "switch_at": "switch_policy",
+    "Alarms": "watch.alarms",
+    "Accumulator": "loop.accumulator",
+    "LRFinding": "learning_rate",
+    "TelemetryLogger": "watch.log",
+    "check_gradients": "check.checking",
+    "initial_loss": "check.checking",
+    "overfit_one_batch": "check.checking",
+    "find_lr": "learning_rate",
+    "live": "watch.live",
+    "param_groups": "groups.groups",
+    "step_in_backward": "in_backward.step",
+    "swats": "switching.swats",
+    "switch": "switching.rule",
+    "switch_at": "switching.policy",
 }
 
 __all__ = [
@@ -142,6 +142,3 @@ def __getattr__(name: str) -> Any:
             raise AttributeError(f"descend.torch has no {name!r}.{hint} dir(descend.torch) lists all.") from None
     globals()[name] = found
     return found
-
-
-del muon  # noqa: F821 - the file, which is found by its path; the class of this name is Muon

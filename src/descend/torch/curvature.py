@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from ..core.settings import check_setting
-from .base import RuleOptimizer
-from .batch import Leaf
-from .checks import state_array
-from .group import given
+from .optim.base import RuleOptimizer
+from .optim.group import given
 from .sharded.refusals import refuse_use
+from .step.batch import Leaf
+from .step.tensors import state_array
 
 _SLOT = "h"
 

@@ -17,7 +17,7 @@ from . import parts
 from .ranks import Ranks
 
 if TYPE_CHECKING:
-    from ..base import RuleOptimizer
+    from ..optim.base import RuleOptimizer
 
 
 class Agreed:

@@ -14,8 +14,8 @@ from ...core.chain import chain
 from ...core.rule import Rule
 from ...engines.base import Engine, Row, Work
 from ...optimizer import CLIP
-from .. import checks
-from ..batch import POINTER, Batch
+from ..step import tensors
+from ..step.batch import POINTER, Batch
 
 
 @functools.cache
@@ -43,10 +43,10 @@ class Squares:
         Args:
             scale: by which the loss was multiplied, if it was.
         """
-        grads = [checks.plain(g) for g in grads]
+        grads = [tensors.plain(g) for g in grads]
         if not self.by_kernel:
             return _by_words(grads, scale, self.engine.name == "numpy")
-        grads = [g if checks.is_dense(g) else g.contiguous() for g in grads]
+        grads = [g if tensors.is_dense(g) else g.contiguous() for g in grads]
         settings = {name: float(value) for name, value in _clipped(scale is not None).settings.items()}
         settings |= {} if scale is None else {"loss_scale": scale}
         rule = _clipped(scale is not None)
@@ -78,7 +78,7 @@ def _by_words(grads: list[torch.Tensor], scale: float | None, wide: bool) -> tup
     for g in grads:
         g = torch.view_as_real(g) if g.is_complex() else g
         bad.append(~torch.isfinite(g).all())
-        x: Any = g.double() if wide else g.to(checks.WORKING.get(g.dtype, g.dtype))
+        x: Any = g.double() if wide else g.to(tensors.WORKING.get(g.dtype, g.dtype))
         x = x if scale is None else x / scale
         squares.append(ops.total(x * x))
     return [float(square) for square in squares], not any(map(bool, bad))

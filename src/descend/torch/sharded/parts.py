@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from ..base import RuleOptimizer
+    from ..optim.base import RuleOptimizer
 
 
 def members(optimizer: RuleOptimizer) -> Iterator[torch.Tensor]:

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 
 from ...optimizer import CLIP
-from .. import checks
-from ..batch import POINTER, Leaf
-from ..plan import Plan
-from ..release_norm import SCALE, factor, measured_clip
-from ..reuse import fits
+from ..in_backward.norm import SCALE, factor, measured_clip
+from ..step import tensors
+from ..step.batch import POINTER, Leaf
+from ..step.plan import Plan
+from ..step.reuse import fits
 from . import parts, refusals
 from .agreement import Agreed, Agreement
 from .measure import Squares
 
 if TYPE_CHECKING:
-    from ..base import RuleOptimizer
-    from ..reading import Reader
+    from ..optim.base import RuleOptimizer
+    from ..step.reading import Reader
 
 _SQUARED = ("gradient_norm", "update_norm", "weight_norm")
 
@@ -111,7 +111,7 @@ class SharedPlan(Plan):
         if not all(map(fits, grads, held, self.strides)):
             return False
         if self.engine.on_memory:
-            if any(map(checks.without_memory, grads)):
+            if any(map(tensors.without_memory, grads)):
                 return False
             self.pointers = list(map(POINTER, grads))
             self._take(self.pointers)

@@ -12,11 +12,11 @@ from ...core.chain import chain
 from ...core.rule import Rule
 from ...core.trace import NotTraceable, trace
 from ...rules import watching
-from ..release_norm import takes_totals
+from ..in_backward.norm import takes_totals
 from . import parts
 
 if TYPE_CHECKING:
-    from ..base import RuleOptimizer
+    from ..optim.base import RuleOptimizer
 
 WORKS = (
     "Elementwise rules work there, as SGD, Adam, AdamW, Lion, RMSprop, Adagrad, NAdam, RAdam, Adan and Schedule-Free do"

@@ -1,0 +1,1 @@
+"""What a person waits for: the first step, the import, commands."""

@@ -1,0 +1,1 @@
+"""The contract of a rule, by subject; each file registers its checks."""

@@ -1,0 +1,1 @@
+"""The JAX engine: a rule as functions of trees of arrays."""

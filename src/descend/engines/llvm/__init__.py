@@ -1,0 +1,1 @@
+"""The CPU engine: one fused pass over all tensors, compiled by LLVM."""

@@ -1,0 +1,1 @@
+"""The GPU engine: the same chunk table, kernels in Triton."""

@@ -1,0 +1,1 @@
+"""A rule's text as a formula: read, printed as text, LaTeX and MathML, and run."""

@@ -1,0 +1,1 @@
+"""Every rule drawn: the runs, the pictures, the page."""

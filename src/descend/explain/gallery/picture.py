@@ -1,0 +1,179 @@
+"""One picture per rule: its paths on the two surfaces, or its curve on the memory, beside those of its parent.
+
+Each picture is 360 units wide, so that it is readable on a telephone, has its own paper, and needs nothing else.
+Orange and blue of Okabe and Ito's palette; the parent's line is dashed, so that colour is never all there is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...core.rule import Rule
+from .. import tree
+from .runs import GRID, MEMORY, PAIRS, ROSENBROCK, STEEP, STEPS, TURN, Run, Task, tasks_of, tuned
+
+WIDTH, HEIGHT, PANEL, TOP, MARGIN = 360, 256, 168, 46, 8
+FINE = 10  # paths are drawn in tenths of a unit, as whole numbers
+BANDS = {math.inf: "#cdd5dd", 300: "#d6dde4", 100: "#dfe4ea", 30: "#e7ebef", 10: "#eef1f4", 3: "#f5f7f8", 0.5: "#fff"}
+NIGHT = ("#333d47", "#2d363f", "#272f37", "#21282f", "#1c2127", "#171b20", "#121519")  # the same, in the dark
+STYLE = (
+    "text{font:11px system-ui,sans-serif;fill:#222}.n{font-size:15px;font-weight:600}.d{fill:#555}.e{text-anchor:end}"
+    "path,circle,ellipse{fill:none;stroke-linejoin:round}.h{stroke:#fff;stroke-width:34;stroke-opacity:.8}"
+    ".r{stroke:#d55e00;stroke-width:17}.p{stroke:#0072b2;stroke-width:15;stroke-dasharray:40 26}"
+    ".t{stroke:#777;stroke-width:8}.k{stroke:#111;stroke-width:14}.f{fill:#d55e00}.g{stroke:#aab3bd;stroke-width:5}"
+    "@media(prefers-color-scheme:dark){text{fill:#e6e9ec}.d{fill:#9aa4ae}.h{stroke:#121519}.k{stroke:#eee}.t{stroke:#aaa}"
+    ".r{stroke:#ff8c42}.f{fill:#ff8c42}.p{stroke:#5aa9e6}.g{stroke:#4a545e}"
+    + "".join(
+        f'[fill="{x}"],[style="fill:{x}"]{{fill:{y}!important}}' for x, y in zip(BANDS.values(), NIGHT, strict=True)
+    )
+    + "}"
+)
+DOT = '<marker id="s" markerUnits="userSpaceOnUse" markerWidth="40" markerHeight="40" refX="20" refY="20">'
+DOT += '<circle class="f" cx="20" cy="20" r="17"/></marker>'
+
+
+def picture(rule: Rule) -> str:
+    """The SVG of one rule."""
+    tasks, above = tasks_of(rule), tree.parent(rule)
+    runs = [tuned(rule, task) for task in tasks]
+    parents = [tuned(above, task) if above else None for task in tasks]
+    if tasks == (MEMORY,):
+        panels = [_curves(runs[0], parents[0]), _pairs(runs[0], parents[0])]
+        captions = [(MEMORY.name, _result(runs[0])), ("Error of each pair at the end", "often seen … rarely seen")]
+    else:
+        panels = [_surface(task, run, other) for task, run, other in zip(tasks, runs, parents, strict=True)]
+        captions = [(task.name, _result(run)) for task, run in zip(tasks, runs, strict=True)]
+    told = "; ".join(f"{task.name}: {_result(run)}" for task, run in zip(tasks, runs, strict=True))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"',
+        f' role="img" aria-label="{rule.name}. {told}"><style>{STYLE}</style><defs>{DOT}',
+        f'<clipPath id="c"><rect width="{PANEL * FINE}" height="{PANEL * FINE}" rx="40"/></clipPath></defs>',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#fff"/>',
+        _key(14, "r", rule.name, "n"),
+        _key(33, "p", f"{above.name}, its parent, tuned alike", "d") if above else "",
+    ]
+    for i, (panel, lines) in enumerate(zip(panels, captions, strict=True)):
+        x = MARGIN + i * (PANEL + MARGIN)
+        parts.append(f'<g transform="translate({x} {TOP}) scale({1 / FINE})" clip-path="url(#c)">{panel}</g>')
+        for row, (line, kind) in enumerate(zip(lines, ("", ' class="d"'), strict=True)):
+            parts.append(f'<text x="{x}" y="{TOP + PANEL + 16 + 15 * row}"{kind}>{line}</text>')
+    return "".join([*parts, "</svg>\n"])
+
+
+def _key(y: int, kind: str, name: str, style: str) -> str:
+    line = f'<path class="{kind}" transform="translate({MARGIN} {y}) scale({1 / FINE})" d="M0 0H240"/>'
+    return f'{line}<text class="{style}" x="{MARGIN + 30}" y="{y + 4}">{name}</text>'
+
+
+def _result(run: Run) -> str:
+    edge = " (edge)" if run.lr in (GRID[0], GRID[-1]) else ""
+    return f"lr {run.lr:g}{edge} · loss {run.losses[-1]:.0e}"
+
+
+# Surfaces
+
+
+def _surface(task: Task, run: Run, other: Run | None) -> str:
+    parts = [_ground(task)]
+    if other is not None:
+        line = _path(_places(task, other.shipped))
+        parts.append(f'<path class="h" d="{line}"/><path class="p" d="{line}"/>')
+    if not np.array_equal(run.trained, run.shipped):
+        parts.append(f'<path class="t" d="{_path(_places(task, run.trained))}"/>')
+    line = _path(_places(task, run.shipped))
+    dots = 'marker-start="url(#s)" marker-mid="url(#s)" marker-end="url(#s)"'
+    parts.append(f'<path class="h" d="{line}"/><path class="r" {dots} d="{line}"/>')
+    (x, y), (u, v) = _places(task, [task.start, task.best])
+    parts.append(f'<circle class="k" cx="{x}" cy="{y}" r="42"/>')
+    parts.append(f'<path class="k" d="M{u - 40} {v - 40}l80 80m0-80l-80 80"/>')
+    return "".join(parts)
+
+
+def _places(task: Task, points: Any) -> list[tuple[int, int]]:
+    """Points of the plane in the units of the panel; what is far outside is brought nearer."""
+    (left, right), (low, high) = task.frame
+    unit = PANEL * FINE
+    places = [((x - left) / (right - left) * unit, (high - y) / (high - low) * unit) for x, y in points]
+    return [(round(min(max(x, -9e4), 9e4)), round(min(max(y, -9e4), 9e4))) for x, y in places]
+
+
+def _ground(task: Task) -> str:
+    """The surface in bands of height, the highest first."""
+    (_, ground), *bands = BANDS.items()
+    parts = [f'<rect width="{PANEL * FINE}" height="{PANEL * FINE}" fill="{ground}"/>']
+    for level, colour in bands:
+        style = f'style="fill:{colour}" class="g"'
+        if task is ROSENBROCK:
+            parts.append(f'<path {style} d="{_path(_places(task, _bend(task, level)))}Z"/>')
+        else:
+            (x, y), unit = _places(task, [task.best])[0], PANEL * FINE / (task.frame[0][1] - task.frame[0][0])
+            long, short = (round(unit * math.sqrt(2 * level / curvature)) for curvature in (1, STEEP))
+            turn = f"translate({x} {y}) rotate({-math.degrees(TURN):.0f})"
+            parts.append(f'<ellipse {style} rx="{long}" ry="{short}" transform="{turn}"/>')
+    return "".join(parts)
+
+
+def _bend(task: Task, level: float) -> Iterator[tuple[float, float]]:
+    """Where (1 − x)² + 100·(y − x²)² is ``level``, around."""
+    edge = task.frame[0][1] + 0.1  # beyond the frame nothing is seen
+    left, right = max(-edge, 1 - math.sqrt(level)), min(edge, 1 + math.sqrt(level))
+    for angle in np.linspace(0, 2 * math.pi, 56, endpoint=False):
+        x = (left + right) / 2 + (right - left) / 2 * math.cos(angle)
+        yield x, x * x + math.copysign(math.sqrt(max(level - (1 - x) ** 2, 0)) / 10, math.sin(angle))
+
+
+def _path(points: list[tuple[int, int]]) -> str:
+    """Relative and whole, so short; steps too small to see are left out."""
+    text, (x, y) = f"M{points[0][0]} {points[0][1]}", points[0]
+    for a, b in points[1:]:
+        if (a, b) != (x, y):
+            text += f"l{a - x}{' ' if b >= y else ''}{b - y}"
+            x, y = a, b
+    return text
+
+
+# The memory: logarithmic, from 1 down to LOWEST
+
+LOWEST = -8
+LEFT, LONG, BOTTOM = 34 * FINE, (PANEL - 34 - 4) * FINE, round(0.94 * PANEL * FINE)
+
+
+def _down(loss: float) -> int:
+    share = math.log10(max(loss, 10.0**LOWEST)) / LOWEST
+    return round((0.06 + 0.88 * min(max(share, -0.05), 1.0)) * PANEL * FINE)
+
+
+def _grid() -> str:
+    parts = [f'<rect width="{PANEL * FINE}" height="{PANEL * FINE}" fill="{BANDS[3]}"/>']
+    for power in range(0, LOWEST - 1, -2):
+        y = _down(10.0**power)
+        label = "1" if power == 0 else f"1e{power}"
+        parts.append(f'<path class="g" d="M{LEFT} {y}h{LONG}"/>')
+        parts.append(f'<text class="d e" transform="translate({LEFT - 40} {y + 40}) scale({FINE})">{label}</text>')
+    return "".join(parts)
+
+
+def _curves(run: Run, other: Run | None) -> str:
+    def line(losses: np.ndarray) -> str:
+        return _path([(LEFT + round(t / STEPS * LONG), _down(x)) for t, x in enumerate(losses)])
+
+    behind = f'<path class="p" d="{line(other.losses)}"/>' if other is not None else ""
+    return f'{_grid()}{behind}<path class="h" d="{line(run.losses)}"/><path class="r" d="{line(run.losses)}"/>'
+
+
+def _pairs(run: Run, other: Run | None) -> str:
+    """The error of each pair, from the most to the least frequent: a bar, and the parent's as a dash."""
+    assert MEMORY.each is not None
+    parts, room = [_grid()], LONG / PAIRS
+    for k, error in enumerate(MEMORY.each(run.shipped[-1])):
+        y = min(_down(error), BOTTOM - 10)
+        place = f'x="{LEFT + round((k + 0.2) * room)}" y="{y}" width="{round(0.6 * room)}" height="{BOTTOM - y}"'
+        parts.append(f'<rect class="f" {place}/>')
+    for k, error in enumerate(MEMORY.each(other.shipped[-1]) if other is not None else []):
+        line = f"M{LEFT + round((k + 0.06) * room)} {_down(error)}h{round(0.88 * room)}"
+        parts.append(f'<path style="stroke:#0072b2;stroke-width:24" d="{line}"/>')
+    return "".join(parts)

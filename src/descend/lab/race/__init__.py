@@ -1,0 +1,1 @@
+"""The race: rules on the same data with the same budget."""

@@ -1,0 +1,200 @@
+"""What the terminal shows: a live table during the race, plain lines where nobody watches, the final tables.
+
+Wide or narrow, nothing wraps inside a table: columns give way (`table.fitting`).
+"""
+
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ...draw.files import hidden
+from .race import Config, Event, RuleDone, RuleFailed, RunDone
+from .record import Record
+from .results import Line, Results, mean_curve, results
+from .table import CURVE, DEFAULT, TUNED, Column, cells, duration, fitting, spark
+from .verdict import limits, verdict
+from .watch import Watch
+
+WIDE = 96  # characters from which on a table carries its loss curves
+STYLES = {"leader": "bold green", "tied": "green"}
+
+
+class View(Protocol):
+    """Something that shows events as they come; a context manager."""
+
+    def __enter__(self) -> "View": ...
+    def __exit__(self, *error: object) -> None: ...
+    def take(self, event: Event) -> None: ...
+
+
+def view_for(console: Console, record: Record, watch: Watch, quiet: bool) -> View:
+    """Nothing, a live table, or plain lines: what suits the console."""
+    if quiet:
+        return Silent()
+    watched = console.file.isatty() and not console.is_dumb_terminal
+    return LiveTable(console, record, watch) if watched else Lines(console, record, watch)
+
+
+class Silent:
+    def __enter__(self) -> View:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def take(self, event: Event) -> None:
+        pass
+
+
+class Lines(Silent):
+    """One line for each rule that is done."""
+
+    def __init__(self, console: Console, record: Record, watch: Watch) -> None:
+        self.console, self.record, self.watch = console, record, watch
+
+    def take(self, event: Event) -> None:
+        count = f"[{self.watch.rules_done}/{len(self.record.entries)}]"
+        if isinstance(event, RuleFailed):
+            print_line(self.console, f"{count} {event.rule}: failed, {event.reason}; {self.watch.summary()}")
+        if not isinstance(event, RuleDone):
+            return
+        found = results(self.record)
+        if line := found.line(event.rule):
+            c = cells(line, found)
+            said = [f"lr {c['lr']}", f"loss {c['loss']}", c["accuracy"]] + ["diverged"] * bool(line.standing.diverged)
+            print_line(self.console, f"{count} {event.rule}: {', '.join(said)}; {self.watch.summary()}")
+
+
+class LiveTable(Silent):
+    """The standings so far and what runs now, drawn in place; it leaves no trace when it ends."""
+
+    def __init__(self, console: Console, record: Record, watch: Watch) -> None:
+        self.console, self.record, self.watch = console, record, watch
+        self.found = results(record)
+        self.live = Live(get_renderable=self._draw, console=console, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> View:
+        self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.live.stop()
+
+    def take(self, event: Event) -> None:
+        if isinstance(event, RunDone | RuleDone | RuleFailed):
+            self.found = results(self.record)
+
+    def _draw(self) -> RenderableType:
+        watch = self.watch
+        room = max(6, min(24, self.console.width - 46))
+        bar = ProgressBar(total=max(watch.expected, 1), completed=watch.done, width=room)
+        parts: list[RenderableType] = [
+            Text(""),
+            _row(bar, Text(watch.summary(), no_wrap=True, overflow="ellipsis")),
+        ]
+        if self.found.tuned:
+            parts += [Text(""), table(self.console, TUNED, self.found.tuned, self.found, self.record)]
+        parts.append(Text(""))
+        for rule, phase in list(watch.running.items()):
+            parts.append(Text(f"  {rule}: {phase}", style="dim", no_wrap=True, overflow="ellipsis"))
+        parts.append(Text("  Ctrl-C keeps what is finished", style="dim", no_wrap=True, overflow="ellipsis"))
+        return Group(*parts)
+
+
+def table(
+    console: Console, columns: Sequence[Column], lines: Sequence[Line], found: Results, record: Record
+) -> RenderableType:
+    """One of the two tables, cut to the width of the console, and below it what that cost."""
+    rows = [{**cells(line, found), "curve": curve} for line, curve in zip(lines, _sparks(lines, record), strict=True)]
+    if columns is TUNED:
+        rows += [{"rule": rule, "loss": "–", "status": "failed", "curve": ""} for rule in record.failed]
+    wide = (CURVE,) if console.width >= WIDE else ()
+    kept, gap = fitting((*columns, *wide), rows, console.width)
+    drawn = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
+    for c in kept:
+        drawn.add_column(c.short, justify="right" if c.right else "left", no_wrap=True)
+    for row in rows:
+        style = STYLES.get(row["status"], "")
+        shown = [Text(row.get(c.key, ""), style=style if c.key in ("rule", "status", "loss") else "") for c in kept]
+        for text in shown:
+            text.highlight_words([" edge", "diverged", "failed"], style="yellow")
+        drawn.add_row(*shown)
+    gone = hidden([c.long for c in columns if c not in kept])
+    return Group(drawn, Text(gone, style="dim")) if gone else drawn
+
+
+def print_header(console: Console, config: Config, processes: int) -> None:
+    """What is about to happen, before anything slow is imported."""
+    parts = (
+        "[bold]descend race[/bold]: digits",
+        "MLP 64-64-10",
+        f"{_count(len(config.rules), 'rule')} × 7 learning rates",
+        f"{config.seeds} fresh seeds",
+        f"{config.steps} steps",
+        _count(processes, "process", "processes"),
+    )
+    console.print(" · ".join(parts))
+
+
+def print_results(console: Console, record: Record, found: Results, report: Path, replay: Path) -> None:
+    """Both tables, the verdict and where the files are."""
+    print_judged(console, record, found)
+    console.print()
+    size = report.stat().st_size / 1000
+    print_line(console, f"Report: {report}  ({size:.0f} kB, one file, works offline)")
+    print_line(console, f"Replay: descend race --from {replay}")
+    took = f"{len(record.runs)} runs in {duration(record.seconds)}"
+    print_line(console, f"{took}{', partial: stopped before the end' if record.partial else ''}")
+
+
+def print_judged(console: Console, record: Record, found: Results) -> None:
+    """Both tables and the verdict."""
+    for heading, columns, lines in (
+        ("Learning rate tuned, 7 tries each", TUNED, found.tuned),
+        ("Learning rate left at the default", DEFAULT, found.default),
+    ):
+        if lines:
+            console.print()
+            console.print(heading, style="bold")
+            console.print(table(console, columns, lines, found, record))
+    console.print()
+    for sentence in verdict(record, found):
+        console.print(sentence)
+    console.print(limits(record), style="dim")
+
+
+def plain(record: Record) -> str:
+    """The same as text, for ``print``."""
+    console = Console(file=StringIO(), width=WIDE, color_system=None, highlight=False, legacy_windows=False)
+    print_judged(console, record, results(record))
+    return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())  # type: ignore[attr-defined]
+
+
+def print_line(console: Console, text: str) -> None:
+    """A line that stays one line, whatever the width: paths and log lines are for copying and grepping."""
+    console.print(Text(text), soft_wrap=True)
+
+
+def _sparks(lines: Sequence[Line], record: Record) -> list[str]:
+    curves = [mean_curve(record.looks, line.runs).mean for line in lines]
+    every = [x for curve in curves for x in curve]
+    if not every:
+        return ["" for _ in lines]
+    return [spark(curve, curves[0][0] if curves[0] else max(every), min(every)) for curve in curves]
+
+
+def _row(*parts: RenderableType) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(*parts)
+    return grid
+
+
+def _count(n: int, one: str, many: str = "") -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}"

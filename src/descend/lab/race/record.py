@@ -1,0 +1,193 @@
+"""The record of a race: everything that was asked, found and measured, as one JSON file.
+
+The report is rebuilt from the record alone. Losses that are not finite are written as null.
+"""
+
+import gzip
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ...core.shown import Shown
+from .race import Config, Entry, Event, RuleFailed, RuleReady, Run, RunDone, look_at
+
+FORMAT = "descend race"
+VERSION = 1
+TASK = {
+    "name": "digits",
+    "data": "scikit-learn digits: 1,797 handwritten digits of 8x8 pixels, ten classes (UCI)",
+    "split": "fixed, stratified: 1,438 images for training, 359 for validation",
+    "model": "MLP 64-64-10, ReLU, He initialisation, float32, 4,810 parameters",
+    "loss": "cross entropy in nats; no augmentation, no schedule, constant learning rate",
+}
+
+
+class RecordError(ValueError):
+    """A file that is not a record of a race, or of a version this program does not know."""
+
+
+@dataclass
+class Record(Shown):
+    config: Config
+    entries: list[Entry]
+    environment: dict[str, Any]
+    task: dict[str, str] = field(default_factory=lambda: dict(TASK))
+    runs: list[Run] = field(default_factory=list)
+    compile_s: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    date: str = ""
+    partial: bool = True
+    failed: dict[str, str] = field(default_factory=dict)  # rule -> what it stopped with
+
+    def take(self, event: Event) -> None:
+        """Keep what an event brings."""
+        if isinstance(event, RunDone):
+            self.runs.append(event.run)
+        elif isinstance(event, RuleReady):
+            self.compile_s[event.rule] = round(event.compile_s, 3)
+        elif isinstance(event, RuleFailed):
+            self.failed[event.rule] = event.reason
+
+    def finish(self, seconds: float, partial: bool) -> None:
+        self.seconds, self.partial = round(seconds, 2), partial
+        self.date = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def __str__(self) -> str:
+        from .live import plain
+
+        return plain(self)
+
+    @property
+    def looks(self) -> list[int]:
+        return look_at(self.config.steps)
+
+    def entry(self, rule: str) -> Entry:
+        return next(entry for entry in self.entries if entry.rule == rule)
+
+    def tuning(self, rule: str) -> list[Run]:
+        """The runs on the tuning seed, by learning rate; empty until all of them are done."""
+        runs = sorted((r for r in self.runs if (r.rule, r.seed) == (rule, self.config.seed)), key=lambda r: r.lr)
+        return runs if len(runs) == len(self.entry(rule).grid) else []
+
+    def final(self, rule: str, lr: float) -> list[Run]:
+        """The runs with one learning rate on the fresh seeds, by seed; empty until all of them are done."""
+        seeds = self.config.final_seeds
+        found = {r.seed: r for r in self.runs if (r.rule, r.lr) == (rule, lr) and r.seed in seeds}
+        return [found[seed] for seed in seeds] if len(found) == len(seeds) else []
+
+
+def to_json(record: Record, summary: dict[str, Any] | None = None) -> str:
+    """The record as JSON, one line per run. `summary` repeats the tables; it is not read back."""
+    fields = {"format": FORMAT, "version": VERSION, **asdict(record)}
+    fields["looks"] = record.looks
+    if summary is not None:
+        fields["summary"] = summary
+    runs = fields.pop("runs")
+    head = json.dumps(_without_nan(fields), ensure_ascii=False, allow_nan=False, indent=1)
+    lines = ",\n  ".join(json.dumps(_without_nan(run), allow_nan=False) for run in runs)
+    return f'{head[:-2]},\n "runs": [\n  {lines}\n ]\n}}\n'
+
+
+def from_json(text: str) -> Record:
+    """Read a record back.
+
+    Raises:
+        RecordError: not JSON, not a record, or of an unknown version; the message says which.
+    """
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise RecordError(f"not JSON: {error}") from None
+    if not isinstance(fields, dict) or fields.get("format") != FORMAT:
+        raise RecordError('not the record of a race: "format" is not "descend race"')
+    if fields.get("version") != VERSION:
+        raise RecordError(f"a record of version {fields.get('version')!r}; this program reads {VERSION}")
+    try:
+        asked = {**fields["config"], "rules": tuple(fields["config"]["rules"])}
+        return Record(
+            Config(**asked),
+            [Entry(**{**entry, "grid": tuple(entry["grid"])}) for entry in fields["entries"]],
+            fields["environment"],
+            fields["task"],
+            [_run(run) for run in fields["runs"]],
+            fields["compile_s"],
+            fields["seconds"],
+            fields["date"],
+            fields["partial"],
+            dict(fields.get("failed", {})),
+        )
+    except (KeyError, TypeError) as error:
+        raise RecordError(f"a damaged record: {type(error).__name__} {error}") from None
+
+
+def load(path: Path) -> Record:
+    """Read a record from a `.json` file, or from the `.json.gz` that a report carries."""
+    raw = path.read_bytes()
+    try:
+        text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("utf-8")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise RecordError(f"not a text file: {error}") from None
+    return from_json(text)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a killed program leaves the old one."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def environment(processes: int) -> dict[str, Any]:
+    """Versions, CPU and threads: what the timings, and the last digits, depend on."""
+    names = {"descend": "descend", "numpy": "numpy", "llvmlite": "llvmlite", "scikit_learn": "scikit-learn"}
+    return {
+        "python": platform.python_version(),
+        **{key: _version(name) for key, name in names.items()},
+        "cpu": _cpu(),
+        "cores": os.cpu_count() or 1,
+        "processes": processes,
+        "blas_threads_per_process": 1,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu() -> str:
+    if sys.platform == "linux":
+        try:
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+        except OSError:
+            pass
+    return platform.processor() or platform.machine()
+
+
+def _run(fields: dict[str, Any]) -> Run:
+    lists = {
+        key: [math.nan if x is None else x for x in fields[key]] for key in ("val_loss", "val_accuracy", "train_loss")
+    }
+    return Run(**{**fields, **lists})
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_nan(x) for key, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(x) for x in value]
+    return value

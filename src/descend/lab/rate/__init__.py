@@ -1,0 +1,1 @@
+"""``descend lr``: a learning rate for a rule on a task."""

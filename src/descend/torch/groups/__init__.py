@@ -1,0 +1,1 @@
+"""Parameter groups: by name, by depth, by what a rule takes."""

@@ -1,0 +1,1 @@
+"""Stepping during the backward pass, which lets gradients go one by one."""

@@ -1,0 +1,150 @@
+"""What is known only when all gradients have arrived: which rules need it, and the norm, from a pass of its own."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ... import rules
+from ...core import ops
+from ...core.chain import chain
+from ...core.rule import Rule, before
+from ...core.trace import trace
+from ...engines.base import Row, Work
+from ...optimizer import CLIP
+from ..step import tensors
+
+if TYPE_CHECKING:
+    from .tensor import Settled, Single
+
+SCALE = "measured_clip"
+_CLIPPED = chain(CLIP, rules.gradient_descent)  # its first pass is the norm, with the bits of the ordinary form
+
+
+@before
+def measured_clip(p: Any, g: Any, *, measured_clip: float = 1.0) -> Any:
+    """Clip by a norm measured before: what is left of clip_norm is its factor."""
+    return g * measured_clip
+
+
+@functools.cache
+def scaled(rule: Rule) -> Rule:
+    """``rule`` behind a factor for the gradient, the setting ``SCALE``."""
+    return chain(measured_clip, rule)
+
+
+# ---------------------------------------------------------------- which rules need all gradients
+
+
+def refuse_totals(rule: Rule) -> None:
+    """Raises ValueError for a rule that must see all gradients before it steps a tensor, or wants another point."""
+    if takes_totals(rule):
+        raise ValueError(
+            f"{rule.name} cannot be stepped tensor by tensor: it takes a total over all parameters, known only when "
+            "the last gradient has arrived. Use the ordinary class; or clip_tensor, which clips each gradient by its "
+            "own norm; or, for clipping by global norm, step_in_backward(..., clip_norm=...) with measure()"
+        )
+    if rule.gradient_point is not None:
+        raise ValueError(
+            f"{rule.name} wants its gradient at another point than the parameters, and a step taken inside "
+            "gradient_point() is lost when the block ends: use the ordinary class"
+        )
+
+
+def takes_totals(rule: Rule) -> bool:
+    """Whether the rule, or its rule for vectors, reduces over all parameters of the optimizer."""
+    if any(slot.init.shape == "all" for slot in rule.slots):
+        return True
+    found = any(node.op in ("total", "count") and node.value == "all" for node in trace(rule, whole=True).nodes)
+    return found or (rule.vectors is not None and takes_totals(rule.of((2,))))
+
+
+# ---------------------------------------------------------------- the norm
+
+
+class Measured:
+    """What ``measure()`` found.
+
+    Attributes:
+        norm: the Euclidean norm of all gradients, once the block has ended; float64.
+        finite: whether every gradient was finite.
+    """
+
+    def __init__(self) -> None:
+        self.norm = math.nan
+        self.finite = True
+        self.passes = 0
+        self._sums: dict[int, tuple[Single, float]] = {}
+
+    def __contains__(self, single: Single) -> bool:
+        return id(single.p) in self._sums
+
+    def add(self, single: Single, settled: Settled) -> None:
+        """Take the sum of squares of the gradient that stands, and free the gradient."""
+        p, g = single.p, single.p.grad
+        assert g is not None
+        sparse = g.layout is torch.sparse_coo
+        if sparse:
+            g = g.coalesce().values()
+        elif settled.engine.on_memory:
+            like = p.detach() if tensors.is_dense(p) else torch.empty(p.shape, dtype=p.dtype, device=p.device)
+            if g.is_neg() or g.is_conj() or not tensors.same_layout(g, like):
+                g = torch.empty_like(like).copy_(g)
+        g = tensors.plain(g)
+        square = self._by_kernel(g, settled, not sparse) if settled.engine.name == "numba" else _by_words(g, settled)
+        if not math.isfinite(square) and not bool(torch.isfinite(g).all()):
+            self.finite = False
+        self._sums[id(p)] = single, square
+        p.grad = None
+
+    def _by_kernel(self, g: torch.Tensor, settled: Settled, keep: bool) -> float:
+        machine: tuple[Work, Any] = settled.machine(_work(g), keep)
+        work, step = machine
+        work.addresses[1, 0] = g.data_ptr()  # type: ignore[index]
+        ((_, square),) = step.first_sums(torch.get_num_threads())[0]
+        return float(square[0])
+
+    def close(self, settled: Settled) -> None:
+        """Add the sums up, in the order in which the ordinary form adds them."""
+        parts: dict[Any, list[float]] = {}
+        for i, members in enumerate(settled.members):
+            rule = settled.whole[i]
+            for p in members:
+                if id(p) in self._sums:
+                    vector = rule.vectors is not None and p.dim() < 2
+                    parts.setdefault((rule, vector, p.dtype, p.device), []).append(self._sums[id(p)][1])
+        if settled.engine.on_memory:
+            total = sum((float(np.array(part).sum()) for part in parts.values()), 0.0)
+        else:
+            sums = [sum(part[1:], part[0]) for part in parts.values()]
+            total = sum(sums[1:], sums[0])
+        self.norm = ops.NUMBERS["sqrt"](total)
+
+    def factor(self, limit: float) -> float:
+        """By which ``clip_norm`` multiplies, as in ``rules.clip_norm``."""
+        return factor(self.norm, limit)
+
+
+def factor(norm: float, limit: float) -> float:
+    """By which ``clip_norm`` multiplies, as in ``rules.clip_norm``."""
+    return ops.minimum(ops.divide(limit, norm + 1e-6), 1.0)
+
+
+def _work(g: torch.Tensor) -> Work:
+    settings = {name: float(value) for name, value in _CLIPPED.settings.items()}
+    return Work(
+        _CLIPPED, tensors.dtype_name(g), [g.numel()], [Row(1, settings)], np.zeros(1, np.int64),
+        addresses=np.full((2, 1), g.data_ptr(), np.int64),
+    )  # fmt: skip
+
+
+def _by_words(g: torch.Tensor, settled: Settled) -> float:
+    g = torch.view_as_real(g) if g.is_complex() else g
+    x: Any = g.to(tensors.WORKING.get(g.dtype, g.dtype))
+    if settled.engine.name == "numpy":
+        x = x.double().numpy()
+    return float(ops.total(x * x))

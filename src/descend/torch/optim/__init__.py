@@ -1,0 +1,1 @@
+"""Optimizers as torch knows them: classes, arguments, state, checkpoints."""

@@ -1,0 +1,262 @@
+"""The plan of a step: everything validated, allocated and pointed to before anything is written."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...core.rule import Rule
+from ...core.trace import admit
+from ...engines import load
+from ...engines.base import Engine, NoFactors
+from ...stepping import pick
+from ..optim.checkpoint import scheduled
+from ..optim.group import given
+from ..sharded import parts
+from . import captured, tensors
+from .batch import POINTER, Batch, Leaf, join
+from .reuse import GRAD, Reuse
+from .telemetry import MEASURED
+
+if TYPE_CHECKING:
+    from ..optim.base import RuleOptimizer
+
+
+class Plan(Reuse):
+    """Batches for the parameters that have gradients now; kept while nothing it relies on changes.
+
+    Attributes:
+        clipping: the stage that ``clip_norm`` asks for; True: the rule's own. idle: there is nothing to step.
+    """
+
+    clipping: bool | Rule = True
+
+    def __init__(self, optimizer: RuleOptimizer) -> None:
+        self.optimizer = optimizer
+        self.members = [list(group["params"]) for group in optimizer.param_groups]
+        self.guard = optimizer._options["nonfinite"] != "propagate"
+        self._settle()
+        leaves = list(self._leaves())
+        tensors.overlaps(leaves)
+        self.leaves = leaves
+        self.having = [leaf.owner for leaf in leaves]
+        grads = [leaf.grad for leaf in leaves]
+        self.strides = [g.stride() for g in grads]
+        have = set(map(id, self.having))
+        self.without = [p for members in self.members for p in members if id(p) not in have]
+        self.engine = self.choose_engine(optimizer, self.rules)
+        if self.engine.on_memory:
+            self.engine = self._reaching(leaves)
+        self.batches = self._batches(leaves)
+        join(self.batches, optimizer._state, self.without)
+        self.works = [batch.work for batch in self.batches]
+        optimizer._state.exposed |= any(batch.shared for batch in self.batches)
+        self.idle = not self.works
+        self.once |= any(leaf.rows is not None for leaf in leaves)
+        self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
+        self.capturable = captured.wanted(self)
+        self.run: Any = self.engine.prepare(self.works, self.guard, **{"capturable": True} if self.capturable else {})
+        self.beside = hasattr(self.run, "meanwhile")  # the engine can do the rest while its kernels run
+        self.tell(functools.partial(torch.autograd.graph.increment_version, self.having))
+        self.pointers: list[int] = []
+        if self.engine.on_memory:
+            self.pointers = list(map(POINTER, grads))
+            self._take(self.pointers)
+        self.grads = grads if self.once else []
+        for leaf in leaves:
+            del leaf.grad  # a plan that held gradients would keep their memory through the next forward pass
+            if leaf.state and optimizer._begun(leaf.owner):  # the same numbers, where the kernels will write
+                known = optimizer._state[leaf.owner]
+                optimizer._state.keep(leaf.owner, {k: v for k, v in leaf.state.items() if k in known})
+        optimizer._state.changed = False
+
+    # ---------------------------------------------------------------- making it
+
+    def _filled(self) -> list[dict[str, Any]]:
+        """The groups as they were given: a rule is chosen by whether a setting moves, not by where it is now."""
+        spec = self.optimizer.spec
+        return [spec.lifted({**spec.arguments, **given(group)}) for group in self.optimizer.param_groups]
+
+    def _settle(self) -> None:
+        """The rule and the numbers of every group, from the values its keys hold now."""
+        spec, groups = self.optimizer.spec, self._filled()
+        now = [spec.lifted({**spec.arguments, **group}) for group in self.optimizer.param_groups]
+        self.values = self._read()
+        self.volatile = any(_volatile(value) for values in self.values for value in values)
+        if self.volatile and any(map(scheduled, sum(self.values, ()))):
+            self.optimizer._scheduled = True  # a schedule has come into a plain group
+        for i, group in enumerate(groups):
+            # keys of others, put there since, are no affair of a step
+            own = {name: group[name] for name in (*spec.arguments, "weight_decay") if name in group}
+            spec.check(own, f" (parameter group {i})" if len(groups) > 1 else "")
+        clip = any(group["clip_norm"] is not None for group in groups) and self.clipping
+        scale = self.scale = self.optimizer.loss_scale()
+        self.watch = self.optimizer._options["telemetry"]
+        self.rules = [spec.rule(group, clip, scale is not None, self.watch) for group in groups]
+        step = self.optimizer.steps if self.volatile else 0
+        self.numbers = [spec.numbers(g, rule, step, scale) for g, rule in zip(now, self.rules, strict=True)]
+
+    def _read(self) -> list[tuple[Any, ...]]:
+        arguments = (*self.optimizer.spec.arguments, "weight_decay")  # asked of classes that have none, too
+        return [tuple(group.get(name) for name in arguments) for group in self.optimizer.param_groups]
+
+    def _leaves(self) -> Iterator[Leaf]:
+        seen: set[int] = set()
+        for i, group in enumerate(self.optimizer.param_groups):
+            for k, p in enumerate(group["params"]):
+                if id(p) in seen:
+                    raise ValueError(f"parameter {k} of group {i} appears more than once in this optimizer")
+                seen.add(id(p))
+                if p.grad is None:
+                    continue
+                leaf = self._leaf(i, p, parts.named(group, i, k))
+                tensors.gradient(leaf, self.optimizer.spec, self.rules[i])
+                yield leaf
+
+    def _leaf(self, i: int, p: torch.Tensor, name: str) -> Leaf:
+        return Leaf(i, p, p.grad, name, self.optimizer._begun(p))  # type: ignore[arg-type]
+
+    def _reaching(self, leaves: list[Leaf]) -> Engine:
+        """The engine chosen, or eager torch where it cannot reach a gradient.
+
+        Raises:
+            RuntimeError: as ``choose_engine``.
+        """
+        lost = next((leaf for leaf in leaves if tensors.without_memory(leaf.grad)), None)
+        if lost is None:
+            return self.engine
+        reason = f"the gradient of {lost.name}: it has no memory"
+        if self.optimizer._options["engine"] != "auto" or any(g.get("fused") for g in self.optimizer.param_groups):
+            raise RuntimeError(f"engine={self.engine.name!r} cannot reach {reason}")
+        tensors.say_fallback(self.rules[lost.group], reason)
+        self.once = True
+        return load("torch")
+
+    @staticmethod
+    def choose_engine(optimizer: RuleOptimizer, rules: list[Rule] | None = None) -> Engine:
+        """The engine for all parameters: the fused one if it takes every tensor and rule, else eager torch.
+
+        Raises:
+            RuntimeError: ``fused=True`` or an engine was insisted on, and it cannot step a tensor.
+        """
+        asked, groups = optimizer._options["engine"], optimizer.param_groups
+        stepping = rules is not None  # and then what has no gradient is left as it is
+        rules = rules or [optimizer.spec.rule({**optimizer.spec.arguments, **given(g)}, False) for g in groups]
+        eager = load("torch")
+        for rule in rules:
+            admit(rule)
+        if asked == "torch" or (asked == "auto" and any(group.get("foreach") for group in groups)):
+            return eager
+        fused = any(group.get("fused") for group in groups)
+        engine = eager
+        known: dict[tuple[Rule, str], Engine] = {}  # asked once for each rule and type, not for each parameter
+        for rule, group in zip(rules, groups, strict=True):
+            for p in (p for p in group["params"] if p.requires_grad or p.grad is not None):
+                reason = tensors.off_memory(parts.part(p), asked)
+                if reason and (fused or asked != "auto") and (p.grad is not None or not stepping):
+                    raise RuntimeError(f"{'fused=True' if fused else f'engine={asked!r}'} cannot step {reason}")
+                if reason:
+                    tensors.say_fallback(rule, reason)
+                    return eager
+                kind = rule, tensors.dtype_name(p)
+                if kind not in known:
+                    known[kind] = pick(asked, *kind)
+                engine = known[kind]
+                if engine is eager:
+                    return eager
+        return engine
+
+    def _batches(self, leaves: list[Leaf]) -> list[Batch]:
+        sorted_out: dict[Any, list[int]] = {}
+        for i, leaf in enumerate(leaves):
+            rule = self.rules[leaf.group]
+            vector = rule.vectors is not None and leaf.p.dim() < 2
+            sorted_out.setdefault((rule, vector, leaf.p.dtype, leaf.p.device), []).append(i)
+        batches = []
+        for (rule, *_), index in sorted_out.items():
+            rule = rule.of(tuple(leaves[index[0]].p.shape))
+            batches.append(Batch(self.engine, rule, [leaves[i] for i in index], index, self.numbers))
+            batches[-1].set_rows()
+        return batches
+
+    # ---------------------------------------------------------------- the commit
+
+    def tell(self, written: Callable[[], None]) -> None:
+        """How autograd is told, which refuses a backward pass through parameters that have changed since."""
+        self.written = written
+        if self.beside:
+            self.run.meanwhile = written
+
+    def commit(self) -> bool:
+        """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
+        grads = self.grads if self.once else self._standing() if self.copying else []
+        for batch in self.batches:
+            batch.read(grads)
+        try:
+            if not self.run(torch.get_num_threads()):
+                return False
+        except NoFactors as failed:
+            self.optimizer._plan = None
+            raise self._named(failed) from failed
+        state = self.optimizer._state
+        for batch in self.batches:
+            batch.written()
+            batch.work.arrays.pop("g", None)
+            for leaf in batch.fresh:
+                state.keep(leaf.owner, leaf.state)
+                self.optimizer._dry.discard(leaf.owner)
+            batch.fresh = []
+        state.changed = False
+        self.optimizer.steps += 1
+        if not self.beside:
+            self.written()
+        return True
+
+    def _named(self, failed: NoFactors) -> Exception:
+        batch = next(batch for batch in self.batches if batch.work is failed.work)
+        return named(failed, batch.leaves[failed.tensor].name)
+
+    def _standing(self) -> list[torch.Tensor]:
+        """The gradients that stand."""
+        return list(map(GRAD, self.having))
+
+    def telemetry(self) -> Iterator[tuple[Leaf, int, dict[str, float]]]:
+        """What the last step has measured: every tensor, its elements and its numbers by name."""
+        measure = getattr(self.run, "measure", None)
+        if measure is not None:
+            measure()
+        for batch in self.batches:
+            numbers = batch.work.numbers
+            column = {name: numbers[name] for name in MEASURED if name in numbers}
+            for k, leaf in enumerate(batch.leaves):
+                yield leaf, batch.work.sizes[k], {name: float(values[k]) for name, values in column.items()}
+
+    def skips(self, found_inf: Any) -> bool:
+        """Whether a GradScaler found infinities; a capturable step leaves that to the device."""
+        if self.capturable:
+            self.run.found_inf = found_inf
+        return not self.capturable and bool(found_inf)
+
+    def catch_up(self) -> None:
+        """Learn the steps that replayed graphs have taken."""
+        if self.capturable:
+            captured.catch_up(self)
+
+    @property
+    def unpublished(self) -> bool:
+        return any(batch.fresh for batch in self.batches)
+
+
+def named(failed: NoFactors, tensor: str) -> Exception:
+    """The error of a step that found no factors, by the tensor's name."""
+    return ArithmeticError(f"{tensor}: {failed.word} failed ({failed.reason}); nothing was changed")
+
+
+def _volatile(value: Any) -> bool:
+    """Whether the number may change while the value stays the same object."""
+    if isinstance(value, tuple | list):
+        return isinstance(value, list) or any(map(_volatile, value))
+    return isinstance(value, torch.Tensor) or callable(value)

@@ -1,0 +1,1 @@
+"""The next rule takes over the state that means the same."""

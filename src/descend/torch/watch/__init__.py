@@ -1,0 +1,1 @@
+"""What is seen while a run goes on: logs, alarms, a live view."""
