@@ -79,4 +79,4 @@ def test_parts_of_a_run():
     assert [job.name for job in jobs_of(chosen=("mlp",), wanted=["lion", "adam"])] == ["lion, mlp", "adam, mlp"]
     quick = jobs_of(quick=True)
     assert sum(job.about for job in quick) < 90
-    assert {job.section for job in quick} == {"speed", "tail", "small", "start", "bits", "models"}
+    assert {job.section for job in quick} == {"loop", "speed", "tail", "small", "start", "bits", "models"}

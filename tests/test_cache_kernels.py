@@ -191,7 +191,7 @@ def test_the_name_depends_on_all_that_the_code_depends_on(monkeypatch):
         (machine.binding, "llvm_version_info", (0, 0, 0)),
         (kernels.platform, "python_version", lambda: "3.0"),
         (kernels.struct, "calcsize", lambda kind: 4),
-        (kernels, "_SOURCES", ("native",)),
+        (kernels, "_SOURCES", ("lower",)),
     ]
     for owner, attribute, value in changes:
         with monkeypatch.context() as changed:

@@ -1,7 +1,8 @@
-"""Imports go down only (DESIGN: layers), and every file has one subject."""
+"""Imports go down only, never in a circle; every file has one subject, and no folder is a drawer."""
 
 import ast
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LINES = 500
 LAYER = {
     "core": 0,
-    "scale": 0.5,
-    "terminal_plot": 0.5,
+    "draw": 0.5,
     "rules": 1,
     "schedules": 1,
     "engines": 2,
@@ -107,10 +107,10 @@ def test_the_walk_finds_the_source():
         ("descend.core.ops", "from .. import rules", "core (layer 0) imports descend.rules"),
         ("descend.rules.adam", "from ..engines import numba", "rules (layer 1) imports descend.engines"),
         ("descend.rules.adam", "from descend import schedules", "rules (layer 1) imports descend.schedules"),
-        ("descend.engines.llvm.engine", "from ..rules.adam import adam", "engines must not import descend.rules"),
+        ("descend.engines.llvm.engine", "from ...rules.adam import adam", "engines must not import descend.rules"),
         ("descend.engines.__init__", "from ..rules import adam", "engines must not import descend.rules"),
-        ("descend.engines.eager.numpy", "from ..core.trace import trace", "must not import descend.core.trace"),
-        ("descend.engines.eager.numpy", "from ..core import emit", "must not import descend.core.program"),
+        ("descend.engines.eager.numpy", "from ...core.trace import trace", "must not import descend.core.trace"),
+        ("descend.engines.eager.numpy", "from ...core import program", "must not import descend.core.program"),
         ("descend.optimizer", "import descend.torch", "optimizer (layer 3) imports descend.torch"),
         ("descend.torch.adam", "from ..jax import transform", "torch (layer 4) imports descend.jax"),
         ("descend.checks.rule", "from ..lab import race", "checks (layer 4.5) imports descend.lab"),
@@ -137,9 +137,9 @@ def test_a_broken_rule_is_noticed(module: str, source: str, says: str):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("descend.core.chain", "from __future__ import annotations\nimport math\nfrom .rule import Rule"),
-        ("descend.engines.llvm.engine", "import numba\nfrom ..core import trace\nfrom . import base"),
-        ("descend.engines.eager.numpy", "import numpy as np\nfrom ..core.ops import norm"),
+        ("descend.core.trace", "from __future__ import annotations\nimport math\nfrom .rule import Rule"),
+        ("descend.engines.llvm.engine", "import llvmlite\nfrom ...core import trace\nfrom .. import base"),
+        ("descend.engines.eager.numpy", "import numpy as np\nfrom ...core.ops import norm"),
         ("descend.checks.references.__init__", "import numpy\nfrom . import adam\nfrom .adam import step"),
         ("descend.checks.mutate", "from ..rules import adam\nfrom .references import adam"),
         ("descend.__init__", "from . import rules\nfrom .core.rule import rule"),
@@ -153,3 +153,63 @@ def test_what_is_allowed_passes(module: str, source: str):
 def test_a_long_file_is_noticed():
     assert not too_long("x = 1\n" * LINES)
     assert too_long("x = 1\n" * (LINES + 1))
+
+
+# ---------------------------------------------------------------- rooms
+
+FULL = 16  # files of a folder
+
+
+def crowded(files: list[Path]) -> list[str]:
+    """Folders with too many files, and three files of one prefix, which want to be a folder."""
+    found = []
+    for folder in sorted({file.parent for file in files}):
+        names = [file.stem for file in files if file.parent == folder and file.name != "__init__.py"]
+        if len(names) > FULL:
+            found.append(f"{folder.name}: {len(names)} files")
+        prefixes = Counter(name.split("_")[0] for name in names)
+        found += [f"{folder.name}: {n} files begin with {x}" for x, n in prefixes.items() if x and n > 2]
+    return found
+
+
+def circles(sources: dict[str, str]) -> list[list[str]]:
+    """Modules that import each other, by whatever way, imports for the sake of types included."""
+    graph = {}
+    for module, source in sources.items():
+        wanted = imported(module, source)
+        graph[module] = {x for name in wanted for x in (name, name.rpartition(".")[0]) if x in sources} - {module}
+    reach: dict[str, set[str]] = {}
+    for module in graph:
+        seen, queue = set(), [module]
+        while queue:
+            for other in graph[queue.pop()] - seen:
+                seen.add(other)
+                queue.append(other)
+        reach[module] = seen
+    return sorted({tuple(sorted(o for o in reach[m] if m in reach[o])) for m in graph if m in reach[m]})
+
+
+def test_no_folder_is_a_drawer():
+    assert crowded(FILES) == []
+
+
+def test_no_module_is_imported_in_a_circle():
+    rooms = [file for file in FILES if file.name != "__init__.py"]
+    assert circles({name_of(file): file.read_text(encoding="utf-8") for file in rooms}) == []
+
+
+def test_no_room_has_the_name_of_a_public_function():
+    import descend.torch as ours
+
+    rooms = {file.parent.name for file in FILES if file.parent.parent.name == "torch"}
+    assert rooms & {name for name in ours.__all__ if callable(getattr(ours, name))} == set()
+
+
+def test_drawers_and_circles_are_noticed():
+    assert crowded([Path(f"a/b_{x}.py") for x in "xyz"]) == ["a: 3 files begin with b"]
+    assert crowded([Path(f"a/{'x' * n}.py") for n in range(1, FULL + 2)]) == [f"a: {FULL + 1} files"]
+    typed = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .c import C"
+    sources = {"a.b": "from .c import C", "a.c": "def f():\n    from . import d", "a.d": "from .b import B"}
+    assert circles(sources) == [("a.b", "a.c", "a.d")]
+    assert circles({"a.b": typed, "a.c": "from .b import B"}) == [("a.b", "a.c")]
+    assert circles({"a.b": "", "a.c": "from .b import B"}) == []

@@ -1,7 +1,6 @@
 """descend: parameter updates, each written once."""
 
 from . import rules
-from .core.chain import chain
 from .core.init import first_gradient, full, number, ones, start, zeros
 from .core.ops import (  # fmt: skip
     absolute,
@@ -35,9 +34,18 @@ from .core.ops import (  # fmt: skip
     when,
     where,
 )
-from .core.rule import after, before, rule
+from .core.rule import Rule, after, before, chain, rule
 from .core.settings import shared
+from .core.shown import PICTURES
 
+
+def _drawn(one: Rule) -> str:
+    from .explain.formula.notebook import picture
+
+    return picture(one)
+
+
+PICTURES[Rule] = _drawn
 _LATER = ("jax", "schedules", "torch")  # they load what a bare import need not wait for
 
 __version__ = "0.1.0"

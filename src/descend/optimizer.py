@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from . import rules
-from .core.chain import chain
 from .core.init import Init
-from .core.rule import Rule
+from .core.rule import Rule, chain
 from .core.settings import shared, unknown_setting
 from .core.untraced import tell, untraced
 from .engines import OF_ARRAYS, load

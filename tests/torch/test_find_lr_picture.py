@@ -48,7 +48,7 @@ CASES = {"probes": made(), "no probes": made(False), "validation": made(val=True
 @pytest.mark.parametrize("case", CASES)
 def test_the_terminal_picture_fits_its_width_and_says_everything(case, width):
     found = CASES[case]
-    text = Picture(found).text(width)
+    text = Picture(found, found.to_html).text(width)
     assert max(map(len, text.split("\n"))) <= width
     joined = " ".join(text.split())
     for part in (

@@ -10,10 +10,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from .. import rules
 from .. import torch as ours
-from ..core.chain import chain
 from ..core.init import number
 from ..core.ops import norm
-from ..core.rule import Rule, rule
+from ..core.rule import Rule, chain, rule
 from .peers import Call
 from .speed import Bench, Cell
 from .workloads import Tensors

@@ -10,8 +10,8 @@ import time
 import click
 
 from ..rules.names import note
-from .contract.report import WIDTH, column_of, print_result, verdict, wrapped
-from .contract.run import RED, Report, Result, check_rule, select
+from .contract.report import RED, WIDTH, Report, Result, column_of, print_result, verdict, wrapped
+from .contract.run import check_rule, select
 from .contract.target import BadTarget, Found, find
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.chain import chain
 from ..core.init import Init
-from ..core.rule import Rule
+from ..core.rule import Rule, chain
 from ..core.settings import shared
 from ..engines.eager import numpy as _words  # noqa: F401 - teaches the vocabulary arrays
 from .cost import host, needs_matrix

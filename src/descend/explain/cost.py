@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from math import prod
 
 from .. import rules
-from ..core.chain import chain
 from ..core.program import program
-from ..core.rule import Rule
+from ..core.rule import Rule, chain
 from ..core.settings import shared
 from ..engines import ENGINES
 

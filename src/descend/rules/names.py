@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from ..core.chain import chain
 from ..core.nearest import did_you_mean, folded, listed
-from ..core.rule import Rule
+from ..core.rule import Rule, chain
 
 # Other words for a rule. Of a word that means several things the first is meant, torch's, and the rest are said.
 _MOMENTUM = ("momentum_accumulation", "momentum_ema", "momentum_velocity", "momentum_dampened")

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..core.shown import curve
 from ..draw.braille import braille
-from .schedule import Schedule
 
 
-def _curve(schedule: Schedule, steps: float | None, points: int) -> tuple[np.ndarray, np.ndarray]:
+class Curve(Protocol):
+    """What is drawn: a schedule."""
+
+    length: float
+
+    def __call__(self, step: Any) -> Any: ...
+
+
+def _curve(schedule: Curve, steps: float | None, points: int) -> tuple[np.ndarray, np.ndarray]:
     end = steps if steps is not None else schedule.length if schedule.length != math.inf else 1000
     if not 0 < end < math.inf:
         raise ValueError(f"a plot needs a number of steps above 0, got {steps}")
@@ -21,17 +28,17 @@ def _curve(schedule: Schedule, steps: float | None, points: int) -> tuple[np.nda
     return at, schedule(at)
 
 
-def draw(schedule: Schedule, steps: float | None, width: int, height: int) -> str:
+def draw(schedule: Curve, steps: float | None, width: int, height: int) -> str:
     """The curve in braille signs, ``width`` by ``height`` characters and the labels."""
     return braille(*_curve(schedule, steps, 8 * width), width, height)
 
 
-def svg(schedule: Schedule) -> str:
+def svg(schedule: Curve) -> str:
     """The curve for a notebook."""
     return curve(*_curve(schedule, None if schedule.length else 1, 400), f"{schedule!r} by step")
 
 
-def plot(schedule: Schedule, steps: float | None, ax: Any) -> Any:
+def plot(schedule: Curve, steps: float | None, ax: Any) -> Any:
     """On ``ax`` (or new axes), which are returned; printed, and None, where matplotlib is missing."""
     if ax is None:
         if importlib.util.find_spec("matplotlib") is None:

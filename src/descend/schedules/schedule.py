@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..core.shown import Shown
 from .words import is_jax
-
-if TYPE_CHECKING:
-    from .plateau import Plateau
 
 VERSION = 1
 _EXACT = 2**53  # no int up to it is rounded
@@ -90,7 +87,7 @@ class Schedule(Shown):
         """What ``>>`` joined: of ``a >> b`` it is ``(a, b)``, of anything else itself."""
         return (self,)
 
-    def plateaus(self) -> Iterator[Plateau]:
+    def plateaus(self) -> Iterator[Any]:
         """The stateful schedules inside, left to right."""
         yield from ()
 
@@ -107,7 +104,7 @@ class Schedule(Shown):
         for plateau, its in self.read_state(state):
             vars(plateau).update(its)
 
-    def read_state(self, state: Any) -> list[tuple[Plateau, dict[str, Any]]]:
+    def read_state(self, state: Any) -> list[tuple[Any, dict[str, Any]]]:
         """What ``load_state_dict`` would take over, checked and not taken over: each plateau and its attributes."""
         saved = state.get("plateaus") if isinstance(state, Mapping) else None
         if not isinstance(saved, list | tuple):

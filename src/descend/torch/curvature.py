@@ -17,7 +17,7 @@ from ..core.settings import check_setting
 from .optim.base import RuleOptimizer
 from .optim.group import given
 from .sharded.refusals import refuse_use
-from .step.batch import Leaf
+from .step.leaf import Leaf
 from .step.tensors import state_array
 
 _SLOT = "h"

@@ -14,7 +14,8 @@ from ...engines import load
 from ...engines.base import Engine
 from ..traces import gradients, shapes_for
 from .compare import ulps
-from .run import Outcome, Report, Result, check, green, red, skipped
+from .report import Outcome, Report, Result, green, red, skipped
+from .run import check
 from .runs import Subject, run, sentence
 
 STEPS = 20

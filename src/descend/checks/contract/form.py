@@ -8,7 +8,8 @@ from ...core.value import Misreturned
 from ...engines.base import Work
 from ..traces import gradients
 from .compare import first_difference
-from .run import Outcome, check, green, red, skipped, warning
+from .report import Outcome, green, red, skipped, warning
+from .run import check
 from .runs import Subject, called, run, sentence
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from ...engines.base import Work
 from ..traces import STEPS
 from .compare import all_of, differ, first_difference, points
-from .run import Outcome, check, green, red
+from .report import Outcome, green, red
+from .run import check
 from .runs import Snapshot, Subject, run
 
 # Settings that a rule carries for its relative's sake.

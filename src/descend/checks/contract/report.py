@@ -4,12 +4,82 @@ from __future__ import annotations
 
 import io
 import textwrap
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from .run import GREEN, RED, SKIPPED, WARNING, Report, Result
+from ...core.shown import Shown
+
+GREEN, RED, WARNING, SKIPPED = "green", "red", "warning", "skipped"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found: ``seen`` with its numbers, and ``advice`` where something is to be done."""
+
+    status: str
+    seen: str
+    advice: str = ""
+
+
+def green(seen: str) -> Outcome:
+    return Outcome(GREEN, seen)
+
+
+def red(seen: str, advice: str) -> Outcome:
+    return Outcome(RED, seen, advice)
+
+
+def warning(seen: str, advice: str = "") -> Outcome:
+    return Outcome(WARNING, seen, advice)
+
+
+def skipped(reason: str, advice: str = "") -> Outcome:
+    return Outcome(SKIPPED, reason, advice)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A check and its outcome; ``seconds`` it took."""
+
+    name: str
+    promise: str
+    outcome: Outcome
+    seconds: float = 0.0
+
+    @property
+    def status(self) -> str:
+        return self.outcome.status
+
+
+@dataclass
+class Report(Shown):
+    """All results on one rule (or engine), in order."""
+
+    of: str
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is red."""
+        return not self.named(RED)
+
+    def named(self, status: str) -> list[str]:
+        """The names of the checks with this status."""
+        return [result.name for result in self.results if result.status == status]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``--json`` prints."""
+        lines = [
+            {"name": r.name, "promise": r.promise, **asdict(r.outcome), "seconds": r.seconds} for r in self.results
+        ]
+        return {"of": self.of, "ok": self.ok, "checks": lines}
+
+    def __str__(self) -> str:
+        return plain(self)
+
 
 WIDTH = 100
 MARKS = {GREEN: ("✓", "green"), RED: ("✗", "bold red"), WARNING: ("!", "yellow"), SKIPPED: ("·", "dim")}

@@ -12,9 +12,8 @@ from types import ModuleType
 from typing import Any
 
 from ... import rules
-from ...core.chain import chain
 from ...core.nearest import did_you_mean
-from ...core.rule import Rule
+from ...core.rule import Rule, chain
 from ..references import REFERENCES
 from ..traces import STANDS_FOR, Reference
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ...core.chain import chain
-from ...core.rule import Rule
+from ...core.rule import Rule, chain
 from ...explain.formula.print import text
 from ...explain.formula.read import formulas
 from ..mutate import BAR, EQUIVALENT, mutants, survives
 from ..traces import STEPS, distance
-from .run import Outcome, check, green, red, skipped, warning
+from .report import Outcome, green, red, skipped, warning
+from .run import check
 from .runs import Subject, sentence, walk
 
 HOW = (

@@ -7,7 +7,8 @@ import numpy as np
 from ...engines import load
 from ..traces import STEPS, gradients
 from .compare import place, ulps
-from .run import Outcome, check, green, red, skipped
+from .report import Outcome, green, red, skipped
+from .run import check
 from .runs import Snapshot, Subject, run
 
 FAR = 0.01  # of the way from the start, between float32 and float64 after 30 steps

@@ -105,7 +105,7 @@ def _shown(found: "LRFinding", title: str, as_json: bool, quiet: bool) -> str:
         return f"{found.lr:g}"
     from ...torch.learning_rate.picture import Picture
 
-    return f"{title}\n\n{Picture(found).text(_width())}"
+    return f"{title}\n\n{Picture(found, found.to_html).text(_width())}"
 
 
 @contextlib.contextmanager

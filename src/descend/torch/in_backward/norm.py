@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from ... import rules
 from ...core import ops
-from ...core.chain import chain
-from ...core.rule import Rule, before
+from ...core.rule import Rule, before, chain
 from ...core.trace import trace
 from ...engines.base import Row, Work
 from ...optimizer import CLIP
 from ..step import tensors
-
-if TYPE_CHECKING:
-    from .tensor import Settled, Single
 
 SCALE = "measured_clip"
 _CLIPPED = chain(CLIP, rules.gradient_descent)  # its first pass is the norm, with the bits of the ordinary form
@@ -78,12 +74,12 @@ class Measured:
         self.norm = math.nan
         self.finite = True
         self.passes = 0
-        self._sums: dict[int, tuple[Single, float]] = {}
+        self._sums: dict[int, tuple[Any, float]] = {}
 
-    def __contains__(self, single: Single) -> bool:
+    def __contains__(self, single: Any) -> bool:
         return id(single.p) in self._sums
 
-    def add(self, single: Single, settled: Settled) -> None:
+    def add(self, single: Any, settled: Any) -> None:
         """Take the sum of squares of the gradient that stands, and free the gradient."""
         p, g = single.p, single.p.grad
         assert g is not None
@@ -101,14 +97,14 @@ class Measured:
         self._sums[id(p)] = single, square
         p.grad = None
 
-    def _by_kernel(self, g: torch.Tensor, settled: Settled, keep: bool) -> float:
+    def _by_kernel(self, g: torch.Tensor, settled: Any, keep: bool) -> float:
         machine: tuple[Work, Any] = settled.machine(_work(g), keep)
         work, step = machine
         work.addresses[1, 0] = g.data_ptr()  # type: ignore[index]
         ((_, square),) = step.first_sums(torch.get_num_threads())[0]
         return float(square[0])
 
-    def close(self, settled: Settled) -> None:
+    def close(self, settled: Any) -> None:
         """Add the sums up, in the order in which the ordinary form adds them."""
         parts: dict[Any, list[float]] = {}
         for i, members in enumerate(settled.members):
@@ -142,7 +138,7 @@ def _work(g: torch.Tensor) -> Work:
     )  # fmt: skip
 
 
-def _by_words(g: torch.Tensor, settled: Settled) -> float:
+def _by_words(g: torch.Tensor, settled: Any) -> float:
     g = torch.view_as_real(g) if g.is_complex() else g
     x: Any = g.to(tensors.WORKING.get(g.dtype, g.dtype))
     if settled.engine.name == "numpy":

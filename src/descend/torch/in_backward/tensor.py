@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +13,11 @@ import torch
 from ...engines.base import Engine, NoFactors, Work
 from ...stepping import commit
 from ..step import tensors
-from ..step.batch import Batch, Leaf
+from ..step.batch import Batch
+from ..step.leaf import Leaf
 from ..step.plan import Plan, named
 from ..step.reuse import fits
 from .norm import SCALE, refuse_totals, scaled
-
-if TYPE_CHECKING:
-    from .passes import Passes
 
 Machine = tuple[Work, Callable[[int], bool]]
 
@@ -32,7 +30,7 @@ class Settled(Plan):
         limits: ``clip_norm`` of every group, if any has one. measured: whether all gradients must be seen first.
     """
 
-    def __init__(self, optimizer: Passes) -> None:
+    def __init__(self, optimizer: Any) -> None:
         self.optimizer: Any = weakref.proxy(optimizer)  # no cycle: what is dropped frees its state at once
         self.members = [list(group["params"]) for group in optimizer.param_groups]
         self.guard = optimizer._options["nonfinite"] != "propagate"

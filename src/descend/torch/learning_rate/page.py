@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from html import escape
 
-from .finding import LRFinding
+from . import words
+from .evidence import Found
 from .picture import scene
 from .words import loss, rate
 
@@ -27,7 +28,7 @@ td { text-align: right; padding-right: 0; } td + td { padding-left: 1.6em; }
 """
 
 
-def html(finding: LRFinding) -> str:
+def html(finding: Found) -> str:
     """The page: the sentence, the picture, the numbers."""
     rows = [("geometric median of the first three", finding.median), *finding.suggestions.items()]
     read = "".join(f"<tr><th>{escape(name)}</th><td>{rate(lr)}</td></tr>" for name, lr in rows)
@@ -50,7 +51,7 @@ def html(finding: LRFinding) -> str:
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f"<title>learning rate of {escape(finding.rule)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>Train {escape(finding.rule)} at {rate(finding.lr)}</h1>\n"
-        f'<p class="why">{escape(finding.reason)}</p>\n'
+        f'<p class="why">{escape(words.reason(finding))}</p>\n'
         '<div class="scroll" tabindex="0" role="region" aria-label="The curve">'
         f"{scene(finding).svg(inline=True)}</div>\n{groups}"
         f'<div class="two">\n<section><h2>Read off the curve</h2><table>{read}</table></section>\n'
@@ -59,7 +60,7 @@ def html(finding: LRFinding) -> str:
     )
 
 
-def _probes(finding: LRFinding) -> str:
+def _probes(finding: Found) -> str:
     if not finding.probes:
         return ""
     rows = "".join(

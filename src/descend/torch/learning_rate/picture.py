@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from ...core.shown import Shown
 from ...draw.braille import braille
 from ...draw.scene import Area, Dot, Dots, Line, Scale, Scene, Text
-from .finding import LRFinding
+from . import words
+from .evidence import Found
 from .words import loss, rate
 
 WIDTH, HEIGHT = 820, 500
@@ -22,10 +24,10 @@ LETTER = 6.7  # mean width of a letter of 12 pixels
 
 
 class Picture(Shown):
-    """What `LRFinding.plot()` returns. In a notebook it shows itself."""
+    """What `Found.plot()` returns. In a notebook it shows itself."""
 
-    def __init__(self, finding: LRFinding) -> None:
-        self.finding = finding
+    def __init__(self, finding: Found, html: Callable[[], str]) -> None:
+        self.finding, self.html = finding, html
 
     def save(self, path: str | Path) -> Path:
         """Write an .svg, .png or .html; returns the path.
@@ -38,7 +40,7 @@ class Picture(Shown):
         if kind == ".svg":
             path.write_text(self.svg(), encoding="utf-8")
         elif kind == ".html":
-            path.write_text(self.finding.to_html(), encoding="utf-8")
+            path.write_text(self.html(), encoding="utf-8")
         elif kind == ".png":
             from ...draw.raster import png
 
@@ -81,10 +83,10 @@ class Picture(Shown):
             ("one cycle", f"{rate(finding.one_cycle[0])} to {rate(finding.one_cycle[1])}"),
         ]
         table = "\n".join(f"  {name:14} {value}" for name, value in rows)
-        return f"{drawing}\n\n{table}\n\n{textwrap.fill(finding.reason, width)}"
+        return f"{drawing}\n\n{table}\n\n{textwrap.fill(words.reason(finding), width)}"
 
 
-def scene(finding: LRFinding) -> Scene:
+def scene(finding: Found) -> Scene:
     """The picture: curves, band of the repeats, suggestions, probes, plateau, the chosen rate."""
     lrs, mean = _mean(finding)
     labels = _labels(finding)
@@ -98,7 +100,7 @@ def scene(finding: LRFinding) -> Scene:
     y = Scale(bottom, top, HEIGHT - BOTTOM, head)
     picture = Scene(WIDTH, HEIGHT, f"learning-rate range test of {finding.rule}: {rate(finding.lr)}")
     picture.add(Text((LEFT, 26), f"{finding.rule}: learning rate {rate(finding.lr)}", "ink", 17, bold=True))
-    told = f"{finding.confidence} confidence · {finding.evaluations} gradients · {finding.seconds:.1f} s"
+    told = f"{words.confidence(finding)} confidence · {finding.evaluations} gradients · {finding.seconds:.1f} s"
     picture.add(Text((WIDTH - RIGHT, 26), told, anchor="end"))
     _axes(picture, x, y)
     _plateau(picture, finding, x, y)
@@ -124,20 +126,20 @@ def scene(finding: LRFinding) -> Scene:
     return picture
 
 
-def _mean(finding: LRFinding) -> tuple[np.ndarray, np.ndarray]:
+def _mean(finding: Found) -> tuple[np.ndarray, np.ndarray]:
     """The mean smoothed curve over the repeats, as far as the first of them got."""
     n = min(int(np.isfinite(c.smoothed).sum()) for c in finding.curves)
     return finding.curve.lr[:n], np.mean([c.smoothed[:n] for c in finding.curves], axis=0)
 
 
-def _top(finding: LRFinding) -> float:
+def _top(finding: Found) -> float:
     """What lies above a little more than the first loss is off the picture."""
     firsts = [float(c.smoothed[0]) for c in finding.curves]
     lowest = min(float(c.smoothed[c.minimum]) for c in finding.curves)
     return max(firsts) + 0.25 * max(max(firsts) - lowest, 0.04 * abs(max(firsts)), 1e-12)
 
 
-def _labels(finding: LRFinding) -> list[tuple[str, float, str, bool]]:
+def _labels(finding: Found) -> list[tuple[str, float, str, bool]]:
     found = [(name, lr, "ink", False) for name, lr in finding.suggestions.items()]
     found.append(("widest stable", finding.widest_stable, "stable", False))
     return [*found, (f"lr {rate(finding.lr)}", finding.lr, "chosen", True)]
@@ -177,13 +179,13 @@ def _axes(picture: Scene, x: Scale, y: Scale) -> None:
     picture.add(Text(((x.start + x.end) / 2, y.start + 36), "learning rate", anchor="middle"))
 
 
-def _plateau(picture: Scene, finding: LRFinding, x: Scale, y: Scale) -> None:
+def _plateau(picture: Scene, finding: Found, x: Scale, y: Scale) -> None:
     low, high = finding.plateau
     a, b = x(low) - 2, x(high) + 2
     picture.add(Area(((a, y.start), (b, y.start), (b, y.end), (a, y.end)), "plateau", 0.12))
 
 
-def _curves(picture: Scene, finding: LRFinding, x: Scale, y: Scale) -> None:
+def _curves(picture: Scene, finding: Found, x: Scale, y: Scale) -> None:
     n = min(int(np.isfinite(c.smoothed).sum()) for c in finding.curves)
     lrs, mean = _mean(finding)
     raw = [(lr, v) for c in finding.curves for lr, v in zip(c.lr, c.raw, strict=True)]
@@ -201,7 +203,7 @@ def _curves(picture: Scene, finding: LRFinding, x: Scale, y: Scale) -> None:
         picture.add(Line(tuple(val), "stable", 1.8, (6, 3)))
 
 
-def _key(picture: Scene, finding: LRFinding) -> None:
+def _key(picture: Scene, finding: Found) -> None:
     """The line below: what the signs mean."""
     at, base = LEFT, HEIGHT - 12
     entries = [("curve", f"smoothed loss, {len(finding.curves)} sweeps")]

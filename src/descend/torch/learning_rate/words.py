@@ -11,10 +11,10 @@ from . import curve as curves
 from .arguments import lead
 
 if TYPE_CHECKING:
-    from .finding import LRFinding
+    from .evidence import Found
 
 
-def doubts(found: LRFinding) -> list[str]:
+def doubts(found: Found) -> list[str]:
     """What speaks against trusting a finding, worst first, each "low: ..." or "medium: ..."."""
     above, below = math.log10(found.lr / found.range[0]), math.log10(found.range[1] / found.lr)
     spread = found.band[1] / found.band[0]
@@ -43,7 +43,13 @@ def doubts(found: LRFinding) -> list[str]:
     return said
 
 
-def reason(found: LRFinding) -> str:
+def confidence(found: Found) -> str:
+    """ "high", "medium" or "low"."""
+    against = doubts(found)
+    return against[0].partition(":")[0] if against else "high"
+
+
+def reason(found: Found) -> str:
     """One sentence: how the rate was chosen, and how far to trust it."""
     parts = [_choice(found)]
     if len(found.curves) > 1:
@@ -52,11 +58,11 @@ def reason(found: LRFinding) -> str:
         parts.append(f"the range was extended {found.evidence.extended}wards once")
     if found.free:
         parts.append("this rule finds its rate itself, and 1 is its usual lr")
-    against = "; ".join(doubt.partition(": ")[2] for doubt in found.doubts)
-    return f"{'; '.join(parts)} ({found.confidence} confidence{': ' + against if against else ''})."
+    against = "; ".join(doubt.partition(": ")[2] for doubt in doubts(found))
+    return f"{'; '.join(parts)} ({confidence(found)} confidence{': ' + against if against else ''})."
 
 
-def _choice(found: LRFinding) -> str:
+def _choice(found: Found) -> str:
     if not found.evidence.plateau:
         if found.fell:
             return f"{rate(found.lr)} is the geometric median of valley, steepest and minimum/10"

@@ -18,7 +18,7 @@ from . import points
 from .group import given
 
 if TYPE_CHECKING:
-    from .base import RuleOptimizer
+    from ..step.owner import Owner
 
 BESIDE = ("schedule_step", "schedule_taken", "plateaus", "untrained", "point")
 
@@ -40,7 +40,7 @@ def plain(group: dict[str, Any], step: int = 0) -> dict[str, Any]:
     return {name: number(value) for name, value in group.items()}
 
 
-def beside(optimizer: RuleOptimizer, group: Mapping[str, Any]) -> dict[str, Any]:
+def beside(optimizer: Owner, group: Mapping[str, Any]) -> dict[str, Any]:
     """What a saved group holds beside its settings: keys that torch's classes carry along and do not read.
 
     ``schedule_step``: the steps taken, which no state says of rules that keep none, or if parameters joined in later.
@@ -111,7 +111,7 @@ class Fitted:
             warnings.warn(message, stacklevel=3)
 
 
-def fitted(optimizer: RuleOptimizer, saved: dict[str, Any]) -> Fitted:
+def fitted(optimizer: Owner, saved: dict[str, Any]) -> Fitted:
     """The content of ``saved``, as this optimizer keeps it; nothing is changed.
 
     Raises:
@@ -190,7 +190,7 @@ def _recall(found: Fitted, now: dict[str, Any], saved: dict[str, Any], i: int) -
         found.seen += read
 
 
-def _refuse_foreign(optimizer: RuleOptimizer, others: dict[Any, Any], claimed: set[Any]) -> None:
+def _refuse_foreign(optimizer: Owner, others: dict[Any, Any], claimed: set[Any]) -> None:
     """Refuse state of parameters that there are not; what a program itself keeps beside them is carried, as torch's."""
     foreign = [
         k for k, v in others.items() if not isinstance(k, str) or (isinstance(v, dict) and k not in optimizer._state)
@@ -232,9 +232,7 @@ def _matched(group: dict[str, Any], now: dict[str, Any], i: int) -> list[Any]:
     return [place[name] for name in new]
 
 
-def _entries(
-    optimizer: RuleOptimizer, rule: Any, entries: dict[str, Any], p: torch.Tensor, what: str
-) -> dict[str, Any]:
+def _entries(optimizer: Owner, rule: Any, entries: dict[str, Any], p: torch.Tensor, what: str) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for slot in rule.slots:
         where = f"loaded state dict, {what}, {slot.saved_as!r}"

@@ -15,7 +15,7 @@ from ...core.settings import shared, unknown_setting
 from ...core.trace import admit
 from ...rules.names import class_name, find_rule
 from ..step import tensors
-from ..step.batch import Leaf
+from ..step.leaf import Leaf
 from . import muon
 from .argument_words import described
 from .base import RuleOptimizer

@@ -15,12 +15,12 @@ import torch
 from ..sharded.plan import planned
 
 if TYPE_CHECKING:
-    from .base import RuleOptimizer
+    from ..step.owner import Owner
 
 _CALLER = ("torch.distributed.checkpoint.state_dict", "_init_optim_state")
 
 
-def wanted(optimizer: RuleOptimizer) -> bool:
+def wanted(optimizer: Owner) -> bool:
     """Whether that function is what steps. Asked of optimizers without state only."""
     rate = optimizer.param_groups[0].get("lr")
     if not (rate is None or isinstance(rate, torch.Tensor) or (isinstance(rate, int | float) and rate == 0)):
@@ -33,7 +33,7 @@ def wanted(optimizer: RuleOptimizer) -> bool:
     return False
 
 
-def begin(optimizer: RuleOptimizer) -> None:
+def begin(optimizer: Owner) -> None:
     """Allocate the state as it would be before the first step.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...schedules.schedule import Schedule
 
 if TYPE_CHECKING:
-    from .base import RuleOptimizer
+    from ..step.owner import Owner
 
 Places = dict[int, Any]
 """By place in the tuple of a setting such as ``betas``; a setting that is no tuple has place 0."""
@@ -35,7 +35,7 @@ class Group(dict):
         origin: the plain dictionary that stood here before a schedule came, which others may hold: both say the same.
     """
 
-    def __init__(self, content: Mapping[str, Any], owner: RuleOptimizer | None = None, step: int | None = None) -> None:
+    def __init__(self, content: Mapping[str, Any], owner: Owner | None = None, step: int | None = None) -> None:
         super().__init__()
         self.origin: dict[str, Any] | None = None
         self._mirrored: dict[str, Any] = {}
@@ -45,15 +45,15 @@ class Group(dict):
         self._loaded: dict[str, Places] = {}  # numbers of a checkpoint that somebody else has loaded
         self._step = -1  # that they were written for
         self._warned = False
-        self._owner: weakref.ref[RuleOptimizer] | None = None
+        self._owner: weakref.ref[Owner] | None = None
         self._belong(owner)
         for name, value in given(content).items():
             self._put(name, value, owner.steps if step is None and owner is not None else step or 0)
 
-    def _belong(self, owner: RuleOptimizer | None) -> None:
+    def _belong(self, owner: Owner | None) -> None:
         self._owner = None if owner is None else weakref.ref(owner)
 
-    def _optimizer(self) -> RuleOptimizer | None:
+    def _optimizer(self) -> Owner | None:
         return None if self._owner is None else self._owner()
 
     def given(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Group(dict):
             self.origin.update(self)
             self._mirrored = dict(self)
 
-    def _write(self, owner: RuleOptimizer, step: int) -> None:
+    def _write(self, owner: Owner, step: int) -> None:
         now = {name: owner.spec.at(name, places, step) for name, places in self.schedules.items()}
         for name, numbers in now.items():
             self._shown[name].update(numbers)
@@ -100,7 +100,7 @@ class Group(dict):
             value = self._taken(owner, name, value, step)
         super().__setitem__(name, value)
 
-    def _taken(self, owner: RuleOptimizer, name: str, value: Any, step: int) -> Any:
+    def _taken(self, owner: Owner, name: str, value: Any, step: int) -> Any:
         """The numbers to keep under a name; schedules among the given values go beside them."""
         parts = dict(enumerate(value)) if isinstance(value, tuple | list) else {0: value}
         before, known, shown = (held.get(name, {}) for held in (self.schedules, self._known, self._shown))
@@ -193,7 +193,7 @@ def given(group: Mapping[str, Any]) -> Mapping[str, Any]:
     return group.given() if isinstance(group, Group) else group
 
 
-def of(content: Mapping[str, Any], owner: RuleOptimizer, step: int | None = None) -> dict[str, Any]:
+def of(content: Mapping[str, Any], owner: Owner, step: int | None = None) -> dict[str, Any]:
     """A group of an optimizer, which is at ``step``: a copy of the content, or a group of a pickle itself."""
     if isinstance(content, Group) and content._owner is None:
         content._belong(owner)
@@ -201,7 +201,7 @@ def of(content: Mapping[str, Any], owner: RuleOptimizer, step: int | None = None
     return Group(content, owner, step) if _scheduled(given(content), owner) else dict(content)
 
 
-def taken_up(group: dict[str, Any], owner: RuleOptimizer) -> dict[str, Any]:
+def taken_up(group: dict[str, Any], owner: Owner) -> dict[str, Any]:
     """The group itself, or what stands for it now that it holds a schedule."""
     if isinstance(group, Group) or not _scheduled(group, owner):
         return group
@@ -210,7 +210,7 @@ def taken_up(group: dict[str, Any], owner: RuleOptimizer) -> dict[str, Any]:
     return made
 
 
-def _scheduled(group: Mapping[str, Any], owner: RuleOptimizer) -> bool:
+def _scheduled(group: Mapping[str, Any], owner: Owner) -> bool:
     values = map(group.get, owner.spec.settings)
     return any(callable(v) or (isinstance(v, tuple | list) and any(map(callable, v))) for v in values)
 

@@ -25,7 +25,7 @@ from ..sharded import parts
 from .group import given
 
 if TYPE_CHECKING:
-    from .base import RuleOptimizer
+    from ..step.owner import Owner
 
 SHIPPED, GRADIENT, EVAL = "shipped_point", "gradient_point", "eval"
 _BLOCKS = {SHIPPED: "shipped()", GRADIENT: "gradient_point()"}
@@ -109,14 +109,14 @@ class Points:
 
 
 @untraced
-def _rules(optimizer: RuleOptimizer) -> list[Rule]:
+def _rules(optimizer: Owner) -> list[Rule]:
     filled = [{**optimizer.spec.arguments, **given(group)} for group in optimizer.param_groups]
     clip = any(group["clip_norm"] is not None for group in filled)
     return [optimizer.spec.rule(group, clip) for group in filled]
 
 
 @contextmanager
-def _swapped(optimizer: RuleOptimizer, which: str) -> Iterator[None]:
+def _swapped(optimizer: Owner, which: str) -> Iterator[None]:
     """Put the other point into every parameter that has state; afterwards the old bits again."""
     if optimizer._inside:
         raise RuntimeError("the parameters already hold another point; leave that block first")
@@ -135,7 +135,7 @@ def _swapped(optimizer: RuleOptimizer, which: str) -> Iterator[None]:
             _leave(optimizer)
 
 
-def _place(optimizer: RuleOptimizer, which: str) -> None:
+def _place(optimizer: Owner, which: str) -> None:
     """Put a point into every parameter that has state; all or none."""
     load("torch")  # registers the words of the vocabulary for tensors
     optimizer._elsewhere = which
@@ -149,7 +149,7 @@ def _place(optimizer: RuleOptimizer, which: str) -> None:
         raise
 
 
-def _leave(optimizer: RuleOptimizer) -> None:
+def _leave(optimizer: Owner) -> None:
     put(optimizer._apart)
     optimizer._elsewhere, optimizer._apart = "", {}
 
@@ -161,7 +161,7 @@ def put(points: Mapping[torch.Tensor, torch.Tensor]) -> None:
             p.copy_(point)
 
 
-def refuse(optimizer: RuleOptimizer, what: str) -> None:
+def refuse(optimizer: Owner, what: str) -> None:
     """Refuse what needs the trained point in the parameters.
 
     Raises:
@@ -185,7 +185,7 @@ def refuse(optimizer: RuleOptimizer, what: str) -> None:
         optimizer._apart = {}
 
 
-def _astray(optimizer: RuleOptimizer) -> dict[torch.Tensor, torch.Tensor]:
+def _astray(optimizer: Owner) -> dict[torch.Tensor, torch.Tensor]:
     """The trained points of the parameters that hold the other point, which was loaded after them."""
     load("torch")
     with torch.no_grad():
@@ -197,12 +197,12 @@ def _astray(optimizer: RuleOptimizer) -> dict[torch.Tensor, torch.Tensor]:
     }
 
 
-def _arrive(optimizer: RuleOptimizer) -> None:
+def _arrive(optimizer: Owner) -> None:
     put(_astray(optimizer))
     optimizer._apart = {}
 
 
-def unmoved(optimizer: RuleOptimizer) -> dict[torch.Tensor, torch.Tensor]:
+def unmoved(optimizer: Owner) -> dict[torch.Tensor, torch.Tensor]:
     """The trained points of the parameters that hold what ``eval()`` put there: no other weights were loaded since."""
     if not optimizer._elsewhere:
         return {}
@@ -215,7 +215,7 @@ def unmoved(optimizer: RuleOptimizer) -> dict[torch.Tensor, torch.Tensor]:
 # ---------------------------------------------------------------- checkpoints and copies
 
 
-def save(optimizer: RuleOptimizer, saved: dict[str, Any]) -> None:
+def save(optimizer: Owner, saved: dict[str, Any]) -> None:
     """Add the trained point to a checkpoint, if the parameters hold another one."""
     which = optimizer._elsewhere or (optimizer._came if optimizer._apart else "")
     if not which:
@@ -260,7 +260,7 @@ def read(saved: Any, p: torch.Tensor, name: str) -> torch.Tensor:
 
 
 def taken_over(
-    optimizer: RuleOptimizer, which: str, apart: dict[torch.Tensor, torch.Tensor], left: Mapping[torch.Tensor, Any]
+    optimizer: Owner, which: str, apart: dict[torch.Tensor, torch.Tensor], left: Mapping[torch.Tensor, Any]
 ) -> None:
     """Stand where a checkpoint was saved that has just been loaded.
 
@@ -276,7 +276,7 @@ def taken_over(
 
 
 def _points(
-    optimizer: RuleOptimizer, which: str, at: Mapping[torch.Tensor, torch.Tensor] | None = None
+    optimizer: Owner, which: str, at: Mapping[torch.Tensor, torch.Tensor] | None = None
 ) -> Iterator[tuple[torch.Tensor, Callable[[], torch.Tensor]]]:
     """Each parameter that has such a point, and what computes it, from the trained points ``at`` if not from itself."""
     for group, whole in zip(optimizer.param_groups, _rules(optimizer), strict=True):

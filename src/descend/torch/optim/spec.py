@@ -14,8 +14,7 @@ import numpy as np
 import torch
 
 from ... import rules
-from ...core.chain import chain
-from ...core.rule import Rule
+from ...core.rule import Rule, chain
 from ...core.settings import check_setting, unknown_setting
 from ...optimizer import CLIP
 from ...rules import watching

@@ -17,7 +17,7 @@ from . import parts
 from .ranks import Ranks
 
 if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
+    from ..step.owner import Owner
 
 
 class Agreed:
@@ -39,7 +39,7 @@ class Agreement:
         order: every parameter -> its place in what is exchanged. groups: of each place, the parameter group.
     """
 
-    def __init__(self, optimizer: RuleOptimizer) -> None:
+    def __init__(self, optimizer: Owner) -> None:
         zero = optimizer._zero() if optimizer._zero is not None else None
         if optimizer._zero is not None and zero is None:
             raise RuntimeError(

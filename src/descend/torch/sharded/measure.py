@@ -10,8 +10,7 @@ import torch
 
 from ... import rules
 from ...core import ops
-from ...core.chain import chain
-from ...core.rule import Rule
+from ...core.rule import Rule, chain
 from ...engines.base import Engine, Row, Work
 from ...optimizer import CLIP
 from ..step import tensors

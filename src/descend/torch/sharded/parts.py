@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
+    from ..step.owner import Owner
 
 
-def members(optimizer: RuleOptimizer) -> Iterator[torch.Tensor]:
+def members(optimizer: Owner) -> Iterator[torch.Tensor]:
     """All parameters of an optimizer."""
     return (p for group in optimizer.param_groups for p in group["params"])
 
 
-def names(optimizer: RuleOptimizer) -> dict[int, str]:
+def names(optimizer: Owner) -> dict[int, str]:
     """id of every parameter -> what it is called in messages."""
     found = {}
     for i, group in enumerate(optimizer.param_groups):

@@ -11,7 +11,8 @@ import torch
 from ...optimizer import CLIP
 from ..in_backward.norm import SCALE, factor, measured_clip
 from ..step import tensors
-from ..step.batch import POINTER, Leaf
+from ..step.batch import POINTER
+from ..step.leaf import Leaf
 from ..step.plan import Plan
 from ..step.reuse import fits
 from . import parts, refusals
@@ -19,7 +20,7 @@ from .agreement import Agreed, Agreement
 from .measure import Squares
 
 if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
+    from ..step.owner import Owner
     from ..step.reading import Reader
 
 _SQUARED = ("gradient_norm", "update_norm", "weight_norm")
@@ -35,7 +36,7 @@ class SharedPlan(Plan):
 
     clipping = measured_clip
 
-    def __init__(self, optimizer: RuleOptimizer, arrived: dict[int, torch.Tensor] | None) -> None:
+    def __init__(self, optimizer: Owner, arrived: dict[int, torch.Tensor] | None) -> None:
         self.agreement: Agreement | None = None
         self.measured: dict[int, dict[str, float]] = {}
         self.squares: Squares | None = None
@@ -205,7 +206,7 @@ class SharedPlan(Plan):
                 yield leaf, leaf.owner.numel(), self.measured[id(leaf.owner)]
 
 
-def planned(optimizer: RuleOptimizer, before: Plan | None) -> Plan:
+def planned(optimizer: Owner, before: Plan | None) -> Plan:
     """The plan of the next step.
 
     Args:
@@ -219,7 +220,7 @@ def planned(optimizer: RuleOptimizer, before: Plan | None) -> Plan:
     return SharedPlan(optimizer, before.arrived if isinstance(before, SharedPlan) else None)
 
 
-def _arrived(optimizer: RuleOptimizer) -> dict[int, torch.Tensor]:
+def _arrived(optimizer: Owner) -> dict[int, torch.Tensor]:
     """What stands here of every gradient: taken once in a step, before anything is refused, for others may wait."""
     names = parts.names(optimizer)
     return {id(p): parts.gradient(p, names[id(p)]) for p in parts.members(optimizer) if p.grad is not None}
@@ -229,7 +230,7 @@ def _same(a: torch.Tensor, b: torch.Tensor) -> bool:
     return a is b or (a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.stride() == b.stride())
 
 
-def _go_on(optimizer: RuleOptimizer) -> None:
+def _go_on(optimizer: Owner) -> None:
     """Schedules go on where loaded state was: ZeroRedundancyOptimizer puts state in, and never says the step."""
     taken = [int(entry["step"]) for entry in optimizer._state.values() if isinstance(entry, dict) and "step" in entry]
     optimizer.steps = max(taken, default=optimizer.steps)

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ...core.chain import chain
-from ...core.rule import Rule
+from ...core.rule import Rule, chain
 from ...core.trace import NotTraceable, trace
 from ...rules import watching
 from ..in_backward.norm import takes_totals
 from . import parts
 
 if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
+    from ..step.owner import Owner
 
 WORKS = (
     "Elementwise rules work there, as SGD, Adam, AdamW, Lion, RMSprop, Adagrad, NAdam, RAdam, Adan and Schedule-Free do"
@@ -43,7 +42,7 @@ def needs(rule: Rule) -> str:
     return NORM if kinds else ""
 
 
-def share(optimizer: RuleOptimizer) -> str:
+def share(optimizer: Owner) -> str:
     """Why this process does not see all parameters, or ""."""
     if optimizer._zero is not None and torch.distributed.get_world_size() > 1:
         return "ZeroRedundancyOptimizer gives each process a share of them"
@@ -71,7 +70,7 @@ def refuse(kind: str, rule: Rule, name: str, split: bool, share: str) -> None:
         raise ValueError(f"{kind}: {rule.name} {need}, and this process holds a part of {name}. {WORKS}; or {whole}")
 
 
-def refuse_flat(optimizer: RuleOptimizer, clip: bool) -> None:
+def refuse_flat(optimizer: Owner, clip: bool) -> None:
     """Refuse what would need to know which processes share FSDP1's flat parameters, which nobody says.
 
     Raises:

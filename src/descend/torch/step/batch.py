@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,32 +10,10 @@ import torch
 from ...core.rule import Rule
 from ...engines.base import Engine, Row, Work
 from ..optim.state import State
-from ..sharded import parts
 from . import tensors
+from .leaf import Leaf
 
 POINTER = torch.Tensor.data_ptr
-
-
-@dataclass(eq=False)
-class Leaf:
-    """A parameter that has a gradient, with where it stands and what it is called."""
-
-    group: int
-    p: torch.Tensor
-    grad: torch.Tensor
-    name: str
-    state: dict[str, Any] = field(default_factory=dict)
-    rows: tuple[torch.Tensor, ...] | None = None  # where the values of a sparse gradient belong, which is ``grad`` then
-    whole: torch.Tensor | None = None  # the DTensor of which ``p`` and ``grad`` stand here
-
-    @property
-    def owner(self) -> torch.Tensor:
-        """The parameter as the optimizer knows it."""
-        return self.p if self.whole is None else self.whole
-
-    def kept(self, array: torch.Tensor) -> torch.Tensor:
-        """A state tensor as the optimizer keeps it: placed as the parameter is."""
-        return array if self.whole is None else parts.rejoined(array, self.whole)
 
 
 class Batch:

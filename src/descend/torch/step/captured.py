@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from .plan import Plan
 
-
-def wanted(plan: Plan) -> bool:
+def wanted(plan: Any) -> bool:
     """Whether a group asks for ``capturable`` steps and the engine has them; other engines step as ever."""
     return plan.engine.name == "triton" and any(group.get("capturable") for group in plan.optimizer.param_groups)
 
 
-def catch_up(plan: Plan) -> None:
+def catch_up(plan: Any) -> None:
     """Count on the host what replayed graphs have counted on the device, which it waits for."""
     if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
         return  # nobody can ask now

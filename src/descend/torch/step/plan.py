@@ -17,12 +17,13 @@ from ..optim.checkpoint import scheduled
 from ..optim.group import given
 from ..sharded import parts
 from . import captured, tensors
-from .batch import POINTER, Batch, Leaf, join
+from .batch import POINTER, Batch, join
+from .leaf import Leaf
 from .reuse import GRAD, Reuse
 from .telemetry import MEASURED
 
 if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
+    from .owner import Owner
 
 
 class Plan(Reuse):
@@ -34,7 +35,7 @@ class Plan(Reuse):
 
     clipping: bool | Rule = True
 
-    def __init__(self, optimizer: RuleOptimizer) -> None:
+    def __init__(self, optimizer: Owner) -> None:
         self.optimizer = optimizer
         self.members = [list(group["params"]) for group in optimizer.param_groups]
         self.guard = optimizer._options["nonfinite"] != "propagate"
@@ -136,7 +137,7 @@ class Plan(Reuse):
         return load("torch")
 
     @staticmethod
-    def choose_engine(optimizer: RuleOptimizer, rules: list[Rule] | None = None) -> Engine:
+    def choose_engine(optimizer: Owner, rules: list[Rule] | None = None) -> Engine:
         """The engine for all parameters: the fused one if it takes every tensor and rule, else eager torch.
 
         Raises:

@@ -15,7 +15,7 @@ from .batch import POINTER, Batch
 from .tensors import without_memory
 
 if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
+    from .owner import Owner
     from .reading import Reader
 
 GRAD = operator.attrgetter("grad")
@@ -25,7 +25,7 @@ _OFTEN = 2  # uses after which a plan is worth a Reader, which takes about 1 µs
 class Reuse:
     """The half of a Plan that is run in every step."""
 
-    optimizer: RuleOptimizer
+    optimizer: Owner
     engine: Engine
     members: list[list[torch.Tensor]]
     having: list[torch.Tensor]

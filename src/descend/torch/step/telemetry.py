@@ -15,7 +15,7 @@ from ..optim.group import given
 from .telemetry_words import HINT, columns_of, first_line
 
 if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
+    from .owner import Owner
 
 ROWS = 40
 """So many tensors are printed."""
@@ -76,7 +76,7 @@ class Telemetry(Shown):
     is of the optimizer that took over.
     """
 
-    def __init__(self, optimizer: RuleOptimizer, names: dict[int, str] | None = None) -> None:
+    def __init__(self, optimizer: Owner, names: dict[int, str] | None = None) -> None:
         if not optimizer._options["telemetry"]:
             name = optimizer.spec.name
             raise ValueError(
@@ -85,7 +85,7 @@ class Telemetry(Shown):
         self._first, self._names = optimizer, names or {}
 
     @property
-    def _optimizer(self) -> RuleOptimizer:
+    def _optimizer(self) -> Owner:
         """The optimizer that steps now: after a switch, the one that took over."""
         optimizer = self._first
         while optimizer._successor is not None:

@@ -15,7 +15,7 @@ from ..sharded import parts
 
 if TYPE_CHECKING:
     from ..optim.spec import Spec
-    from .batch import Leaf
+    from .leaf import Leaf
 
 _NAMES = {
     torch.float32: "float32",

@@ -17,7 +17,7 @@ from ...rules.state.conversion import convert
 from ...rules.state.meaning import Meaning
 from ..sharded import parts
 from ..step import tensors
-from ..step.batch import Leaf
+from ..step.leaf import Leaf
 
 Numbers = Mapping[str, float]
 

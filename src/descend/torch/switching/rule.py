@@ -16,7 +16,7 @@ from ..optim.base import RuleOptimizer
 from ..optim.classes import optimizer
 from ..optim.spec import OPTIONS
 from ..sharded import parts, refusals
-from ..step.batch import Leaf
+from ..step.leaf import Leaf
 from .handover import Handover
 from .plan import SwitchPlan
 from .settings import GroupSettings, settle

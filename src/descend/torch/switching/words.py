@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ...rules.state import meaning
 from .handover import Handover, Move, base
 from .plan import SwitchPlan
 
-if TYPE_CHECKING:
-    from .rule import Switch
+
+class Switch(Protocol):
+    """A switch that is worked out, as ``rule`` makes it."""
+
+    opt: Any
+    cls: Any
+    groups: Any
+    options: Any
+    at: Any
+
+    def successor(self) -> Any: ...
 
 
 def page(switch: Switch) -> SwitchPlan:

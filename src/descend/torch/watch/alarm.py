@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import torch
 
+from ...core.shown import Shown
 from ..step.telemetry import Measured
-
-if TYPE_CHECKING:
-    from .alarms import Alarm
 
 HINT = "about 1e-3 is common in healthy runs, a hint and no law"
 ADVICE = {
@@ -28,6 +26,28 @@ ADVICE = {
         "gradients, and keep float32 weights where 16 bits round the update away. At the end of a run it is no fault."
     ),
 }
+
+
+@dataclass(frozen=True)
+class Alarm(Shown):
+    """What was seen of one tensor.
+
+    Attributes:
+        kind: "exploding", "dead", "frozen" or "nonfinite". name, group: of the tensor.
+        step: at which it is said. since: from which step on it was so.
+        seen: with the numbers. advice: what people do about it.
+    """
+
+    kind: str
+    name: str
+    group: int
+    step: int
+    since: int
+    seen: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}, since step {self.since}: {self.seen}. {self.advice}"
 
 
 def nonfinite(m: Measured) -> str:

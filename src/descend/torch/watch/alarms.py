@@ -11,7 +11,7 @@ import torch
 
 from ...core.shown import Shown
 from ..step.telemetry import RATIO, Measured, of_all, stored
-from .alarm import ADVICE, dead, exploding, frozen, missing, nonfinite, runaway, summary
+from .alarm import ADVICE, Alarm, dead, exploding, frozen, missing, nonfinite, runaway, summary
 from .running_median import RunningMedian
 
 if TYPE_CHECKING:
@@ -24,28 +24,6 @@ FROZEN = 1e-7
 NOISE = 1e-6
 """Of the norm of all gradients: a tensor's below it is what rounding leaves, as of a bias before a normalisation."""
 SAMPLE = 4096
-
-
-@dataclass(frozen=True)
-class Alarm(Shown):
-    """What was seen of one tensor.
-
-    Attributes:
-        kind: "exploding", "dead", "frozen" or "nonfinite". name, group: of the tensor.
-        step: at which it is said. since: from which step on it was so.
-        seen: with the numbers. advice: what people do about it.
-    """
-
-    kind: str
-    name: str
-    group: int
-    step: int
-    since: int
-    seen: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.name}, since step {self.since}: {self.seen}. {self.advice}"
 
 
 @dataclass
