@@ -24,7 +24,7 @@ def test_switches_come_at_their_steps():
     for i in range(10):
         feed(opt, params, i, 1)
         names.append(type(opt.optimizer).__name__)
-    assert names == ["AdamW"] * 2 + ["Amsgradw"] * 2 + ["SGD"] * 4 + ["NesterovAccumulation"] * 2
+    assert names == ["AdamW"] * 2 + ["AMSGradW"] * 2 + ["SGD"] * 4 + ["NesterovAccumulation"] * 2
     assert opt.steps == 10
     by_hand = AdamW(twins)
     feed(by_hand, twins, 0, 2)

@@ -294,8 +294,8 @@ class Spec:
             value = found.get(name, default)
             value = value.detach() if isinstance(value, torch.Tensor) else value
             values[name] = check_setting(name, value(step) if callable(value) else value, self.name)
-            if callable(value):
-                self._check_limit(name, values[name], f", at step {step}", values[name])
+            # plain numbers have passed ``check``: what is beyond its limit here is what a schedule says of this step
+            self._check_limit(name, values[name], f", at step {step}", values[name])
         return values
 
     def at(self, name: str, places: Mapping[int, Any], step: int) -> dict[int, float]:

@@ -97,7 +97,7 @@ class Plan(Reuse):
         scale = self.scale = self.optimizer.loss_scale()
         self.watch = self.optimizer._options["telemetry"]
         self.rules = [spec.rule(group, clip, scale is not None, self.watch) for group in groups]
-        step = self.optimizer.steps if self.volatile else 0
+        step = self.optimizer.steps
         self.numbers = [spec.numbers(g, rule, step, scale) for g, rule in zip(now, self.rules, strict=True)]
 
     def _read(self) -> list[tuple[Any, ...]]:
