@@ -101,6 +101,6 @@ def test_arithmetic_on_a_comparison_is_refused_by_name():
     def counting(p, g, a=zeros):
         return p - g, a + (g > 0)
 
-    with pytest.raises(TypeError, match="rule counting, .* takes a condition for a number"):
+    with pytest.raises(TypeError, match=r"rule counting, .* takes a condition for a number"):
         load_triton().refuses(counting, "float32")
     assert "complex64" in load_triton().refuses(vocabulary, "complex64")
