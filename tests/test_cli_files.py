@@ -37,6 +37,13 @@ def test_h_is_help(verb: str):
     assert call(*words, "-h").exit_code == 0
 
 
+def test_h_is_help_also_of_a_command_that_was_called_by_itself_before():
+    from descend.bench.cli import bench
+
+    CliRunner().invoke(bench, ["--help"])
+    assert call("bench", "-h").output == call("bench", "--help").output
+
+
 def test_help_groups_the_verbs_by_what_a_person_wants():
     text = call("--help").output
     assert text.index("Read:") < text.index("  explain") < text.index("Choose:") < text.index("  race")

@@ -61,7 +61,9 @@ class Verbs(click.Group):
         if cmd_name not in VERBS:
             return None
         module, _, name = VERBS[cmd_name][0].partition(":")
-        return getattr(importlib.import_module(f"{__package__}.{module}"), name)
+        found: click.Command = getattr(importlib.import_module(f"{__package__}.{module}"), name)
+        found._help_option = None  # click keeps the one of its first call, which may not have known -h
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
