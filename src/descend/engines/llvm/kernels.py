@@ -128,6 +128,21 @@ def version() -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 
+def function(content: bytes, compiled: Callable[[], bytes]) -> int:
+    """The address of a helper's machine code, from the disk or compiled now.
+
+    Args:
+        content: all that decides what comes out, besides ``version``. compiled: makes the object file.
+    """
+    name = f"{version()[:8]}-{hashlib.sha256(version().encode() + content).hexdigest()[:40]}"
+    with LOCK:
+        code = cache.load(name)
+        if code is None:
+            code = compiled()
+            cache.store(name, code)
+        return machine.placed(code)
+
+
 def _from_disk(name: str, text: str, streams: tuple[str, ...], dtype: str) -> Kernel | None:
     """The kernel as it was stored, if it still gives the answer that was stored with it."""
     held = cache.load(name)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import logging
 import os
 import sys
@@ -22,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import cache, kernels, machine
+from . import kernels, machine
 
 log = logging.getLogger("descend")
 _MAIN = threading.main_thread().ident
@@ -62,16 +61,7 @@ class Team:
 @functools.cache
 def _shared(third: bool) -> int:
     """The address of what every thread runs: it takes pieces of the job until none is left."""
-    text = Path(__file__).read_bytes()
-    name = (
-        f"{kernels.version()[:8]}-{hashlib.sha256(kernels.version().encode() + text + bytes([third])).hexdigest()[:40]}"
-    )
-    with machine.LOCK:
-        code = cache.load(name)
-        if code is None:
-            code = _compiled(third)
-            cache.store(name, code)
-        return machine.placed(code)
+    return kernels.function(Path(__file__).read_bytes() + bytes([third]), lambda: _compiled(third))
 
 
 def _compiled(third: bool) -> bytes:

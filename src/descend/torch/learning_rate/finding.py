@@ -29,7 +29,7 @@ class LRFinding(Found, Shown):
     @property
     def confidence(self) -> str:
         """ "high", "medium" or "low"."""
-        return self.doubts[0].partition(":")[0] if self.doubts else "high"
+        return words.confidence(self.doubts)
 
     @property
     def reason(self) -> str:

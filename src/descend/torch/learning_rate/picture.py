@@ -100,7 +100,8 @@ def scene(finding: Found) -> Scene:
     y = Scale(bottom, top, HEIGHT - BOTTOM, head)
     picture = Scene(WIDTH, HEIGHT, f"learning-rate range test of {finding.rule}: {rate(finding.lr)}")
     picture.add(Text((LEFT, 26), f"{finding.rule}: learning rate {rate(finding.lr)}", "ink", 17, bold=True))
-    told = f"{words.confidence(finding)} confidence · {finding.evaluations} gradients · {finding.seconds:.1f} s"
+    trust = words.confidence(words.doubts(finding))
+    told = f"{trust} confidence · {finding.evaluations} gradients · {finding.seconds:.1f} s"
     picture.add(Text((WIDTH - RIGHT, 26), told, anchor="end"))
     _axes(picture, x, y)
     _plateau(picture, finding, x, y)

@@ -43,9 +43,8 @@ def doubts(found: Found) -> list[str]:
     return said
 
 
-def confidence(found: Found) -> str:
-    """ "high", "medium" or "low"."""
-    against = doubts(found)
+def confidence(against: list[str]) -> str:
+    """ "high", "medium" or "low": what the worst of the doubts says."""
     return against[0].partition(":")[0] if against else "high"
 
 
@@ -58,8 +57,9 @@ def reason(found: Found) -> str:
         parts.append(f"the range was extended {found.evidence.extended}wards once")
     if found.free:
         parts.append("this rule finds its rate itself, and 1 is its usual lr")
-    against = "; ".join(doubt.partition(": ")[2] for doubt in doubts(found))
-    return f"{'; '.join(parts)} ({confidence(found)} confidence{': ' + against if against else ''})."
+    doubted = doubts(found)
+    against = "; ".join(doubt.partition(": ")[2] for doubt in doubted)
+    return f"{'; '.join(parts)} ({confidence(doubted)} confidence{': ' + against if against else ''})."
 
 
 def _choice(found: Found) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...engines.llvm import cache, kernels, machine
+from ...engines.llvm import kernels
 from ...engines.llvm.team import torch_library
 from . import reading_code
 from .reading_code import FACTS, FUNCTIONS, MOVED, OTHER, SEEN, TABLE
@@ -159,14 +158,7 @@ def _say(why: str) -> None:
 @functools.cache
 def _function() -> int:
     """The address of the machine code, from the disk or compiled now."""
-    text = Path(reading_code.__file__).read_bytes()
-    name = f"{kernels.version()[:8]}-{hashlib.sha256(kernels.version().encode() + text).hexdigest()[:40]}"
-    with machine.LOCK:
-        code = cache.load(name)
-        if code is None:
-            code = reading_code.compiled()
-            cache.store(name, code)
-        return machine.placed(code)
+    return kernels.function(Path(reading_code.__file__).read_bytes(), reading_code.compiled)
 
 
 @functools.cache
