@@ -114,7 +114,7 @@ def test_swats_goes_on_with_a_schedule():
     assert opt.stage == 1
     assert opt.param_groups[0]["weight_decay"] == 0.01
     assert opt.param_groups[0]["nesterov"]
-    after = opt.param_groups[0]["lr"]
+    after = opt.param_groups[0].schedules["lr"][0]
     assert after(900) / after(100) == pytest.approx(lr(900) / lr(100))
     assert after(1000) == 0
 

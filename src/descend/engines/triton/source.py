@@ -95,7 +95,7 @@ def element(program: Program, k: int, dtype: str, capturable: bool = False) -> s
     A chunk of 4 n elements that lies on 16-byte boundaries is moved 4 elements at a time, others one by one.
     """
     kernel, number, all_streams = program.kernels[k], arithmetic(dtype), streams(program.rule)
-    touched = [n for n in all_streams if n in kernel.loads or n in dict(kernel.stores)]
+    touched, inverted = [n for n in all_streams if n in kernel.loads or n in dict(kernel.stores)], program.divisors(k)
     kinds = {n: dtype if n in ("p", "g") else number for n in touched}
     text = ["def kernel(addresses, chunks, lines, scalars, partials, blocked, BLOCK: tl.constexpr):"]
     text += [" c = tl.program_id(0).to(tl.int64)", " i = tl.load(chunks + 3 * c)"]
@@ -121,7 +121,7 @@ def element(program: Program, k: int, dtype: str, capturable: bool = False) -> s
         names = {index: f"s{index}" for index in kernel.scalars}
         names |= {i: f"in_{program.tape.nodes[i].value}" for i in kernel.body if program.tape.nodes[i].op == "input"}
         text += [f"  in_{n} = " + words.load(f"at_{n}", kinds[n]) for n in kernel.loads]
-        text += ["  " + line for line in program.lines(kernel.body, words.ELEMENT[number], names)]
+        text += ["  " + line for line in program.lines(kernel.body, words.ELEMENT[number], names, inverted)]
         text += ["  " + words.store(f"at_{n}", names[i], kinds[n]) for n, i in kernel.stores]
         for position, index in enumerate(kernel.sums):
             value = names[program.tape.nodes[index].args[0]]
@@ -179,9 +179,10 @@ def host(program: Program, k: int, dtype: str, capturable: bool = False) -> str:
         text += [f"{name} = {value}"] if value != name else []
         names[index] = name
     text += program.lines(needed, words.DOUBLE, names)
-    stored = f".to(tl.{arithmetic(dtype)})"
+    number, inverted = arithmetic(dtype), program.divisors(k)
     for position, index in enumerate(kernel.scalars):
-        text += [f"tl.store(table + {len(kernel.scalars)} * i + {position}, {names[index]}{stored}, inside)"]
+        value = f"reciprocal({names[index]}, {words.LARGEST[number]!r})" if index in inverted else names[index]
+        text += [f"tl.store(table + {len(kernel.scalars)} * i + {position}, {value}.to(tl.{number}), inside)"]
     if last and slots:
         free = "i < tl.where(tl.load(blocked) == 0, count, 0)" if capturable else "inside"
         text += [f"tl.store(n_{slot} + i, {names[program.tape.outputs[slot]]}, {free})" for slot in slots]

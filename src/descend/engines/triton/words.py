@@ -53,6 +53,8 @@ _SINGLE = (
 )
 ELEMENT = {"float32": _SINGLE | _FUSED, "float64": DOUBLE | _FUSED}
 
+LARGEST = {"float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308}
+
 TRUTH = {"lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not", "isfinite"}  # their values are true or false
 
 # Functions of the generated text. ``power``: b == 0 first, since the logarithm of 0 times 0 is NaN.
@@ -71,6 +73,12 @@ def hyperbolic_tangent(x):
     near = x / (1 + s / (3 + s / (5 + s / (7 + s / (9 + s / (11 + s / (13 + s / 15)))))))
     far = 1 - 2 / (tl.exp(2 * tl.abs(x)) + 1)
     return tl.where(tl.abs(x) < 0.5, near, tl.where(x < 0, -far, far))
+
+
+def reciprocal(x, largest):
+    """What is too small to have one is no zero, so its reciprocal is no infinity."""
+    y = 1.0 / x
+    return tl.where(x == 0, y, tl.where(y > largest, largest, tl.where(y < -largest, -largest, y)))
 
 
 def modulo(a, b):
