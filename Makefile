@@ -21,11 +21,12 @@ bench: .venv/.race
 	@$(BIN)/descend bench $(ARGS)
 
 # What `make check` leaves out besides tests marked slow: files of many short tests, 5 s of a core and more.
-LONG = jax triton_engine schedules/test_steps.py torch/test_reading.py torch/test_reading_uses.py \
-  torch/test_find_lr_restore.py torch/test_find_lr_reach.py torch/test_atomic.py torch/test_compile.py torch/test_processes.py \
-  torch/test_release.py torch/test_curvature.py torch/test_switch_rules.py torch/test_telemetry_alarms_runs.py \
-  test_docs.py test_check.py test_bench_timing.py test_bench_cells.py test_cache_kernels.py \
-  test_lr_cli.py test_compare.py test_psgd.py test_explain.py
+LONG = jax engines/triton_engine schedules/test_steps.py torch/step/test_reading.py torch/step/test_reading_uses.py \
+  torch/learning_rate/test_find_lr_restore.py torch/learning_rate/test_find_lr_reach.py torch/step/test_atomic.py \
+  torch/step/test_compile.py torch/step/test_processes.py torch/in_backward/test_release.py torch/check/test_curvature.py \
+  torch/switching/test_switch_rules.py torch/watch/test_telemetry_alarms_runs.py test_docs.py \
+  checks/contract/test_check.py bench/test_bench_timing.py bench/test_bench_cells.py engines/cache/test_cache_kernels.py \
+  lab/test_lr_cli.py checks/peers/test_compare.py rules/test_psgd.py explain/test_explain.py
 
 check: .venv/.test
 	@$(BIN)/ruff format --check --output-format concise .

@@ -185,7 +185,7 @@ EQUIVALENT = {
     ("normuon", "0 → 1"): "rows divided by their root mean square have a norm above 1, or 0",
     ("soap", "t - 1 → 1 - t"): "a multiple of the frequency, forwards or backwards",
     ("shampoo", "lines swapped: g = matrix(g) ⇄ l = l + matmul(g, transpose(g))"): "references take matrices, which "
-    "flattening leaves alone; tests/test_identities.py has the convolutions",
+    "flattening leaves alone; tests/rules/test_identities.py has the convolutions",
 }
 
 

@@ -212,7 +212,7 @@ def golden() -> str:
 
 
 def test_adam_and_lion_look_as_they_did():
-    # A change that is meant: python tests/test_formula_print.py > tests/formulas.golden
+    # A change that is meant: python tests/explain/test_formula_print.py > tests/explain/formulas.golden
     assert golden() == (Path(__file__).parent / "formulas.golden").read_text(encoding="utf-8")
 
 

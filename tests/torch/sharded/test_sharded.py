@@ -28,9 +28,13 @@ pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was 
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Case -> what every process says went wrong."""
     folder = tmp_path_factory.mktemp("world")
-    mp.spawn(sharded_runs.work, (str(folder),), nprocs=sharded_runs.WORLD)
+    ended = ""
+    try:
+        mp.spawn(sharded_runs.work, (str(folder),), nprocs=sharded_runs.WORLD)
+    except mp.ProcessRaisedException as error:  # one process that fails leaves the others waiting: say what it said
+        ended = f"not run, or not to its end: {error}"
     said = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(sharded_runs.WORLD)]
-    return {one.__name__: [of[one.__name__] for of in said] for one in sharded_runs.CASES}
+    return {one.__name__: [of.get(one.__name__, ended) for of in said] for one in sharded_runs.CASES}
 
 
 @pytest.mark.parametrize("name", [one.__name__ for one in sharded_runs.CASES])

@@ -64,7 +64,7 @@ def test_a_plan_says_where_groups_differ_and_what_is_lost():
 
 
 def test_the_plan_in_the_documentation_is_the_one_that_is_printed():
-    page = (Path(__file__).parents[2] / "docs" / "switch.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "switch.md").read_text(encoding="utf-8")
     shown = page.split("```text\n")[1].split("```")[0]
     params = parameters(shapes=((3, 2), (2,)))
     opt = AdamW(params, lr=1e-3, clip_norm=1.0)

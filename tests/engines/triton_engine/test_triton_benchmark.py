@@ -13,7 +13,7 @@ import torch
 
 from descend import rules
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 def run(*arguments):

@@ -178,7 +178,9 @@ def test_a_rule_of_matrices_is_looked_at_in_the_same_way():
             step = step / norm(step)
         return p - lr * step
 
-    with pytest.raises(Refused, match=r"rule turned, tests/test_refusals.py:\d+, `if norm\(step\) > 0:`, branches"):
+    with pytest.raises(
+        Refused, match=r"rule turned, tests/core/test_refusals.py:\d+, `if norm\(step\) > 0:`, branches"
+    ):
         Optimizer(turned, [np.ones((2, 2))], engine="numpy")
 
 
@@ -187,7 +189,7 @@ def test_the_line_is_the_helper_s_and_the_reason_the_word_s():
     def helped(p, g, *, lr=0.1):
         return p - lr * helper(g)
 
-    with pytest.raises(Refused, match=r"rule helped, tests/test_refusals.py:\d+, `return x if x > 0 else -x`"):
+    with pytest.raises(Refused, match=r"rule helped, tests/core/test_refusals.py:\d+, `return x if x > 0 else -x`"):
         admit(helped)
 
 

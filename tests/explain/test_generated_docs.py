@@ -14,7 +14,7 @@ from descend.explain import advice, docs, facts, tree
 from descend.explain.gallery import picture, runs
 from descend.optimizer import Optimizer
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGES = docs.pages()
 PICTURES = sorted((DOCS / "gallery").glob("*.svg"))
 NUMBER = re.compile(r"-?\d+\.?\d*(?:e[-+]?\d+)?")

@@ -473,8 +473,9 @@ def checkpoints_go_to_other_worlds(rank: int, at: Path) -> None:
                     alike(s[key], then[key])
             for k in range(3, 5):
                 step(model, opt, k)
+            error = 1e-6 if name == "clipped" else 0.0  # the norm is added in other chunks
             for p, q in zip(model.parameters(), torch.load(at / f"{name}.expected"), strict=True):
-                alike(p, q)
+                alike(p, q, error)
             if name == "AdamW":  # a whole checkpoint, as of one process, gives each its part
                 model, opt = made(n, name)
                 plain = copy.deepcopy(torch.load(at / f"{name}.full", weights_only=True))
