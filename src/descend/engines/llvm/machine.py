@@ -37,10 +37,12 @@ Function = Callable[[int, int, int], None]
 
 @functools.cache
 def processor() -> tuple[str, str]:
-    """Name and features of the processor; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override, as they do for Numba."""
-    name = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
-    features = os.environ.get("NUMBA_CPU_FEATURES")
-    return name, binding.get_host_cpu_features().flatten() if features is None else features
+    """Name and features of the processor; DESCEND_CPU_NAME and DESCEND_CPU_FEATURES override (or NUMBA_CPU_...)."""
+    name, features = (
+        os.environ.get(f"DESCEND_CPU_{x}", os.environ.get(f"NUMBA_CPU_{x}")) for x in ("NAME", "FEATURES")
+    )
+    features = binding.get_host_cpu_features().flatten() if features is None else features
+    return name or binding.get_host_cpu_name(), features
 
 
 @functools.cache
