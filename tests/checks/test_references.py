@@ -6,7 +6,7 @@ import pytest
 from descend import chain, rules, shared
 from descend.checks import mutate
 from descend.checks.references import AFTER, MODIFIERS, REFERENCES
-from descend.checks.traces import STANDS_FOR, distance, gradients, oracle, settings_of
+from descend.checks.traces import STANDS_FOR, changing, distance, gradients, oracle, settings_of
 
 ALL = rules.all()
 BAR = 1e-12
@@ -18,7 +18,7 @@ def test_every_rule_has_a_reference():
 
 @pytest.mark.parametrize("name", ALL)
 def test_rule_equals_its_reference(name):
-    for seed, settings in enumerate(settings_of(ALL[name])):
+    for seed, settings in enumerate([*settings_of(ALL[name]), *changing(ALL[name])]):
         assert distance(ALL[name], mutate.reference_of(ALL[name]), settings, seed=seed) <= BAR, settings
 
 

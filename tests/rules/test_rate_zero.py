@@ -65,14 +65,30 @@ def test_after_rates_of_zero_all_is_as_if_they_had_not_been(name: str) -> None:
     assert not torch.equal(params[0], torch.ones(3).double())
 
 
-@pytest.mark.parametrize("name", ["ftrl", "rprop", "rprop_simple", "schedule_free_sgd", "schedule_free_adamw", "adamw"])
+IN_JAX = ["adamw", "dadapt_sgd", "ftrl", "rprop", "rprop_simple", "schedule_free_adamw", "schedule_free_sgd"]
+
+
+@pytest.mark.parametrize("name", IN_JAX)
 def test_also_in_jax(name: str) -> None:
     rule = rules.all()[name]
     tx = descend.jax.transform(rule, lr=rule.settings["lr"] * schedules.linear_warmup(4))
-    params = {"w": jnp.array([1.0, -2.0, 3.0])}
+    params = {"w": jnp.array([1.1, -2.3, 3.7])}
     state = tx.init(params)
     updates, state = tx.update({"w": jnp.ones(3)}, state, params)
     assert np.array_equal(updates["w"], np.zeros(3))
     updates, state = tx.update({"w": jnp.ones(3)}, state, params)
     assert np.isfinite(updates["w"]).all()
     assert np.abs(updates["w"]).max() > 0
+
+
+def test_a_change_of_the_rate_alone_moves_nothing_of_ftrl() -> None:
+    params = [torch.nn.Parameter(torch.zeros(3, dtype=torch.float64))]
+    opt = descend.torch.optimizer(rules.ftrl)(params, lr=0.5, smoothing=2.0)
+    for rate, gradient in ((0.5, 1.0), (0.5, -3.0), (0.05, 0.0), (5.0, 0.0), (0.0, 0.0), (0.5, 0.0)):
+        before = params[0].detach().clone()
+        opt.param_groups[0]["lr"] = rate
+        params[0].grad = gradient * torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+        opt.step()
+        if not gradient:
+            torch.testing.assert_close(params[0].detach(), before, rtol=1e-13, atol=0)
+    assert before.abs().min() > 0.05

@@ -15,7 +15,7 @@ from typing import Any
 from .. import rules
 from ..core.rule import Rule, _parse
 from .references import REFERENCES
-from .traces import STANDS_FOR, Reference, distance, settings_of
+from .traces import STANDS_FOR, Reference, changing, distance, settings_of
 
 _SWAPPED: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
@@ -196,7 +196,7 @@ def reference_of(rule: Rule) -> Reference:
 def survives(rule: Rule, mutant: Rule, reference: Reference | None = None) -> bool:
     """Whether no trace tells the mutant from the reference. A mutant that cannot run does not survive."""
     reference = reference or reference_of(rule)
-    for k, settings in enumerate(settings_of(rule)):
+    for k, settings in enumerate([*settings_of(rule), *changing(rule)]):
         try:
             if not distance(mutant, reference, settings, seed=k) <= BAR:
                 return False

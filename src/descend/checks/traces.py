@@ -74,6 +74,19 @@ def settings_of(rule: Rule) -> Iterator[dict[str, float]]:
         yield {name: _moved(name, float(value), shift) for name, value in rule.settings.items()}
 
 
+def changing(rule: Rule) -> Iterator[dict[str, Any]]:
+    """Settings with a rate for each step, of rules whose references take one: it starts at 0, falls, and rises."""
+    if rule.name == "ftrl":
+        rates = [0.0] + [0.3] * 9 + [0.1, 0.05, 0.0] * 3
+        yield {
+            **rule.settings,
+            "smoothing": 0.7,
+            "l1": 0.01,
+            "l2": 0.2,
+            "lr": tuple(rates + [0.8] * (STEPS - len(rates))),
+        }
+
+
 _LARGER = {"lr": 30.0, "eps": 1e5, "update_decay": 300.0, "update_probability": 5.0}
 _WITHIN = {
     "warmup_steps": 9.0,
@@ -106,6 +119,8 @@ FED = {"sophia": ("h", 0.7, "h0")}
 
 def oracle(rule: Rule, start: Tensors, grads: Sequence[Tensors], settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """After each step: ``"p"`` and each slot -> list of arrays (an array of numbers for per-tensor slots)."""
+    rates = settings["lr"] if isinstance(settings.get("lr"), tuple) else ()
+    settings = {**settings, "lr": rates[0]} if rates else settings
     work = begin(rule, start, settings)
     if rule.name in FED:
         slot, value, _ = FED[rule.name]
@@ -117,6 +132,8 @@ def oracle(rule: Rule, start: Tensors, grads: Sequence[Tensors], settings: dict[
         if t == 1:
             _first_gradient(rule, work)
         work.rows[0].t = t
+        if rates:
+            work.rows[0].settings["lr"] = rates[t - 1]
         step(1)
         names = ["p", *(slot.name for slot in rule.slots)]
         yield {n: [np.array(a) for a in (work.arrays | work.numbers)[n]] for n in names}

@@ -78,6 +78,7 @@ STATE = {
     "z": "the point without averaging",
     "ftrl.z": "sum of the gradients, shifted by the steps taken",
     "n": "sum of the squared gradients",
+    "last_lr": "learning rate of the step before",
     "lr_max": "largest learning rate so far",
     "weight_sum": "sum of the weights of the average",
     "p0": "where the parameters started",
