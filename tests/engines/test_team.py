@@ -155,13 +155,21 @@ class Kernel:
         return ctypes.cast(self._beside, ctypes.c_void_p).value, 13
 
 
-def by_python(third):
-    """A runtime whose threads are Python's."""
+_here = threading.local()
+_NUMBER = ctypes.CFUNCTYPE(ctypes.c_int32)(lambda: _here.number)
+NUMBER = ctypes.cast(_NUMBER, ctypes.c_void_p).value
+
+
+def by_python(third, numbers=None):
+    """A runtime whose threads are Python's, numbered as they are started."""
     kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * (3 if third else 1))
 
     def begin(function, job, threads):
-        given = (None, None, job) if third else (job,)
-        team = [threading.Thread(target=kind(function), args=given) for _ in range(threads)]
+        def run(number):
+            _here.number = number
+            kind(function)(*((None, None, job) if third else (job,)))
+
+        team = [threading.Thread(target=run, args=(k,)) for k in (range(threads) if numbers is None else numbers)]
         for thread in team:
             thread.start()
         for thread in team:
@@ -175,19 +183,27 @@ def by_python(third):
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_every_chunk_is_run_once(third, chunks, threads):
     seen = Kernel()
-    team.Team(by_python(third), third).run(seen.native, chunks, threads, seen.other)
+    team.Team(by_python(third), NUMBER, third).run(seen.native, chunks, threads, seen.other)
     assert sorted(c for _, lo, hi in seen.ranges for c in range(lo, hi)) == list(range(chunks))
     assert {argument for argument, _, _ in seen.ranges} == {11}
     assert seen.beside == [13]
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_thread_begins_with_its_own_share_and_goes_on_with_those_of_others(number):
+    seen = Kernel()
+    team.Team(by_python(False, [number]), NUMBER).run(seen.native, 300, 3)
+    begun = [c for _, lo, hi in seen.ranges for c in range(lo, hi)]
+    assert begun == [*range(100 * number, 300), *range(100 * number)]
+
+
 def test_nothing_is_run_beside_unless_asked():
     seen = Kernel()
-    team.Team(by_python(False)).run(seen.native, 10, 2)
+    team.Team(by_python(False), NUMBER).run(seen.native, 10, 2)
     assert seen.beside == []
 
 
 @pytest.mark.parametrize("begin", [lambda *given: None, lambda f, job, threads: [by_python(False)(f, job, 3)]])
 def test_a_runtime_that_does_otherwise_is_noticed(begin):
     with pytest.raises(RuntimeError, match="OpenMP"):
-        team.Team(begin)
+        team.Team(begin, NUMBER)

@@ -25,9 +25,8 @@ from . import kernels, machine
 
 log = logging.getLogger("descend")
 _MAIN = threading.main_thread().ident
-_JOB = ("kernel", "arguments", "chunks", "pieces", "next", "beside", "argument")
-_Job = ctypes.c_int64 * len(_JOB)
-_NEXT, _BESIDE = _JOB.index("next"), _JOB.index("beside")
+_JOB = ("kernel", "arguments", "chunks", "each", "threads", "number", "began", "beside", "argument")
+_APART = 8  # numbers of 8 bytes: behind the job stands, in a cache line of its own, how much of each share is taken
 _PIECES = 32  # per thread: one that is held up by the system holds up little
 
 Native = tuple[int, int]
@@ -39,28 +38,44 @@ class Team:
 
     Args:
         begin: ``begin(function, job, threads)``, which runs ``function`` in every thread and returns when all are done.
+        number: the address of a function that says which of the threads it is called in.
         third: whether the runtime hands ``job`` over behind two numbers of its own, as LLVM's does.
     Raises:
         RuntimeError, OSError: LLVM or the runtime does not do what it should.
     """
 
-    def __init__(self, begin: Callable[[int, int, int], None], third: bool = False) -> None:
-        self._begin, self._share = begin, _shared(third)
-        nothing = _Job(*[0] * len(_JOB))
+    def __init__(self, begin: Callable[[int, int, int], None], number: int, third: bool = False) -> None:
+        self._begin, self._number, self._share = begin, number, _shared(third)
+        nothing = _job(threads=2, number=number)
         begin(self._share, ctypes.addressof(nothing), 2)
-        if not 1 <= nothing[_NEXT] <= 2:
+        if not 1 <= nothing[_JOB.index("began")] <= 2:
             raise RuntimeError("the runtime of OpenMP did not run what it was given")
 
     def run(self, kernel: Native, chunks: int, threads: int, beside: Native = (0, 0)) -> None:
         """A kernel on all chunks. ``beside`` is run once, in one of the threads, with the argument given."""
-        pieces = min(chunks, _PIECES * threads)
-        job = _Job(*kernel, chunks, pieces, -1 if beside[0] else 0, *beside)
+        each = min(-(-chunks // threads), _PIECES)
+        job = _job(*kernel, chunks, each, threads, self._number, 0, *beside)
         self._begin(self._share, ctypes.addressof(job), threads)
+
+
+def _job(*values: int, threads: int = 0, number: int = 0) -> ctypes.Array[ctypes.c_int64]:
+    """A job's numbers, and behind them zeros for the shares of the threads."""
+    values = values or (0, 0, 0, 0, threads, number, 0, 0, 0)
+    return _space(values[_JOB.index("threads")])(*values)
+
+
+@functools.cache
+def _space(threads: int) -> type[ctypes.Array[ctypes.c_int64]]:
+    return ctypes.c_int64 * (2 * _APART + _APART * threads)
 
 
 @functools.cache
 def _shared(third: bool) -> int:
-    """The address of what every thread runs: it takes pieces of the job until none is left."""
+    """The address of what every thread runs: the pieces of its own share, then what is left of the others'.
+
+    A thread has the same share in every step, and torch's loops over elements give it the same half of a tensor: what
+    it needs is in its own cache, as far as that goes.
+    """
     return kernels.function(Path(__file__).read_bytes() + bytes([third]), lambda: _compiled(third))
 
 
@@ -72,27 +87,47 @@ def _compiled(third: bool) -> bytes:
     module = ir.Module("share")
     kinds = [job_kind] * 3 if third else [job_kind]
     made = ir.Function(module, ir.FunctionType(nothing, kinds), "kernel")
-    entry, take, taken, first, piece, done = (
-        made.append_basic_block(name) for name in ("entry", "take", "taken", "first", "piece", "done")
+    entry, first, shares, share, take, taken, run, next_share, done = (
+        made.append_basic_block(name)
+        for name in ("entry", "first", "shares", "share", "take", "taken", "run", "next_share", "done")
     )
     build = ir.IRBuilder(entry)
-    at = {name: build.gep(made.args[-1], [whole(i)]) for i, name in enumerate(_JOB)}
-    of = {name: build.load(at[name]) for name in _JOB if name != "next"}
+    job = made.args[-1]
+    of = {name: build.load(build.gep(job, [whole(i)])) for i, name in enumerate(_JOB) if name != "began"}
     kernel = build.inttoptr(of["kernel"], ir.FunctionType(nothing, [whole] * 3).as_pointer())
     beside = build.inttoptr(of["beside"], ir.FunctionType(whole, [whole]).as_pointer())
-    build.branch(take)
-    build.position_at_end(take)
-    k = build.atomic_rmw("add", at["next"], whole(1), "monotonic")
-    build.cbranch(build.icmp_signed("<", k, of["pieces"]), taken, done)
-    build.position_at_end(taken)
-    build.cbranch(build.icmp_signed("<", k, whole(0)), first, piece)
+    number = build.inttoptr(of["number"], ir.FunctionType(ir.IntType(32), []).as_pointer())
+    mine = build.sext(build.call(number, []), whole)
+    pieces = build.mul(of["each"], of["threads"])
+    arrival = build.atomic_rmw("add", build.gep(job, [whole(_JOB.index("began"))]), whole(1), "monotonic")
+    alone = build.and_(build.icmp_signed("==", arrival, whole(0)), build.icmp_signed("!=", of["beside"], whole(0)))
+    build.cbranch(alone, first, shares)
     build.position_at_end(first)
     build.call(beside, [of["argument"]])
+    build.branch(shares)
+
+    build.position_at_end(shares)
+    turn = build.phi(whole, "turn")
+    turn.add_incoming(whole(0), entry)
+    turn.add_incoming(whole(0), first)
+    build.cbranch(build.icmp_signed("<", turn, of["threads"]), share, done)
+    build.position_at_end(share)
+    whose = build.srem(build.add(mine, turn), of["threads"])
+    counter = build.gep(job, [build.mul(build.add(whose, whole(2)), whole(_APART))])
     build.branch(take)
-    build.position_at_end(piece)
-    bounds = [build.sdiv(build.mul(of["chunks"], build.add(k, whole(i))), of["pieces"]) for i in (0, 1)]
+    build.position_at_end(take)
+    k = build.atomic_rmw("add", counter, whole(1), "monotonic")
+    build.cbranch(build.icmp_signed("<", k, of["each"]), taken, next_share)
+    build.position_at_end(taken)
+    piece = build.add(build.mul(whose, of["each"]), k)
+    bounds = [build.sdiv(build.mul(of["chunks"], build.add(piece, whole(i))), pieces) for i in (0, 1)]
+    build.cbranch(build.icmp_signed("<", *bounds), run, take)
+    build.position_at_end(run)
     build.call(kernel, [of["arguments"], *bounds])
     build.branch(take)
+    build.position_at_end(next_share)
+    turn.add_incoming(build.add(turn, whole(1)), next_share)
+    build.branch(shares)
     build.position_at_end(done)
     build.ret_void()
     return machine.emitted(module)
@@ -153,12 +188,13 @@ def _llvm() -> Callable[[int, int, int], None] | None:
 @functools.cache
 def _found() -> Team | None:
     try:
-        if (begin := _gnu()) is not None:
-            return Team(begin)
-        if (begin := _llvm()) is not None:
-            return Team(begin, third=True)
+        number = ctypes.cast(_entry("omp_get_thread_num"), ctypes.c_void_p).value or 0
+        if number and (begin := _gnu()) is not None:
+            return Team(begin, number)
+        if number and (begin := _llvm()) is not None:
+            return Team(begin, number, third=True)
         why = "torch's libraries have no OpenMP runtime that is known"
-    except (OSError, RuntimeError, AttributeError) as error:
+    except (OSError, RuntimeError, AttributeError, ctypes.ArgumentError) as error:
         why = str(error)
     log.info("steps run in threads of their own, not in torch's: %s", why)
     return None
