@@ -77,7 +77,7 @@ def test_list_and_explain_load_no_framework():
         from descend.cli import descend
         for args in (["list", "-q"], ["explain", "adam"], ["explain", "clip_norm+adam", "--json"]):
             descend(args, standalone_mode=False)
-        print(*({"torch", "numba", "sklearn", "jax", "triton"} & set(sys.modules)), file=sys.stderr)
+        print(*({"torch", "llvmlite", "sklearn", "jax", "triton"} & set(sys.modules)), file=sys.stderr)
     """
     done = python(program)
     assert (done.returncode, done.stderr.strip()) == (0, "")

@@ -16,7 +16,7 @@ from .core.init import Init
 from .core.rule import Rule, chain
 from .core.settings import shared, unknown_setting
 from .core.untraced import tell, untraced
-from .engines import OF_ARRAYS, load
+from .engines import OF_ARRAYS, asked_for, load
 from .engines.base import Row, Work
 from .engines.eager.many import at_point
 from .stepping import NONFINITE, NonFiniteGradient, commit, pick, settle, threads_available
@@ -39,7 +39,7 @@ class Optimizer:
     Args:
         rule: a rule or a chain, or the name of one.
         params: C-contiguous arrays, all float64 or all float32. A rule for matrices steps vectors by its rule for them.
-        engine: ``"auto"``, ``"numba"``, ``"numpy"`` (the float64 oracle) or ``"jax"``.
+        engine: ``"auto"``, ``"llvm"``, ``"numpy"`` (the float64 oracle) or ``"jax"``.
         nonfinite: ``"propagate"``, ``"skip"`` the step, or ``"raise"`` NonFiniteGradient.
         threads: at most so many; default: the cores of this process.
         settings: of the rule, each a number or a schedule (a function of the step, from 0).
@@ -70,8 +70,7 @@ class Optimizer:
                 raise TypeError(unknown_setting(name, self.rule.settings, self.rule.name))
         if nonfinite not in NONFINITE:
             raise ValueError(f"nonfinite must be one of {', '.join(NONFINITE)}; got {nonfinite!r}")
-        if engine not in ("auto", *OF_ARRAYS):
-            raise ValueError(f"unknown engine {engine!r} for NumPy arrays; choose one of auto, {', '.join(OF_ARRAYS)}")
+        engine = asked_for(engine, OF_ARRAYS, " for NumPy arrays")
         self.params = list(params)
         kinds = {str(p.dtype) for p in self.params}
         if len(kinds) > 1 or not kinds <= {"float64", "float32"}:
@@ -88,7 +87,7 @@ class Optimizer:
         parts = list(map(self.rule.of, self._shapes))
         # one engine for all: a total over all parameters is one number
         engines = [pick(engine, part, dtype, fallback="numpy") for part in parts]
-        self._engine = min(engines, key=lambda one: one.name == "numba")
+        self._engine = min(engines, key=lambda one: one.name == "llvm")
         self.nonfinite = nonfinite
         self.threads = threads or threads_available()
         self.steps = 0

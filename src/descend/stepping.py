@@ -44,7 +44,7 @@ def settle(settings: Mapping[str, Any], step: int, of: str) -> dict[str, float]:
 _said: set[tuple[str, str]] = set()
 
 
-def pick(asked: str, rule: Rule, dtype: str, candidates: Sequence[str] = ("numba",), fallback: str = "torch") -> Engine:
+def pick(asked: str, rule: Rule, dtype: str, candidates: Sequence[str] = ("llvm",), fallback: str = "torch") -> Engine:
     """The engine asked for, or with ``"auto"`` the first candidate that takes the rule.
 
     A fallback is logged once per reason, at INFO, by the logger ``descend``.

@@ -169,7 +169,7 @@ class TestNumpyOptimizer:
     def test_it_steps_in_place(self):
         p = [np.ones(3), np.zeros((2, 2))]
         optimizer = Optimizer(rules.gradient_descent, p, lr=0.5)
-        assert optimizer.engine == "numba"
+        assert optimizer.engine == "llvm"
         assert optimizer.step([np.ones(3), np.ones((2, 2))])
         assert optimizer.steps == 1
         assert np.array_equal(p[0], np.full(3, 0.5))

@@ -21,7 +21,7 @@ def test_a_slot_may_be_called_as_a_variable_of_the_kernel_is(word):
     scope = {"rule": rule, "zeros": zeros, "norm": norm}
     exec(SLOT.replace("SLOT", word), scope)
     found = []
-    for engine in ("numba", "numpy"):
+    for engine in ("llvm", "numpy"):
         p, g = np.ones(5, np.float32), np.arange(5, dtype=np.float32)
         optimizer = Optimizer(scope["mine"], [p], engine=engine)
         for _ in range(2):

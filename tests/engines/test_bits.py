@@ -30,7 +30,7 @@ from descend.engines.base import Row
 
 TABLE = Path(__file__).with_name("bits.json")
 WIDE = ("float64", "float32")
-TAKEN = {"numpy": WIDE, "torch": (*WIDE, "bfloat16"), "numba": (*WIDE, "bfloat16")}
+TAKEN = {"numpy": WIDE, "torch": (*WIDE, "bfloat16"), "llvm": (*WIDE, "bfloat16")}
 STEPS = 4
 SHAPES = ((37,), (3, 5), ())
 # What a sum of several elements is depends on the width of the vectors, and what a product of matrices is on BLAS.

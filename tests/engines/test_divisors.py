@@ -23,7 +23,7 @@ def both_ways(p, g, *, lr=1.0, scale=3.0):
 
 def stepped(which, g, dtype, **settings):
     p = np.zeros_like(g, dtype)
-    Optimizer(which, [p], engine="numba", **settings).step([np.asarray(g, dtype)])
+    Optimizer(which, [p], engine="llvm", **settings).step([np.asarray(g, dtype)])
     return p
 
 

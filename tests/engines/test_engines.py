@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from descend import after, chain, maximum, norm, rule, rules, sign, sqrt, tanh, where, zeros
+from descend.checks.contract.run import select
 from descend.checks.traces import begin, gradients
 from descend.core import ops
 from descend.engines import load
 from descend.engines.base import Row
+from descend.optimizer import Optimizer
+from descend.torch import AdamW
 
 SHAPES = ((4, 3), (5,), (), (0,), (40_000,))
 MATRICES = ((4, 4), (3, 3))
@@ -76,11 +79,11 @@ BOUND |= {"muon_polar_express": 64, "soap": 64, "shampoo": 1 << 10}
 
 
 @pytest.mark.parametrize("name", RULES)
-@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("engine", ["llvm", "torch"])
 def test_engine_equals_the_oracle(name, engine):
     if load(engine).refuses(RULES[name], "float64"):
         assert RULES[name].vectors is not None, "only rules for matrices do without the fused engine"
-        assert engine == "numba"
+        assert engine == "llvm"
         return
     assert apart(run(name, "numpy", "float64"), run(name, engine, "float64")) <= BOUND.get(name, 16)
 
@@ -88,24 +91,24 @@ def test_engine_equals_the_oracle(name, engine):
 @pytest.mark.parametrize("name", ["adamw", "rmsprop", "lion", "nesterov_rewritten", "clipped"])
 def test_engine_equals_the_oracle_in_float32(name):
     oracle = run(name, "numpy", "float64")
-    assert apart(oracle, run(name, "numba", "float32")) <= 64
+    assert apart(oracle, run(name, "llvm", "float32")) <= 64
 
 
 @pytest.mark.parametrize("name", ["adamw", "clipped", "vocabulary"])
 def test_bits_do_not_depend_on_threads(name):
-    one = run(name, "numba", "float32", threads=1)
+    one = run(name, "llvm", "float32", threads=1)
     for threads in (2, 5):
-        other = run(name, "numba", "float32", threads=threads)
+        other = run(name, "llvm", "float32", threads=threads)
         assert all(np.array_equal(x, y) for k in one for x, y in zip(one[k], other[k], strict=True))
 
 
 def test_the_guard_leaves_everything_as_it_was():
-    for engine in ("numpy", "numba"):
+    for engine in ("numpy", "llvm"):
         x, _ = gradients(SHAPES, 1)
         work = begin(rules.adamw, x, dict(rules.adamw.settings))
         work.arrays["g"] = [np.ones_like(a) for a in x]
         work.arrays["g"][4][-1] = np.nan
-        if engine == "numba":
+        if engine == "llvm":
             work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
         work.rows = [Row(1, dict(rules.adamw.settings))]
         step = load(engine).prepare([work], True)
@@ -131,12 +134,12 @@ def test_nan_follows_the_vocabulary_in_every_engine():
 
     values = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 2.0, -2.0])
     found = {}
-    for engine in ("numpy", "numba", "torch"):
+    for engine in ("numpy", "llvm", "torch"):
         work = begin(odd, [np.zeros(7)], {})
         work.arrays["g"] = [values.copy()]
         if engine == "torch":
             work.arrays = {k: [torch.tensor(a) for a in v] for k, v in work.arrays.items()}
-        if engine == "numba":
+        if engine == "llvm":
             work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
         work.rows = [Row(1, {})]
         assert load(engine).prepare([work])(1)
@@ -162,10 +165,18 @@ def test_a_modifier_of_the_step_sees_both_ends():
     work.arrays["g"] = [np.ones(3)]
     work.rows = [Row(1, dict(made.settings))]
     work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
-    load("numba").prepare([work])(1)
+    load("llvm").prepare([work])(1)
     assert np.array_equal(work.arrays["p"][0], np.full(3, -0.5))
 
 
+def test_the_llvm_engine_may_be_asked_for_by_its_former_name():
+    assert load("numba") is load("llvm")
+    assert Optimizer("adam", [np.ones(3)], engine="numba").engine == "llvm"
+    made = AdamW([torch.nn.Parameter(torch.ones(3))], engine="numba")
+    assert made.engine == made._options["engine"] == "llvm"
+    assert [check.name for check in select(["numba"])] == ["llvm"]
+
+
 def test_an_unknown_engine_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"cuda.*numpy, torch, numba"):
+    with pytest.raises(ValueError, match=r"cuda.*numpy, torch, llvm"):
         load("cuda")

@@ -97,7 +97,7 @@ def test_bad_usage_says_what_to_do(words, says):
 def test_the_drop_in_class_finds_what_was_warmed(name, policy):
     run(name)
     done = subprocess.run([sys.executable, "-c", STEP, CLASSES[name], policy], capture_output=True, text=True)
-    assert (done.stdout.split(), done.stderr) == (["numba", "disk"], "")
+    assert (done.stdout.split(), done.stderr) == (["llvm", "disk"], "")
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ def run(rule: str, lr: float, seed: int, loss: float, diverged_at: int | None = 
     if diverged_at is not None:
         curve = [*curve[: sum(at < diverged_at for at in looks)], math.nan]
     accuracy = [min(0.999, 0.1 + 0.9 * (1 - x / 2.4)) if math.isfinite(x) else 0.1 for x in curve]
-    return Run(rule, lr, seed, curve, accuracy, curve, diverged_at, 0.0123, 0.0765, "numba")
+    return Run(rule, lr, seed, curve, accuracy, curve, diverged_at, 0.0123, 0.0765, "llvm")
 
 
 def record(

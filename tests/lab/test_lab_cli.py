@@ -124,7 +124,7 @@ def test_a_small_race_writes_both_files_and_plain_lines(tmp_path: Path):
     assert not sample.partial
     assert sample.config == Config(("adam", "lion"), steps=30, seeds=2)
     assert {run.seed for run in sample.runs} == {0, 100, 101}
-    assert {run.engine for run in sample.runs} == {"numba"}
+    assert {run.engine for run in sample.runs} == {"llvm"}
     assert len([run for run in sample.runs if run.rule == "adam"]) in (7 + 2, 7 + 4)
     page = (tmp_path / "race-digits.html").read_text(encoding="utf-8")
     assert "partial" not in page.split("</style>")[1]

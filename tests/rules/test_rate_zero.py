@@ -32,7 +32,7 @@ def steps(name: str, engine: str, rates: list[float], dtype: torch.dtype) -> lis
     return path
 
 
-CASES = [(n, e) for n, rule in rules.all().items() for e in ("numba", "torch") if not load(e).refuses(rule, "float32")]
+CASES = [(n, e) for n, rule in rules.all().items() for e in ("llvm", "torch") if not load(e).refuses(rule, "float32")]
 
 
 @pytest.mark.parametrize(("name", "engine"), CASES)

@@ -14,7 +14,7 @@ import descend.torch as ours
 
 CLASSES = ("SGD", "Adagrad", "RMSprop", "Adam", "AdamW", "Lion")
 TORCH_CLASSES = CLASSES[:-1]
-ENGINES = ("numba", "torch")
+ENGINES = ("llvm", "torch")
 SHAPES = ((7, 5), (13,), (), (0, 3), (3, 2, 4))
 REFUSED = (ValueError, TypeError, RuntimeError, NotImplementedError)
 TOLERANCE = {torch.float64: 1e-14, torch.float32: 5e-7}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-EVERY = ("numba", "triton", "torch", "numpy", "jax")
+EVERY = ("llvm", "triton", "torch", "numpy", "jax")
 WHOLE = ("torch", "numpy", "jax")
 """Engines that see whole tensors, and so have rows, columns and matrices."""
 

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 
 from .base import Engine
 
-ENGINES = ("numpy", "torch", "numba", "triton")
+ENGINES = ("numpy", "torch", "llvm", "triton")
 _WHERE = {
     "numpy": "eager.numpy",
     "torch": "eager.torch",
-    "numba": "llvm.engine",
+    "llvm": "llvm.engine",
     "triton": "triton.engine",
     "jax": "jax.engine",
 }
-OF_ARRAYS = ("numba", "numpy", "jax")
+OF_ARRAYS = ("llvm", "numpy", "jax")
 """Those that step NumPy arrays. The last steps no torch tensors; in JAX itself rules are ``descend.jax``."""
+FORMER = {"numba": "llvm"}
+"""A name from before -> the name; accepted for a while, here and wherever an engine is asked for."""
+
+
+def asked_for(name: str, among: Sequence[str] = ENGINES, of: str = "") -> str:
+    """The engine that is meant, or ``"auto"``.
+
+    Args:
+        among: those that may be. of: what is stepped, for the message.
+    Raises:
+        ValueError: there is none of the name (the message lists them).
+    """
+    meant = FORMER.get(name, name) if isinstance(name, str) else name
+    if meant not in ("auto", *among):
+        raise ValueError(f"unknown engine {name!r}{of}; choose one of auto, {', '.join(among)}")
+    return meant
 
 
 def load(name: str) -> Engine:
@@ -24,9 +41,11 @@ def load(name: str) -> Engine:
     Raises:
         ValueError: there is none (the message lists them). ImportError: what it needs is not installed.
     """
-    if name not in (*ENGINES, *OF_ARRAYS):
-        raise ValueError(f"unknown engine {name!r}; choose one of auto, {', '.join(ENGINES)}")
+    name = FORMER.get(name, name)
+    if name not in _WHERE:
+        raise ValueError(f"unknown engine {name!r}; choose one of {', '.join(_WHERE)}")
     try:
         return importlib.import_module(f"{__name__}.{_WHERE[name]}").ENGINE
     except ImportError as error:
-        raise ImportError(f"engine {name!r} cannot run here ({error}); pip install 'descend[{name}]'") from error
+        needed = "llvmlite" if name == "llvm" else f"'descend[{name}]'"
+        raise ImportError(f"engine {name!r} cannot run here ({error}); pip install {needed}") from error

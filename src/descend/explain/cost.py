@@ -13,7 +13,7 @@ from ..core.settings import shared
 from ..engines import ENGINES
 
 FLOAT32 = 4  # bytes
-TRACED = ("numba", "triton")  # engines that run what the tracer takes; the others run the function itself
+TRACED = ("llvm", "triton")  # engines that run what the tracer takes; the others run the function itself
 
 
 # State that is not like the parameters: what is said of one such slot, and of several.

@@ -24,7 +24,7 @@ WRONG = [
     ("adds_everything", {"nan"}, "a NaN in element 1 of the gradient of step 3: step 3: p[0]", True),
     ("knows_its_place", {"order"}, "units in the last place", True),
     ("eighth_powers", {"float32"}, "in float32, and finite in float64", False),
-    ("another_when_fused", {"numba"}, "units in the last place from the oracle", False),
+    ("another_when_fused", {"llvm"}, "units in the last place from the oracle", False),
     ("another_in_torch", {"torch"}, "units in the last place from the oracle", False),
     ("ends_in_a_branch", {"formula"}, "a rule ends with the return", False),
     ("another_than_its_paper", {"reference"}, "apart within 30 steps with lr=0.01, beta=0.9", False),

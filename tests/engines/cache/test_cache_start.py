@@ -17,7 +17,7 @@ cache.WAIT = 600  # a busy machine is no reason to go ahead
 name = sys.argv[1]
 rule = rules.all()[name]
 p, g = np.linspace(-1, 1, 5000, dtype=np.float32), np.linspace(2, -1, 5000, dtype=np.float32)
-optimizer = Optimizer(rule, [p], engine="numba")
+optimizer = Optimizer(rule, [p], engine="llvm")
 optimizer.step([g])
 from descend.engines.llvm import kernels
 made = list(kernels._known.values())

@@ -30,8 +30,8 @@ def feed(opt, params, steps):
     [("AdamW", {}), ("SGD", {"momentum": 0.9, "clip_norm": 1.0}), ("Prodigy", {}), ("NovoGrad", {})],
 )
 def test_steps_and_checkpoints_are_those_of_the_cpu(name, settings):
-    mine, other = trained("triton", name, **settings), trained("numba", name, **settings)
-    assert (mine[0].engine, other[0].engine) == ("triton", "numba")
+    mine, other = trained("triton", name, **settings), trained("llvm", name, **settings)
+    assert (mine[0].engine, other[0].engine) == ("triton", "llvm")
     fresh = getattr(ours, name)(copies := [torch.nn.Parameter(p.detach().clone()) for p in mine[1]], engine="triton")
     fresh.load_state_dict(other[0].state_dict())
     for opt, params in (mine, other, (fresh, copies)):
@@ -61,7 +61,7 @@ def replay(opt, params, steps):
 @pytest.mark.parametrize("name", ["AdamW", "RAdam", "Prodigy", "NAdam"])
 def test_a_capturable_optimizer_knows_the_steps_that_a_graph_has_replayed(name):
     mine, params = trained("triton", name, 3, capturable=True)
-    _, twins = trained("numba", name, 7)
+    _, twins = trained("llvm", name, 7)
     replay(mine, params, range(3, 6))
     assert mine.state_dict()["state"][0]["step"] == 6
     assert mine.steps == 6
@@ -86,7 +86,7 @@ def test_a_scaler_s_infinity_is_left_to_the_device_by_a_capturable_step():
     del opt.found_inf
     feed(opt, params, range(2, 3))
     assert opt.state_dict()["state"][0]["step"] == 3
-    for p, q in zip(params, trained("numba", "AdamW", 3)[1], strict=True):
+    for p, q in zip(params, trained("llvm", "AdamW", 3)[1], strict=True):
         assert torch.equal(p, q)
 
 
@@ -99,7 +99,7 @@ def shared_for_all(p, g, d=full(1.0, shape="all"), *, t, lr=1e-2):  # noqa: B008
 @pytest.mark.parametrize("made", [rules.asgd, rules.prodigy, rule(shared_for_all)], ids=lambda made: made.name)
 def test_tensors_at_different_steps_and_settings(made):
     found = {}
-    for engine in ("triton", "numba"):
+    for engine in ("triton", "llvm"):
         params = [torch.nn.Parameter(torch.ones(n, dtype=torch.float64)) for n in (3, 4, 5)]
         opt = ours.optimizer(made)([{"params": params[:2]}, {"params": params[2:], "lr": 0.1}], engine=engine)
         for t in range(8):

@@ -97,7 +97,7 @@ def on_cpu(rule: Rule, steps: int = STEPS) -> Work:
     work.arrays = {n: [np.array(a, np.float32) for a in v] for n, v in work.arrays.items()}
     work.arrays["g"] = [np.zeros(a.shape, np.float32) for a in start]
     work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
-    step = load("numba").prepare([work])
+    step = load("llvm").prepare([work])
     for t, g in enumerate(grads, 1):
         feed(work, g)
         work.rows[0].t = t

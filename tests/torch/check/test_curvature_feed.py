@@ -33,7 +33,7 @@ def estimates(params, seed):
     return [normal(*p.shape, seed=seed + i).abs() for i, p in enumerate(params)]
 
 
-@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("engine", ["llvm", "torch"])
 def test_what_was_fed_before_the_first_step_is_what_the_steps_divide_by(engine):
     opt, params = made(engine=engine)
     start = [p.detach().numpy().copy() for p in params]
@@ -51,7 +51,7 @@ def test_what_was_fed_before_the_first_step_is_what_the_steps_divide_by(engine):
             assert float(p.detach().reshape(-1)[k]) == pytest.approx(float(x[0]), rel=1e-13, abs=1e-13)
 
 
-@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("engine", ["llvm", "torch"])
 @pytest.mark.parametrize("first", [0, 3])
 def test_feeding_is_an_average_with_beta2(engine, first):
     opt, params = made(engine=engine)

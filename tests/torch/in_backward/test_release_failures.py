@@ -40,7 +40,7 @@ def test_a_pass_that_fails_midway_leaves_whole_tensors(recovery):
     assert opt.state[model[0].weight]["step"] == 2
 
 
-@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("engine", ["llvm", "torch"])
 def test_a_tensor_that_cannot_be_stepped_is_named_and_whole(engine):
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     opt = step_in_backward(model, ours.AdamW, engine=engine)

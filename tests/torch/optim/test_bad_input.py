@@ -136,7 +136,7 @@ def test_keys_that_schedulers_and_trainers_leave_in_groups_are_allowed(name):
 @pytest.mark.parametrize(
     ("extra", "valid"),
     [
-        ({"engine": "cuda"}, "numba"),
+        ({"engine": "cuda"}, "llvm"),
         ({"nonfinite": "ignore"}, "skip"),
         ({"nonfinite": None}, "skip"),
         ({"clip_norm": -1.0}, "clip_norm"),

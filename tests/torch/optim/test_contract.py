@@ -184,7 +184,7 @@ def test_the_engine_is_visible_overridable_and_quiet(engine, caplog):
     opt = ours.AdamW(p := parameters(torch.float32), engine=engine)
     train(range(1), (opt, p))
     assert opt.engine == engine
-    assert ours.AdamW(parameters()).engine == "numba"
+    assert ours.AdamW(parameters()).engine == "llvm"
     assert not [r for r in caplog.records if r.name.startswith("descend")], "nothing fell back"
 
 

@@ -177,7 +177,7 @@ def fsdp2_has_the_bits_of_one_process(rank: int, at: Path) -> None:
         except AssertionError as error:
             raise AssertionError(name) from error
         if name == "AdamW":
-            assert opt.engine == "numba"
+            assert opt.engine == "llvm"
             assert type(opt.state[next(iter(opt.state))]["exp_avg"]).__name__ == "DTensor"
 
 
@@ -502,7 +502,7 @@ def zero_sees_all_gradients(rank: int, at: Path) -> None:
     settings: list[tuple[Any, dict[str, Any]]] = [
         (dt.SGD, {"lr": 0.1, "clip_norm": 0.05}),
         (dt.SGD, {"lr": 0.1, "clip_norm": 0.05, "engine": "torch"}),
-        (dt.AdamW, {"lr": 0.1, "nonfinite": "skip", "telemetry": True, "engine": "numba", "clip_norm": 0.1}),
+        (dt.AdamW, {"lr": 0.1, "nonfinite": "skip", "telemetry": True, "engine": "llvm", "clip_norm": 0.1}),
         (dt.Muon, {"lr": 0.1}),
         (dt.LAMB, {"lr": 0.1, "clip_norm": 0.05}),
     ]

@@ -83,7 +83,7 @@ def check(rule, engine: str, reload: bool = False, **how) -> None:
 
 
 def engines_of(rule) -> list[str]:
-    return ["torch", "numpy"] if load("numba").refuses(rule, "float64") else ["numba", "torch", "numpy"]
+    return ["torch", "numpy"] if load("llvm").refuses(rule, "float64") else ["llvm", "torch", "numpy"]
 
 
 CASES = [(name, engine) for name, rule in {**ALONE, **CHAINS}.items() for engine in engines_of(rule)]
@@ -94,7 +94,7 @@ def test_each_tensor_steps_as_if_alone(name: str, engine: str) -> None:
     check({**ALONE, **CHAINS}[name], engine)
 
 
-@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("engine", ["llvm", "torch"])
 @pytest.mark.parametrize("name", ["asgd", "nadam", "novograd", "schedule_free_adamw", "averages"])
 def test_also_from_a_checkpoint_and_in_the_backward(name: str, engine: str) -> None:
     check({**ALONE, **CHAINS}[name], engine, reload=True)
@@ -143,7 +143,7 @@ def shared_run(rule, engine: str) -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", SHARED)
 def test_numbers_for_all_parameters_are_one(name: str) -> None:
     expected = shared_run(SHARED[name], "numpy")
-    for engine in ("numba", "torch"):
+    for engine in ("llvm", "torch"):
         for a, b in zip(shared_run(SHARED[name], engine), expected, strict=True):
             assert (a - b).abs().max() <= 1e-13 * b.abs().max(), engine
 

@@ -24,7 +24,7 @@ import descend.torch as ours
 SHAPES = ((4,), (2, 3), (), (0,), (5,))
 
 
-def build(name="Adam", engine="numba", dtype=torch.float64, split=2, **settings):
+def build(name="Adam", engine="llvm", dtype=torch.float64, split=2, **settings):
     p = parameters(dtype, SHAPES)
     opt = getattr(ours, name)(
         [{"params": p[:split]}, {"params": p[split:]}],

@@ -35,7 +35,7 @@ def test_sixteen_bits_compute_in_float32_and_round_once(name, dtype, engine):
     opt = getattr(ours, name)(p, engine=engine, **settings)
     wide = [Parameter(x.detach().float()) for x in p]
     ref = theirs(name, wide, **settings)
-    if engine == "numba" and dtype is torch.float16 and not machine.halves():
+    if engine == "llvm" and dtype is torch.float16 and not machine.halves():
         feed(p, 0)
         with pytest.raises(REFUSED, match="no F16C"):
             opt.step()
@@ -101,7 +101,7 @@ def test_gradients_whose_square_alone_overflows(name, engine):
 def test_without_instructions_for_float16_torch_steps_it(monkeypatch):
     """Kernels for a processor without F16C ended the process."""
     monkeypatch.setattr("descend.engines.llvm.machine.halves", lambda: False)
-    for dtype, engine in ((torch.float16, "torch"), (torch.bfloat16, "numba"), (torch.float32, "numba")):
+    for dtype, engine in ((torch.float16, "torch"), (torch.bfloat16, "llvm"), (torch.float32, "llvm")):
         p = Parameter(torch.ones(5, dtype=dtype))
         p.grad = torch.ones_like(p)
         opt = ours.AdamW([p])

@@ -13,7 +13,7 @@ from descend import rules
 from descend.rules.state.conversion import convert
 from descend.torch import SGD, Adam, AdamW, optimizer, switch
 
-ENGINES = ("numba", "torch", "numpy")
+ENGINES = ("llvm", "torch", "numpy")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

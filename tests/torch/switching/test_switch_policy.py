@@ -91,7 +91,7 @@ def test_a_policy_is_an_optimizer_to_its_loop():
     assert calls == [1]
     assert opt.state is opt.optimizer.state
     assert opt.defaults["lr"] == 0.1
-    assert opt.engine == "numba"
+    assert opt.engine == "llvm"
     opt.zero_grad()
     assert all(p.grad is None for p in params)
     assert "stage 1 of 1" in repr(opt)

@@ -10,7 +10,7 @@ from twins import gradient
 import descend.torch as ours
 from descend import schedules
 
-ENGINES = ("numba", "torch", "numpy")
+ENGINES = ("llvm", "torch", "numpy")
 NAMES = {"0.0": 0, "0.1": 1, "0.2": 2, "0.3": 3, "0.4": 4}
 RULES = [
     ("AdamW", {"lr": 0.01, "weight_decay": 0.3}),
@@ -28,7 +28,7 @@ RULES = [
 
 def able(rule, engine):
     """The fused engine does not run Adafactor, which sums over rows."""
-    return "auto" if (rule, engine) == ("Adafactor", "numba") else engine
+    return "auto" if (rule, engine) == ("Adafactor", "llvm") else engine
 
 
 def norm(x):

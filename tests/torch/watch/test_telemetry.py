@@ -27,7 +27,7 @@ def test_the_norms_are_those_of_the_step(rule, settings, engine, dtype):
             assert one.cosine is None
 
 
-@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("engine", ["llvm", "torch"])
 def test_bfloat16_is_measured_before_it_is_rounded(engine):
     params = parameters(torch.bfloat16)
     opt = ours.AdamW(params, lr=0.1, engine=engine, telemetry=True)
@@ -184,7 +184,7 @@ def test_complex_parameters_count_real_and_imaginary_parts():
     assert opt.telemetry.tensors[0].nonfinite == 1.0
 
 
-@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("engine", ["llvm", "torch"])
 def test_float16(engine):
     params = [nn.Parameter(torch.rand(300).half() + 1), nn.Parameter(torch.rand(7, 3).half())]
     opt = ours.AdamW(params, lr=0.1, engine=engine, telemetry=True)

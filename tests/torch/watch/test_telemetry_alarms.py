@@ -11,7 +11,7 @@ import descend.torch as ours
 from descend.torch.watch.alarms import Alarms, summary
 from descend.torch.watch.running_median import RunningMedian
 
-ENGINES = ("numba", "torch", "numpy")
+ENGINES = ("llvm", "torch", "numpy")
 
 
 class Run:

@@ -13,7 +13,7 @@ from twins import bits, copies, gradient, parameters
 import descend.torch as ours
 
 
-@pytest.mark.parametrize("engine", ["numba", "torch"])
+@pytest.mark.parametrize("engine", ["llvm", "torch"])
 def test_a_scaled_loss_is_measured_unscaled(engine):
     model = nn.Linear(4, 3)
     twin = copy.deepcopy(model)
@@ -200,7 +200,7 @@ def test_the_bits_of_the_norms_do_not_depend_on_the_threads(settings):
         for threads in (1, 2):
             torch.set_num_threads(threads)
             params = parameters(torch.float32, shapes=((1100, 1000), (70_000,), (3,)))
-            opt = ours.AdamW(params, engine="numba", telemetry="cosine", **settings)
+            opt = ours.AdamW(params, engine="llvm", telemetry="cosine", **settings)
             for t in range(3):
                 step(opt, params, t)
             found.append([*opt.telemetry.tensors, opt.telemetry.total])

@@ -36,12 +36,7 @@ COLD = {"adamw": "rules.adamw", "clip + adamw + ema": "chain(rules.clip_norm(1.0
 
 def cache_in(folder: str) -> dict[str, str]:
     """The environment of a process whose compiled kernels are kept in ``folder`` and nowhere else."""
-    return {
-        **os.environ,
-        "DESCEND_CACHE": folder,
-        "XDG_CACHE_HOME": folder,
-        "NUMBA_CACHE_DIR": folder,
-    }
+    return {**os.environ, "DESCEND_CACHE": folder, "XDG_CACHE_HOME": folder}
 
 
 def fresh(code: str, *arguments: str, environment: dict[str, str] | None = None) -> Any:

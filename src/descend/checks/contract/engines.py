@@ -71,9 +71,9 @@ def against_oracle(rule: Rule, engine: str | Engine) -> Outcome:
     )
 
 
-@check("numba", "The fused engine computes what the oracle computes.")
-def _numba(it: Subject) -> Outcome:
-    return skipped("left out by --quick: it compiles") if it.quick else against_oracle(it.rule, "numba")
+@check("llvm", "The fused engine computes what the oracle computes.")
+def _llvm(it: Subject) -> Outcome:
+    return skipped("left out by --quick: it compiles") if it.quick else against_oracle(it.rule, "llvm")
 
 
 @check("torch", "The eager torch engine computes what the oracle computes.")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ...core.nearest import did_you_mean
 from ...core.rule import Rule
+from ...engines import FORMER
 from ..traces import Reference
 from .report import RED, Outcome, Report, Result, red, skipped
 from .runs import Subject, sentence
@@ -28,7 +29,7 @@ class Check:
 
 ORDER = (
     "shapes", "returns", "branches", "inputs", "repeats", "step", "settings", "state", "resumes", "finite", "zeros",
-    "nan", "order", "float32", "numba", "torch", "class", "formula", "descends", "reference", "mutants",
+    "nan", "order", "float32", "llvm", "torch", "class", "formula", "descends", "reference", "mutants",
 )  # fmt: skip
 _REGISTERED: dict[str, Check] = {}
 
@@ -93,6 +94,7 @@ def select(only: Sequence[str]) -> list[Check]:
         ValueError: there is none of that name.
     """
     known = checks()
+    only = [FORMER.get(name, name) for name in only]
     for name in only:
         if name not in known:
             raise ValueError(f"no check {name!r}.{did_you_mean(name, known)} Checks: {', '.join(known)}")

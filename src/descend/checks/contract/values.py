@@ -87,7 +87,7 @@ def _order(it: Subject) -> Outcome:
 
 @check("float32", "In float32 it does what it does in float64.")
 def _float32(it: Subject) -> Outcome:
-    engine = next((e for e in ("numba", "torch") if not (it.quick and e == "numba") and _runs(it, e)), None)
+    engine = next((e for e in ("llvm", "torch") if not (it.quick and e == "llvm") and _runs(it, e)), None)
     if engine is None:
         return skipped("no engine runs it in float32 here")
     start, grads = it.given

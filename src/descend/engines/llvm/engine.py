@@ -1,4 +1,4 @@
-"""The CPU engine: one fused pass over all tensors, compiled by LLVM (see ``kernels``), without Numba's threads.
+"""The CPU engine: one fused pass over all tensors, compiled by LLVM (see ``kernels``).
 
 A step is a table of chunks of fixed length, cut from all tensors, and a serial kernel that runs a range
 of chunks. The threads that torch has take ranges (see ``team``), or those of our own pool. Chunk bounds do not
@@ -183,8 +183,8 @@ class _Step:
                 r.numbers.sums[index] = parts[key]
 
 
-class NumbaEngine:
-    name = "numba"
+class LLVMEngine:
+    name = "llvm"
     on_memory = True
 
     def refuses(self, rule: Rule, dtype: str) -> str | None:
@@ -194,4 +194,4 @@ class NumbaEngine:
         return _Step(works, guard)
 
 
-ENGINE = NumbaEngine()
+ENGINE = LLVMEngine()

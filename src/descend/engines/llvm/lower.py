@@ -1,6 +1,6 @@
 """Compiles the text of a kernel to machine code, with LLVM alone.
 
-The language is the little that ``numba_source`` writes: counted loops, assignments, arithmetic, selects,
+The language is the little that ``source`` writes: counted loops, assignments, arithmetic, selects,
 loads and stores. Its types are int64, bool, and one or two kinds of float, so no inference is needed:
 this takes about 40 ms. Whatever it does not know it refuses (``Unknown``).
 """

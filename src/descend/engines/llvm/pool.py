@@ -1,7 +1,6 @@
 """A small pool of threads for kernels that release the GIL.
 
-Why not a thread pool that exists: Numba's ``prange`` changes torch's thread count, dies after fork and
-aborts when two threads use it; ``ThreadPoolExecutor`` takes about 40 µs for what takes 10 µs here,
+Why not a thread pool that exists: ``ThreadPoolExecutor`` takes about 40 µs for what takes 10 µs here,
 which is longer than a whole step of a small model.
 """
 

@@ -91,7 +91,7 @@ class Measured:
             if g.is_neg() or g.is_conj() or not tensors.same_layout(g, like):
                 g = torch.empty_like(like).copy_(g)
         g = tensors.plain(g)
-        square = self._by_kernel(g, settled, not sparse) if settled.engine.name == "numba" else _by_words(g, settled)
+        square = self._by_kernel(g, settled, not sparse) if settled.engine.name == "llvm" else _by_words(g, settled)
         if not math.isfinite(square) and not bool(torch.isfinite(g).all()):
             self.finite = False
         self._sums[id(p)] = single, square

@@ -31,7 +31,7 @@ _WORDS = {
     "ns_steps": "how many such iterations",
     "adjust_lr_fn": 'how lr is fitted to a matrix: None or "original" or "match_rms_adamw", the size of AdamW\'s steps',
     "clip_norm": "clip all gradients together to this norm first; a number, a schedule, or None: do not",
-    "engine": '"auto", or "numba" (kernels for the processor), "triton" (for the GPU), "torch" or "numpy" to insist',
+    "engine": '"auto", or "llvm" (kernels for the processor), "triton" (for the GPU), "torch" or "numpy" to insist',
     "nonfinite": 'what NaN or infinity in a gradient does: "propagate" as in torch, "skip" the step, or "raise" '
     "NonFiniteGradient; the last two change nothing",
     "telemetry": 'measure norms in every step, see .telemetry; "cosine" measures the step\'s turn too',

@@ -15,7 +15,7 @@ import torch
 import torch.optim.optimizer as _torch
 
 from ...core.untraced import untraced
-from ...engines import ENGINES
+from ...engines import asked_for
 from ...stepping import NONFINITE, NonFiniteGradient, commit
 from ..sharded import zero
 from ..sharded.plan import planned
@@ -40,7 +40,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         clip_norm: clip all gradients to this global norm first; a number, a schedule or None.
         nonfinite: what NaN or infinity in any gradient does: ``"propagate"`` (as torch), ``"skip"`` the
             step, changing nothing, or ``"raise"`` NonFiniteGradient, changing nothing.
-        engine: ``"auto"``, or ``"numba"``, ``"torch"``, ``"triton"`` or ``"numpy"`` to insist.
+        engine: ``"auto"``, or ``"llvm"``, ``"torch"``, ``"triton"`` or ``"numpy"`` to insist.
         telemetry: measure norms in every step, see ``telemetry``; ``"cosine"`` measures directions too.
     """
 
@@ -53,8 +53,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
         arguments, options = spec.taken(args, kwargs)
         if options["nonfinite"] not in NONFINITE:
             raise ValueError(f"nonfinite must be one of {', '.join(NONFINITE)}; got {options['nonfinite']!r}")
-        if options["engine"] not in ("auto", *ENGINES):
-            raise ValueError(f"unknown engine {options['engine']!r}; choose one of auto, {', '.join(ENGINES)}")
+        options["engine"] = asked_for(options["engine"])
         options["telemetry"] = telemetry.asked_for(options["telemetry"])
         defaults = {**spec.arguments, **arguments}
         spec.check(defaults, "")
@@ -152,7 +151,7 @@ class RuleOptimizer(Points, torch.optim.Optimizer):
 
     @property
     def engine(self) -> str:
-        """The engine that steps these parameters: ``"numba"``, ``"torch"`` or ``"numpy"``."""
+        """The engine that steps these parameters: ``"llvm"``, ``"torch"`` or ``"numpy"``."""
         if self._plan is not None:
             return self._plan.engine.name
         return Plan.choose_engine(self).name

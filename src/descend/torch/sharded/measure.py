@@ -32,7 +32,7 @@ class Squares:
 
     def __init__(self, engine: Engine, batches: list[Batch]) -> None:
         self.engine, self.batches = engine, batches
-        self.by_kernel = engine.name == "numba"
+        self.by_kernel = engine.name == "llvm"
         self.step: Any = None
         self.works: list[Work] = []
 

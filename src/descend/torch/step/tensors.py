@@ -142,7 +142,7 @@ def overlaps(leaves: list[Leaf]) -> None:
             raise ValueError(f"{leaves[i].name} and {leaves[k].name} share memory; step each element once")
 
 
-def off_memory(p: torch.Tensor, engine: str = "numba") -> str | None:
+def off_memory(p: torch.Tensor, engine: str = "llvm") -> str | None:
     """Why the fused engine cannot reach this tensor's memory, or None."""
     if type(p) not in _PLAIN:
         return f"a {type(p).__name__}"
@@ -174,7 +174,7 @@ def without_memory(g: torch.Tensor) -> bool:
 
 
 def say_fallback(rule: Rule, reason: str) -> None:
-    say_once(rule.name, f"engine 'torch' instead of 'numba' for {rule.name}: {reason}")
+    say_once(rule.name, f"engine 'torch' instead of 'llvm' for {rule.name}: {reason}")
 
 
 def is_dense(p: torch.Tensor) -> bool:
