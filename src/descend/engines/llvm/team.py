@@ -120,10 +120,10 @@ def _compiled(third: bool) -> bytes:
     build.cbranch(build.icmp_signed("<", k, of["each"]), taken, next_share)
     build.position_at_end(taken)
     piece = build.add(build.mul(whose, of["each"]), k)
-    bounds = [build.sdiv(build.mul(of["chunks"], build.add(piece, whole(i))), pieces) for i in (0, 1)]
-    build.cbranch(build.icmp_signed("<", *bounds), run, take)
+    lo, hi = (build.sdiv(build.mul(of["chunks"], build.add(piece, whole(i))), pieces) for i in (0, 1))
+    build.cbranch(build.icmp_signed("<", lo, hi), run, take)
     build.position_at_end(run)
-    build.call(kernel, [of["arguments"], *bounds])
+    build.call(kernel, [of["arguments"], lo, hi])
     build.branch(take)
     build.position_at_end(next_share)
     turn.add_incoming(build.add(turn, whole(1)), next_share)
