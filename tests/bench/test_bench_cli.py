@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bench_samples import cell
 from click.testing import CliRunner, Result
+from matplotlib.figure import Figure
 
 from descend.bench import cli, plan, plot, report
 from descend.bench.accuracy import Distance
@@ -18,6 +19,8 @@ from descend.bench.plan import Job
 from descend.bench.report import Report
 from descend.bench.speed import Cell, Peer
 from descend.bench.waits.start import First
+from descend.draw import axes
+from descend.draw.svg import svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -186,7 +189,7 @@ def test_the_sections_of_the_command_are_the_plans():
         (["--only", "nothing"], "'nothing' is not one of"),
         (["--only", "speed", "--workload", "20M"], "exclude each other"),
         (["--json", "no/such/folder/a.json"], "there is no folder no/such/folder"),
-        (["--plot", "a.gif"], "must end in .svg, .html or .png"),
+        (["--plot", "a.gif"], "must end in .svg, .png, .pdf or .html"),
         (["--rounds", "0"], "0 is not in the range"),
         (["--minutes", "0"], "not in the range"),
     ],
@@ -197,10 +200,12 @@ def test_bad_usage_is_refused_before_anything_is_measured(call, args: list[str],
     assert says in " ".join(done.output.split())
 
 
-def test_a_png_needs_a_program(monkeypatch):
-    monkeypatch.setattr(plot.shutil, "which", lambda name: None)
-    assert "rsvg-convert" in (plot.refuses(Path("a.png")) or "")
-    assert plot.refuses(Path("a.svg")) is None
+def test_a_png_needs_matplotlib_and_an_svg_does_not(call, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = call("--plot", "a.png", jobs=[("stop", interrupts)])
+    assert done.exit_code == 2
+    assert "pip install 'descend[plot]'" in " ".join(done.output.split())
+    assert axes.refusal(Path("a.svg")) == axes.refusal(Path("a.html")) == ""
 
 
 # ---------------------------------------------------------------- picture
@@ -210,10 +215,12 @@ def test_the_picture(call, tmp_path: Path):
     file = tmp_path / "roof.svg"
     assert call("--plot", str(file), jobs=[("good", good), ("bad", bad)]).exit_code == 0
     root = ET.parse(file).getroot()
-    marks = [one.get("class") for one in root.iter(f"{SVG}path")]
-    assert marks.count("ours") == 4
-    assert marks.count("theirs") == 3  # torch's best form twice, optax once
-    assert marks.count("limit") == 3
+    parts = [one for one in root.iter(f"{SVG}path") if one.find(f"{SVG}title") is not None]
+    kinds = [one.get("class") for one in parts]
+    assert kinds.count("mark s0") == 4
+    assert kinds.count("hollow s1") == 3  # torch's best form twice, optax once
+    limits = [one for one in root.iter(f"{SVG}path") if one.get("class") == "line ink" and one.get("clip-path")]
+    assert len(limits) == 3
     titles = {one.text for one in root.iter(f"{SVG}title")}
     assert "adamw: 0.6 ns, 95 % of the limit" in titles
     assert "adamw, torch fused: 0.72 ns, 1.20 times ours" in titles
@@ -224,15 +231,14 @@ def test_the_line_is_where_the_limit_is():
     at_limit, slow = cell("adamw", share=1.0), cell("lion", share=0.5)
     at_limit.ns_per_param = at_limit.limit_ns = slow.limit_ns = 0.56
     slow.ns_per_param = 1.12
-    root = ET.fromstring(plot.picture([at_limit, slow], {"versions": {"torch": "2"}}))
-    line = next(one for one in root.iter(f"{SVG}path") if one.get("class") == "limit")
+    root = ET.fromstring(svg(plot.panel([at_limit, slow])))
+    line = next(one for one in root.iter(f"{SVG}path") if one.get("class") == "line ink")
     points = [tuple(map(float, pair.split())) for pair in line.get("d", "")[1:].split("L")]
     heights = {}
     for one in root.iter(f"{SVG}path"):
-        if one.get("class") == "ours":
+        title = one.find(f"{SVG}title")
+        if one.get("class") == "mark s0" and title is not None:
             x, y = map(float, one.get("transform", "")[10:-1].split())
-            title = one.find(f"{SVG}title")
-            assert title is not None
             heights[(title.text or "").split(":")[0]] = (x, y)
     middle = sum(x for x, _ in heights.values()) / 2
     on_line = min(points, key=lambda point: abs(point[0] - middle))[1]
@@ -242,15 +248,22 @@ def test_the_line_is_where_the_limit_is():
 
 def test_a_page_has_the_numbers(tmp_path: Path):
     file = tmp_path / "roof.html"
-    plot.save(file, [cell(torch_fused=1.2), cell("muon", share=None)], {"versions": {"torch": "2"}})
+    plot.write(file, [cell(torch_fused=1.2), cell("muon", share=None)], {"versions": {"torch": "2"}})
     text = file.read_text()
-    assert "<td>1.20 × fused</td>" in text
+    assert "<td class=right>1.20 × fused</td>" in text
     assert text.count("<tr>") == 3
 
 
-@pytest.mark.slow
-@pytest.mark.browser
-def test_a_png(chromium: str, tmp_path: Path):
-    file = tmp_path / "roof.png"
-    plot.save(file, [cell(torch_fused=1.2)], {"versions": {"torch": "2"}})
+def test_a_png_and_axes(tmp_path: Path):
+    file, cells = tmp_path / "roof.png", [cell(torch_fused=1.2), cell(workload="600k")]
+    plot.write(file, cells, {"versions": {"torch": "2"}})
     assert file.read_bytes().startswith(b"\x89PNG")
+    found = report.Report(cells=cells)
+    ax = Figure().add_subplot()
+    assert found.plot(ax) is ax
+    assert ax.get_title("left") == "20M: one tensor, 20,000,000 parameters"
+    assert found.plot(Figure().add_subplot(), "600k").get_title("left").startswith("600k: ")
+    with pytest.raises(ValueError, match="workload '7B': nothing measured there; measured are 20M, 600k"):
+        found.plot(ax, "7B")
+    with pytest.raises(ValueError, match="measured are none at all"):
+        report.Report().plot(ax)

@@ -12,7 +12,7 @@ import pytest
 from lab_samples import FINALS, record
 from rich.console import Console
 
-from descend.draw.svg import Scale, spread
+from descend.draw.scale import Scale, spread, ticks
 from descend.lab.race.live import print_results
 from descend.lab.race.record import Record, from_json, to_json
 from descend.lab.race.report import html
@@ -72,7 +72,7 @@ def test_the_page_asks_nobody_for_anything():
     addresses = [value for _, name, value in page.attributes if name in ("src", "href", "srcset", "xlink:href")]
     assert len(addresses) == 1
     assert addresses[0].startswith("data:application/gzip;base64,")
-    assert set(re.findall(r"url\(([^)]{0,5})", source)) == {"#race", "#lr-g", "#lr-a", "#lr-l", "#lr-r"}
+    assert set(re.findall(r"url\(([^)]{0,5})", source)) == {"#race", "#diff", "#lr-g", "#lr-a", "#lr-l", "#lr-r"}
     assert "@import" not in source
     assert not re.search(r"https?://", source)
     assert not [name for _, name, _ in page.attributes if name.startswith("on")]
@@ -161,9 +161,13 @@ def test_no_row_of_a_table_is_wrapped_or_too_wide(width: int, tmp_path: Path):
 
 
 def test_scales_and_ticks():
-    assert Scale(0, 600, 0, 300).ticks(6) == [0, 100, 200, 300, 400, 500, 600]
-    assert Scale(0.05, 3, 0, 1, log=True).ticks(8) == pytest.approx([0.05, 0.1, 0.2, 0.5, 1, 2])
+    assert ticks(0, 600, 6) == [0, 100, 200, 300, 400, 500, 600]
+    assert ticks(0, 2.4, 6) == pytest.approx([0, 0.5, 1, 1.5, 2])
+    assert ticks(0.05, 3, 8, log=True) == pytest.approx([0.05, 0.1, 0.2, 0.5, 1, 2])
+    assert ticks(1e-6, 10, 9, log=True) == pytest.approx([10.0**k for k in range(-6, 2)])
+    assert len(ticks(1e-6, 10, 4, log=True)) == 4
     assert Scale(0.01, 100, 10, 50, log=True)(1) == pytest.approx(30)
+    assert Scale(1e-6, 10, 0, 700, log=True)(1e-3) == pytest.approx(300)
 
 
 def test_labels_keep_their_distance_and_their_order():
@@ -191,7 +195,7 @@ def test_in_a_browser_nothing_is_requested_and_nothing_overflows(chromium: str, 
             page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
             root = "document.documentElement"
             assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
-            by_step, by_time = page.locator("figure.step:visible"), page.locator("figure.time:visible")
+            by_step, by_time = page.locator(".step figure:visible"), page.locator(".time figure:visible")
             assert (by_step.count(), by_time.count()) == (1, 0)
             page.click("label[for=by-time]")
             assert (by_step.count(), by_time.count()) == (0, 1)
@@ -217,4 +221,4 @@ def test_a_curve_can_be_seen_alone_without_a_script():
 
 def charts_of(page: str) -> list[str]:
     part = page[page.index('id="curves"') : page.index('id="sensitivity"')]
-    return re.findall(r'<svg viewBox="0 0 (?:760|340) .*?</svg>', part)
+    return re.findall(r'<svg class="chart" viewBox="0 0 (?:760|340) .*?</svg>', part)

@@ -64,7 +64,7 @@ def test_the_picture_is_written(ending, tmp_path):
         (["adam", "mnist"], "'mnist' is not 'digits'"),
         (["adam", "--steps", "3"], "3 is not in the range"),
         (["adam", "--seconds", "0"], "0.0 is not in the range"),
-        (["adam", "-o", "x.pdf"], "the ending must be one of .svg, .png, .html"),
+        (["adam", "-o", "x.gif"], "the name must end in .svg, .png, .pdf or .html"),
         (["adam", "--json", "-q"], "--json and --quiet exclude each other"),
     ],
 )

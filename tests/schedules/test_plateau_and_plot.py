@@ -3,11 +3,12 @@
 import copy
 import json
 import math
-import sys
-import types
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot
+from matplotlib.figure import Figure
 
 from descend import schedules
 from descend.draw.braille import braille
@@ -119,24 +120,17 @@ def test_without_matplotlib_it_prints(capsys, monkeypatch):
     assert capsys.readouterr().out == cosine(30).draw() + "\n"
 
 
-def test_with_matplotlib_it_returns_axes(monkeypatch):
-    class Axes:
-        def plot(self, x, y):
-            self.drawn = x, y
-
-        def set_xlabel(self, label):
-            self.label = label
-
-    axes = Axes()
-    assert cosine(30).plot(ax=axes) is axes
-    assert axes.drawn[0].tolist() == list(range(31))
-    assert axes.drawn[1].tolist() == cosine(30)(range(31)).tolist()
-
-    pyplot = types.SimpleNamespace(figure=lambda: types.SimpleNamespace(add_subplot=Axes))
-    monkeypatch.setitem(sys.modules, "matplotlib", types.SimpleNamespace(pyplot=pyplot))
-    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", pyplot)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
-    assert isinstance(cosine(30).plot(), Axes)
+def test_with_matplotlib_it_returns_axes():
+    matplotlib.use("Agg")
+    ax = Figure().add_subplot()
+    assert cosine(30).plot(ax=ax) is ax
+    (line,) = ax.lines
+    assert list(line.get_xdata()) == list(range(31))
+    assert list(line.get_ydata()) == cosine(30)(range(31)).tolist()
+    assert ax.get_xlabel() == "step"
+    own = cosine(30).plot(10)
+    assert own.get_xlim() == (0, 10)
+    pyplot.close(own.figure)
 
 
 def rows(picture: str) -> list[str]:

@@ -37,7 +37,7 @@ def _split(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     metavar="FILE",
     help="Write the run as JSON (a file that is there is replaced); - for standard output, and only it.",
 )
-@click.option("--plot", metavar="FILE", help="Draw the roofline: .svg, .html or .png.")
+@click.option("--plot", metavar="FILE", help="Draw the roofline: .svg, .html, .png or .pdf.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the bars only.")
 @click.pass_context
 def bench(
@@ -98,10 +98,10 @@ def bench(
             Path(as_json).write_text(text + "\n", encoding="utf-8")
             click.echo(line, err=True)
     if plot and report.cells:
-        from .plot import save
+        from .plot import write
 
         line = files.wrote(plot, Path(plot).exists())
-        save(Path(plot), report.cells, document["machine"])
+        write(Path(plot), report.cells, document["machine"])
         click.echo(line, err=True)
     if report.interrupted:
         ctx.exit(INTERRUPTED)
@@ -120,10 +120,9 @@ def _check_first(only: tuple[str, ...], workload: tuple[str, ...], as_json: str 
         if name is not None and name != "-":
             files.refuse_unwritable(name, option)
     if plot:
-        from .plot import refuses
+        from ..draw.axes import refusal
 
-        reason = refuses(Path(plot))
-        if reason:
+        if reason := refusal(Path(plot)):
             raise click.UsageError(f"--plot {plot}: {reason}")
 
 

@@ -102,6 +102,18 @@ class Report(Shown):
     def _text(self) -> str:
         return str(self)  # a table, as wide as it is
 
+    def plot(self, ax: Any = None, workload: str | None = None) -> Any:
+        """The roofline of a workload (default: the first) on ``ax`` (or new axes), which are returned.
+
+        Printed, and None, where matplotlib is missing.
+
+        Raises:
+            ValueError: nothing measured there whose bytes are known.
+        """
+        from .plot import plot
+
+        return plot(self.cells, workload, self.__str__, ax)
+
     def add(self, cell: Cell) -> None:
         self.cells.append(cell)
         self.tell("")

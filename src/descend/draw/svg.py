@@ -1,146 +1,222 @@
-"""Plots as SVG text: scales, axes, lines, bands, marks. Colours and dashes are the style sheet's.
+"""A chart as SVG text: small, sharp at every width, light or dark as its reader prefers, readable in its source."""
 
-Series number k has the class `s{k}`; the page gives `s0`, `s1`, ... a colour and a dash, and each has its
-own mark here, so that nothing depends on telling colours apart.
-"""
+from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from html import escape
+from itertools import groupby
 
-from . import scale
+from . import palette
+from .chart import LETTER, Band, Chart, Dots, Flag, Line, Mark, Note, Shape, Span, rows_of
+from .scale import Scale, spread
 
-Points = Sequence[tuple[float, float]]
-
-# One closed path per mark, around the origin, about 8 units wide.
-MARKS = (
-    "M4 0A4 4 0 1 1 -4 0A4 4 0 1 1 4 0Z",
-    "M-3.5 -3.5H3.5V3.5H-3.5Z",
-    "M0 -4.5L4.4 3.5H-4.4Z",
-    "M0 -5L5 0L0 5L-5 0Z",
-    "M0 4.5L4.4 -3.5H-4.4Z",
-    "M-1.5 -4.5H1.5V-1.5H4.5V1.5H1.5V4.5H-1.5V1.5H-4.5V-1.5H-1.5Z",
-    "M-4.5 -3L-3 -4.5L0 -1.5L3 -4.5L4.5 -3L1.5 0L4.5 3L3 4.5L0 1.5L-3 4.5L-4.5 3L-1.5 0Z",
-    "M-5 0L-2.5 -4.3H2.5L5 0L2.5 4.3H-2.5Z",
-)
-CROSS = "M-3.5 -3.5L3.5 3.5M-3.5 3.5L3.5 -3.5"
-UP = "M0 -4L3.5 3H-3.5Z"
-DIAMOND = "M0 -5L5 0L0 5L-5 0Z"
+HEAD, ROW, GAP = 32, 17, 17  # heights: of the head line, of a row of labels, between names
 
 
-class Scale(scale.Scale):
-    """With ticks that are close where there is room."""
+def svg(chart: Chart, width: int = 760, height: int = 340, key: str = "") -> str:
+    """The chart, `width` pixels wide, its frame `height` pixels high.
 
-    def ticks(self, wanted: int = 6) -> list[float]:
-        """Round values inside the scale, about as many as wanted: 1, 2, 5 times powers of ten, or fewer."""
-        if not self.log:
-            return self.even(wanted)
-        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        inside = [
-            [m * 10**p for p in powers for m in mantissas if self.low * 0.999 <= m * 10**p <= self.high * 1.001]
-            for mantissas in ((1,), (1, 3), (1, 2, 5))
-        ]
-        fitting = [ticks for ticks in inside if len(ticks) <= wanted]
-        return fitting[-1] if fitting else inside[0][:: -(-len(inside[0]) // wanted)]
-
-
-class Plot:
-    """A plot under construction; `str()` of it is the SVG element."""
-
-    def __init__(self, width: int, height: int, x: Scale, y: Scale, label: str, key: str) -> None:
-        self.width, self.height, self.x, self.y, self.key = width, height, x, y, key
-        left, top = min(x.start, x.end), min(y.start, y.end)
-        self.parts = [
-            f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-            f' role="img" aria-label="{escape(label)}">',
-            f'<clipPath id="{key}"><rect x="{left:g}" y="{top - 6:g}" width="{abs(x.end - x.start):g}"'
-            f' height="{abs(y.end - y.start) + 12:g}"/></clipPath>',
-        ]
-
-    def grid(self, x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, str]]) -> None:
-        """Grid lines with their labels, below and to the left."""
-        for value, label in y_ticks:
-            at = self.y(value)
-            self.parts.append(f'<path class="grid" d="M{self.x.start:g} {at:.1f}H{self.x.end:g}"/>')
-            self.text(self.x.start - 6, at + 4, label, "end")
-        for value, label in x_ticks:
-            at = self.x(value)
-            self.parts.append(f'<path class="grid" d="M{at:.1f} {self.y.start:g}V{self.y.end:g}"/>')
-            self.text(at, self.y.start + 16, label, "middle")
-
-    def band(self, x: Sequence[float], low: Sequence[float], high: Sequence[float], series: int) -> None:
-        there = [f"{self.x(a):.1f} {self.y(b):.1f}" for a, b in zip(x, high, strict=True)]
-        back = [f"{self.x(a):.1f} {self.y(b):.1f}" for a, b in zip(x, low, strict=True)][::-1]
-        self.parts.append(f'<path class="band s{series}" {self._clip} d="M{"L".join(there + back)}Z"/>')
-
-    def line(self, points: Points, series: int) -> None:
-        d = "L".join(f"{self.x(a):.1f} {self.y(b):.1f}" for a, b in points)
-        self.parts.append(f'<path class="line s{series}" {self._clip} d="M{d}"/>')
-
-    def mark(self, at: tuple[float, float], path: str, classes: str, title: str = "") -> None:
-        """A mark at a point; `title` appears when the pointer rests on it, and to screen readers."""
-        self.stamp(self.x(at[0]), self.y(at[1]), path, classes, title)
-
-    def stamp(self, x: float, y: float, path: str, classes: str, title: str = "") -> None:
-        """A mark at a place in pixels."""
-        told = f"<title>{escape(title)}</title>" if title else ""
-        place = f'transform="translate({x:.1f} {y:.1f})"'
-        self.parts.append(f'<path class="{classes}" d="{path}" {place}>{told}</path>')
-
-    def shade(self, low: float, high: float) -> None:
-        """A vertical stretch of the plot, from x `low` to `high`."""
-        a, b = self.x(low), self.x(high)
-        top, bottom = sorted((self.y.start, self.y.end))
-        self.parts.append(
-            f'<rect class="shade" x="{a:.1f}" y="{top:g}" width="{b - a:.1f}" height="{bottom - top:g}"/>'
-        )
-
-    def begin(self, classes: str) -> None:
-        """What follows, until ``end``, belongs together."""
-        self.parts.append(f'<g class="{classes}">')
-
-    def end(self) -> None:
-        self.parts.append("</g>")
-
-    def rule(self, d: str, classes: str) -> None:
-        """A path in pixels."""
-        self.parts.append(f'<path class="{classes}" d="{d}"/>')
-
-    def text(self, x: float, y: float, text: str, anchor: str = "start", classes: str = "tick") -> None:
-        """Text at a place in pixels."""
-        self.parts.append(
-            f'<text class="{classes}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-        )
-
-    @property
-    def _clip(self) -> str:
-        return f'clip-path="url(#{self.key})"'
-
-    def __str__(self) -> str:
-        return "".join([*self.parts, "</svg>"])
+    Args:
+        key: on a page that has the style of charts, an id of its own for this one; without, the picture brings
+            style and paper with it.
+    Returns:
+        "" of a chart without shapes.
+    """
+    if not chart.shapes:
+        return ""
+    body, tall = _Drawing(chart, width, height, key or "frame").drawn()
+    return element(body, width, tall, chart.title, alone=not key)
 
 
-def swatch(series: int) -> str:
-    """A short piece of a series' line with its mark: the key that stands before a name."""
+def stacked(charts: Sequence[Chart], width: int = 960, height: int = 380) -> str:
+    """Several charts, one below the other, as one picture."""
+    parts, at = [], 0.0
+    for k, chart in enumerate(charts):
+        body, tall = _Drawing(chart, width, height, f"frame{k}").drawn()
+        parts.append(f'<g transform="translate(0 {at:g})">{body}</g>')
+        at += tall + 12
+    return element("".join(parts), width, at, charts[0].title if charts else "nothing to draw", alone=True)
+
+
+def element(body: str, width: float, height: float, title: str, alone: bool, style: str = "") -> str:
+    """The `<svg>` around drawn parts; alone, with its style, its title and its paper."""
+    size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
+    said = f'class="chart" {size} role="img" aria-label="{escape(title)}"'
+    if not alone:
+        return f"<svg {said}>{body}</svg>"
+    style = palette.variables(".chart") + (style or palette.CHART)
+    paper = f'<rect width="{width:g}" height="{height:g}" fill="var(--paper)"/>'
     return (
-        '<svg class="swatch" viewBox="0 0 30 12" width="30" height="12" aria-hidden="true">'
-        f'<path class="line s{series}" d="M0 6H30"/>'
-        f'<path class="mark s{series}" d="{mark_of(series)}" transform="translate(15 6)"/></svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {said}><title>{escape(title)}</title>'
+        f"<style>{style}</style>{paper}{body}</svg>"
     )
 
 
-def mark_of(series: int) -> str:
-    return MARKS[series % len(MARKS)]
+def swatch(k: int) -> str:
+    """A short piece of a series' line with its mark: the key that stands before a name."""
+    body = _line("M0 6H30", Line((), (), palette.series(k), palette.dash_of(k))) + _sign(
+        15, 6, Mark(0, 0, palette.mark_of(k), palette.series(k))
+    )
+    return f'<svg class="chart swatch" viewBox="0 0 30 12" width="30" height="12" aria-hidden="true">{body}</svg>'
 
 
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places near those wanted, in the same order, at least `gap` apart, and in `low..high` if they fit."""
-    order = sorted(range(len(wanted)), key=lambda k: wanted[k])
-    places = [0.0] * len(wanted)
-    at = low - gap
-    for k in order:
-        at = places[k] = max(wanted[k], at + gap)
-    at = high + gap
-    for k in reversed(order):
-        at = places[k] = min(places[k], at - gap)
-    return places
+class _Drawing:
+    """A chart in pixels."""
+
+    def __init__(self, chart: Chart, width: int, height: int, key: str) -> None:
+        self.chart, self.width, self.key = chart, width, key
+        right = [line.name for line in chart.named] if chart.names == "right" else list(chart.beside.values())
+        self.y_labels = chart.y.labels(max(3, height // 32))
+        left = max(24.0, 12 + LETTER * max(map(len, self.y_labels.values()), default=0))
+        end = width - 22 - (LETTER * max(map(len, right)) + (26 if chart.names == "right" else 0) if right else 0)
+        self.x = Scale(chart.x.low, chart.x.high, left, end, chart.x.log)
+        self.flags = rows_of(chart.flags, [self.x(flag.x) for flag in chart.flags], left - 8, end + 8)
+        self.second = ROW * (LETTER * (1.3 * len(chart.head) + len(chart.aside)) > end - left and bool(chart.head))
+        top = (
+            12
+            + HEAD * bool(chart.head or chart.aside)
+            + self.second
+            + (ROW * (1 + max(row for _, row in self.flags)) if self.flags else 0)
+        )
+        self.y = Scale(chart.y.low, chart.y.high, top + height, top, chart.y.log)
+        self.clip = f'clip-path="url(#{key})"'
+
+    def drawn(self) -> tuple[str, float]:
+        """The elements, and the height that they take."""
+        chart, x, y = self.chart, self.x, self.y
+        parts = [
+            f'<clipPath id="{self.key}"><rect x="{x.start:g}" y="{y.end - 6:g}" width="{x.end - x.start:g}"'
+            f' height="{y.start - y.end + 12:g}"/></clipPath>'
+        ]
+        parts += [self._shape(shape) for shape in chart.shapes if isinstance(shape, Span)]
+        parts += [*self._frame()]
+        rest = [shape for shape in chart.shapes if not isinstance(shape, Span)]
+        for group, members in groupby(rest, key=lambda shape: shape.group):
+            drawn = "".join(map(self._shape, members))
+            parts.append(f'<g class="curve {group}">{drawn}</g>' if group else drawn)
+        parts += [
+            _text(middle, y.end - 8 - ROW * row, flag.label, "middle", f"own {flag.colour}{' bold' * flag.bold}")
+            for flag, (middle, row) in zip(chart.flags, self.flags, strict=True)
+        ]
+        if chart.names == "right":
+            parts += self._ends()
+        bottom = y.start + (24 if not chart.x.label else 42)
+        if chart.names == "below":
+            key, bottom = self._key(bottom + 18)
+            parts.append(key)
+        for line in chart.foot:
+            parts.append(_text(x.start, bottom, line))
+            bottom += 15
+        return "".join(parts), round(bottom)
+
+    def _frame(self) -> Iterable[str]:
+        chart, x, y = self.chart, self.x, self.y
+        if chart.head:
+            yield _text(x.start, 26, chart.head, classes="head")
+        if chart.aside:
+            yield _text(
+                x.start if self.second else x.end, 26 + self.second, chart.aside, "start" if self.second else "end"
+            )
+        for value, label in self.y_labels.items():
+            if chart.y.grid:
+                yield f'<path class="grid" d="M{x.start:g} {y(value):.1f}H{x.end:g}"/>'
+            yield _text(x.start - 7, y(value) + 4, label, "end", "" if chart.y.grid else "name")
+        room = int((x.end - x.start) / 64)
+        for value, label in chart.x.labels(max(3, room)).items():
+            yield f'<path class="grid" d="M{x(value):.1f} {y.start:g}V{y.end:g}"/>'
+            yield _text(x(value), y.start + 17, label, "middle")
+        for value, label in chart.beside.items():
+            yield _text(x.end + 10, y(value) + 4, label)
+        if chart.x.label:
+            yield _text((x.start + x.end) / 2, y.start + 34, chart.x.label, "middle")
+
+    def _shape(self, shape: Shape) -> str:
+        x, y = self.x, self.y
+        match shape:
+            case Line():
+                return _line(f"M{self._path(shape.x, shape.y)}", shape, self.clip)
+            case Band():
+                there, back = self._path(shape.x, shape.high), self._path(shape.x[::-1], shape.low[::-1])
+                return (
+                    f'<path class="band {shape.colour}" {self.clip} opacity="{shape.opacity:g}" d="M{there}L{back}Z"/>'
+                )
+            case Dots():
+                places = "".join(f"M{x(a):.1f} {y(b):.1f}h0" for a, b in zip(shape.x, shape.y, strict=True))
+                ink = f'stroke-width="2.6" stroke-opacity="{shape.opacity:g}"'
+                return f'<path class="dots {shape.colour}" {ink} d="{places}"/>'
+            case Mark():
+                return _sign(x(shape.x), y(shape.y), shape)
+            case Span():
+                a, b = x(shape.low), x(shape.high)
+                box = f'x="{a:.1f}" y="{y.end:g}" width="{b - a:.1f}" height="{y.start - y.end:g}"'
+                return f'<rect class="band {shape.colour}" opacity="{shape.opacity:g}" {box}/>'
+            case Flag():
+                row = self.flags[self.chart.flags.index(shape)][1]
+                foot, thin = (
+                    (y.start if shape.y is None else y(shape.y)),
+                    Line((), (), shape.colour, () if shape.bold else (3, 3), 2.4 if shape.bold else 1.1),
+                )
+                return _line(f"M{x(shape.x):.1f} {y.end - 5 - ROW * row:g}V{foot:.1f}", thin)
+            case Note():
+                return _text(
+                    x(shape.x) + shape.dx,
+                    y(shape.y) + shape.dy,
+                    shape.text,
+                    shape.anchor,
+                    "name" if shape.colour == "ink" else "",
+                )
+
+    def _path(self, xs: Sequence[float], ys: Sequence[float]) -> str:
+        return "L".join(f"{self.x(a):.1f} {self.y(b):.1f}" for a, b in zip(xs, ys, strict=True))
+
+    def _ends(self) -> Iterable[str]:
+        """The name of each line, as near to its end as the other names allow."""
+        lines = [shape for shape in self.chart.named if isinstance(shape, Line)]
+        x, y = self.x, self.y
+        places = spread([y(line.y[-1]) for line in lines], GAP, y.end + 4, y.start)
+        for line, place in zip(lines, places, strict=True):
+            lead = f"M{x(line.x[-1]) + 3:.1f} {y(line.y[-1]):.1f}L{x.end + 12:.1f} {place:.1f}"
+            drawn = f'<path class="lead {line.colour}" d="{lead}"/>' + _text(
+                x.end + 30, place + 4, line.name, classes="name"
+            )
+            drawn += _sign(x.end + 20, place, Mark(0, 0, line.mark or "circle", line.colour))
+            yield f'<g class="curve {line.group}">{drawn}</g>' if line.group else drawn
+
+    def _key(self, top: float) -> tuple[str, float]:
+        """What the signs mean, on as many lines as it takes, and where it ends."""
+        parts, at, base = [], self.x.start, top
+        for shape in self.chart.named:
+            wide = 24 + LETTER * len(shape.name) + 22
+            if at > self.x.start and at + wide - 22 > self.width:
+                at, base = self.x.start, base + ROW
+            match shape:
+                case Line():
+                    parts.append(_line(f"M{at:g} {base - 4:g}h18", shape))
+                case Mark():
+                    parts.append(_sign(at + 9, base - 4, replace(shape, title="")))
+                case Span():
+                    box = f'x="{at:g}" y="{base - 10:g}" width="18" height="10"'
+                    parts.append(f'<rect class="band {shape.colour}" opacity=".25" {box}/>')
+            parts.append(_text(at + 24, base, shape.name))
+            at += wide
+        return "".join(parts), base + 24
+
+
+def _line(d: str, line: Line, clip: str = "") -> str:
+    dash = f' stroke-dasharray="{" ".join(f"{x:g}" for x in line.dash)}"' if line.dash else ""
+    return f'<path class="line {line.colour}" {clip} stroke-width="{line.width:g}"{dash} d="{d}"/>'
+
+
+def _sign(x: float, y: float, mark: Mark) -> str:
+    kind = "cross" if mark.sign == "cross" else "hollow" if mark.hollow else "mark"
+    told = f"<title>{escape(mark.title)}</title>" if mark.title else ""
+    grown = f" scale({mark.size:g})" if mark.size != 1 else ""
+    place = f'transform="translate({x:.1f} {y:.1f}){grown}"'
+    return f'<path class="{kind} {mark.colour}" d="{palette.MARKS[mark.sign][0]}" {place}>{told}</path>'
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start", classes: str = "") -> str:
+    kind = f' class="{classes}"' if classes else ""
+    side = f' text-anchor="{anchor}"' if anchor != "start" else ""
+    return f'<text{kind} x="{x:.1f}" y="{y:.1f}"{side}>{escape(text)}</text>'

@@ -1,15 +1,15 @@
-"""A schedule as a picture: matplotlib's if it is there, braille signs in the terminal if not."""
+"""A schedule as a picture: matplotlib's, an SVG in a notebook, braille signs in the terminal."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.shown import curve
+from ..draw import axes, chart
 from ..draw.braille import braille
+from ..draw.svg import svg
 
 
 class Curve(Protocol):
@@ -33,20 +33,13 @@ def draw(schedule: Curve, steps: float | None, width: int, height: int) -> str:
     return braille(*_curve(schedule, steps, 8 * width), width, height)
 
 
-def svg(schedule: Curve) -> str:
+def picture(schedule: Curve) -> str:
     """The curve for a notebook."""
-    return curve(*_curve(schedule, None if schedule.length else 1, 400), f"{schedule!r} by step")
+    made = chart.curve(*_curve(schedule, None if schedule.length else 1, 400), f"{schedule!r} by step", "step")
+    return svg(made, 560, 160)
 
 
 def plot(schedule: Curve, steps: float | None, ax: Any) -> Any:
     """On ``ax`` (or new axes), which are returned; printed, and None, where matplotlib is missing."""
-    if ax is None:
-        if importlib.util.find_spec("matplotlib") is None:
-            print(draw(schedule, steps, 72, 12))
-            return None
-        from matplotlib import pyplot  # pyright: ignore[reportMissingImports] - optional
-
-        ax = pyplot.figure().add_subplot()
-    ax.plot(*_curve(schedule, steps, 2000))
-    ax.set_xlabel("step")
-    return ax
+    made = chart.curve(*_curve(schedule, steps, 2000), f"{schedule!r} by step", "step")
+    return axes.plot(made, lambda: draw(schedule, steps, 72, 12), ax)

@@ -174,9 +174,9 @@ class Schedule(Shown):
     # ---------------------------------------------------------------- looking at it
 
     def _picture(self) -> str:
-        from .plot import svg
+        from .plot import picture
 
-        return svg(self)
+        return picture(self)
 
     def draw(self, steps: float | None = None, width: int = 72, height: int = 12) -> str:
         """A picture of the first ``steps`` (default: its length; 1000 if endless) in braille signs."""

@@ -64,6 +64,14 @@ class Record(Shown):
         # what tells of a race knows its record, not the other way round: asked for when somebody looks
         return importlib.import_module(f"{__package__}.live").plain(self)
 
+    def plot(self, ax: Any = None) -> Any:
+        """The mean curves on ``ax`` (or new axes), which are returned; printed, and None, where matplotlib is missing.
+
+        Raises:
+            ValueError: no rule has finished.
+        """
+        return importlib.import_module(f"{__package__}.charts").plot(self, ax)
+
     @property
     def looks(self) -> list[int]:
         return look_at(self.config.steps)

@@ -1,13 +1,12 @@
-"""A record as one static HTML file: no script, no font, no request. The page is `report.html.j2`."""
+"""A record as one page; its text is `report.html.j2`."""
 
-import base64
-import gzip
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
-from ...draw.svg import swatch
+from ...draw.chart import Chart
+from ...draw.page import Markup, both, download, page, table
+from ...draw.svg import svg, swatch
 from . import charts
 from .race import Entry, Run
 from .record import Record
@@ -15,13 +14,30 @@ from .results import Results
 from .table import DEFAULT, TUNED, cells, decades, duration, loss, milliseconds, rate, share, signed
 from .verdict import limits, verdict
 
+STYLE = """
+.eyebrow { color: var(--quiet); font-size: .85rem; letter-spacing: .06em; margin: 0; }
+.partial { border-left: 4px solid var(--s1); padding: .4em .8em; background: var(--wash); }
+.panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); gap: 8px 28px; }
+.toggle input { position: absolute; opacity: 0; }
+.toggle label { display: inline-block; padding: .25em .8em; border: 1px solid var(--rule); border-radius: 4px;
+  font-size: .88rem; cursor: pointer; }
+.toggle input:checked + label { background: var(--ink); color: var(--paper); border-color: var(--ink); }
+.toggle input:focus-visible + label { outline: 2px solid var(--s0); outline-offset: 2px; }
+#by-step:checked ~ .time, #by-time:checked ~ .step { display: none; }
+.toggle .legend { display: flex; flex-wrap: wrap; gap: .2em .5em; margin: .7em 0; }
+.toggle .legend label { white-space: nowrap; padding: .1em .6em; border-color: transparent; }
+.toggle .legend label:has(:checked) { border-color: var(--ink); }
+.toggle .legend label:focus-within:has(:focus-visible) { outline: 2px solid var(--s0); outline-offset: 2px; }
+@media print { .toggle input, .toggle label { display: none; } }
+"""
+
 
 def html(record: Record, found: Results, text: str) -> str:
     """The report of a record; `text` is its JSON, carried inside for download.
 
     Whoever has the report can rebuild everything: `descend race --from race-digits.json.gz`.
     """
-    page = Environment(
+    template = Environment(
         loader=PackageLoader("descend.lab.race", "."),
         autoescape=select_autoescape(["j2"]),
         undefined=StrictUndefined,
@@ -29,110 +45,135 @@ def html(record: Record, found: Results, text: str) -> str:
         lstrip_blocks=True,
     ).get_template("report.html.j2")
     series = charts.series_of(record)
+    swatches = {rule: Markup(swatch(k)) for rule, k in series.items()}
     sentences = verdict(record, found)
     missing = sentences.pop(0) if found.unfinished else ""
-    return page.render(
+    body = template.render(
         record=record,
         config=record.config,
         missing=missing,
         sentences=sentences,
         limits=limits(record),
-        tables=_tables(found),
-        swatches={rule: Markup(swatch(k)) for rule, k in series.items()},
+        standings=_standings(record, found, swatches),
+        swatches=swatches,
         race_charts=_race_charts(record, found),
         sensitivity=_sensitivity(record, found),
-        differences=[
-            (label, [(css, Markup(charts.differences(record, lines, size))) for css, size in _sizes()])
-            for label, lines in (
-                ("tuned learning rate", found.tuned),
-                ("default learning rate", found.default),
-            )
-            if len(lines) > 1 and not lines[0].standing.diverged
-        ],
-        costs=[_cost(record, found, entry) for entry in record.entries if entry.rule in found.step_ms],
+        differences=_differences(record, found),
+        costs=_costs(record, found, swatches),
+        space=_space(record, swatches),
         cards=[_card(record, found, entry) for entry in record.entries],
         took=duration(record.seconds),
-        download=base64.b64encode(gzip.compress(text.encode("utf-8"), mtime=0)).decode("ascii"),
-        rate=rate,
+        download=download("race-digits.json.gz", text, "Every run as JSON"),
     )
+    alone = "".join(
+        f".toggle:has(#alone-{k}:checked) .curve:not(.c{k}) {{ opacity: .08; }}\n" for k in range(len(series))
+    )
+    return page(f"descend race: digits{', partial' if record.partial else ''}", body, STYLE + alone)
 
 
-def _sizes() -> tuple[tuple[str, tuple[int, int]], ...]:
-    """The same chart drawn for a wide and for a narrow window; the style sheet shows one of them."""
-    return (("wide", charts.WIDE), ("narrow", charts.NARROW))
+def _standings(record: Record, found: Results, swatches: dict[str, Markup]) -> list[Markup]:
+    made = []
+    for caption, columns, lines in (
+        ("Learning rate tuned: seven tries each, on another seed", TUNED, found.tuned),
+        ("Learning rate left at the rule's default", DEFAULT, found.default),
+    ):
+        rows = [{**cells(line, found), "rule": _named(line.rule, swatches)} for line in lines]
+        rows += [{"rule": _named(rule, swatches), "status": "failed"} for rule in record.failed]
+        shown = [[row.get(column.key, "") for column in columns] for row in rows]
+        right = [k for k, column in enumerate(columns) if column.right]
+        first = [k for k, line in enumerate(lines) if line.standing.rank == 1]
+        made += [table(shown, [c.long for c in columns], right, caption, first, name=1)] if lines else []
+    return made
 
 
-def _tables(found: Results) -> list[dict[str, Any]]:
+def _named(rule: str, swatches: dict[str, Markup]) -> Markup:
+    return Markup(swatches[rule] + rule)
+
+
+def _drawn(wide: Chart | None, narrow: Chart | None, height: int, key: str) -> str:
+    return both(svg(wide, 760, height, key), svg(narrow, 340, height, f"{key}-narrow")) if wide and narrow else ""
+
+
+def _race_charts(record: Record, found: Results) -> list[tuple[str, str]]:
+    made = []
+    for axis, over_time in (("step", False), ("time", True)):
+        wide, narrow = (charts.race_curves(record, found, over_time, names) for names in ("right", ""))
+        made.append((axis, _drawn(wide, narrow, 360, f"race-{axis}")))
+    return [chart for chart in made if chart[1]]
+
+
+def _sensitivity(record: Record, found: Results) -> list[dict[str, str]]:
+    drawn = {entry.rule: charts.sensitivity(record, found, entry) for entry in record.entries}
     return [
-        {
-            "caption": caption,
-            "columns": columns,
-            "lines": [(line, cells(line, found)) for line in lines],
-        }
-        for caption, columns, lines in (
-            ("Learning rate tuned: seven tries each, on another seed", TUNED, found.tuned),
-            ("Learning rate left at the rule's default", DEFAULT, found.default),
+        {"rule": rule, "width": decades(found.widths[rule]), "chart": Markup(svg(chart, 330, 170, f"lr-{rule}"))}
+        for rule, chart in drawn.items()
+        if chart
+    ]
+
+
+def _differences(record: Record, found: Results) -> list[tuple[str, str]]:
+    made = []
+    for label, lines in (("tuned learning rate", found.tuned), ("default learning rate", found.default)):
+        if len(lines) > 1 and not lines[0].standing.diverged:
+            wide, narrow = (charts.differences(record, lines, wide) for wide in (True, False))
+            made.append((label, _drawn(wide, narrow, 30 * len(lines) - 30, f"difference-{label[:5].strip()}")))
+    return made
+
+
+def _costs(record: Record, found: Results, swatches: dict[str, Markup]) -> Markup:
+    head = ("rule", "optimizer step, ms", "training step, ms", "state, bytes/parameter", "compiling, once")
+    rows = [
+        (
+            _named(entry.rule, swatches),
+            milliseconds(found.step_ms[entry.rule]),
+            milliseconds(found.train_step_ms[entry.rule]),
+            str(entry.state_bytes),
+            duration(record.compile_s[entry.rule]) if entry.rule in record.compile_s else "–",
+            str(found.diverged[entry.rule]),
+            found.engine[entry.rule],
         )
-        if lines
-    ]
-
-
-def _race_charts(record: Record, found: Results) -> list[tuple[str, str, Markup]]:
-    drawn = [
-        (axis, css, Markup(charts.race_curves(record, found, size, over_time)))
-        for axis, over_time in (("step", False), ("time", True))
-        for css, size in _sizes()
-    ]
-    return [chart for chart in drawn if chart[2]]
-
-
-def _sensitivity(record: Record, found: Results) -> list[dict[str, Any]]:
-    return [
-        {
-            "rule": entry.rule,
-            "width": decades(found.widths[entry.rule]),
-            "chart": Markup(charts.sensitivity(record, found, entry)),
-        }
         for entry in record.entries
-        if entry.rule in found.widths
+        if entry.rule in found.step_ms
     ]
+    caption = "Medians over all runs, measured inside the race; compiling is not in them"
+    return table(rows, (*head, "runs diverged", "engine"), range(1, 6), caption) if rows else Markup("")
 
 
-def _cost(record: Record, found: Results, entry: Entry) -> dict[str, str]:
-    rule = entry.rule
-    return {
-        "rule": rule,
-        "step": milliseconds(found.step_ms[rule]),
-        "train": milliseconds(found.train_step_ms[rule]),
-        "state": str(entry.state_bytes),
-        "compile": duration(record.compile_s[rule]) if rule in record.compile_s else "–",
-        "engine": found.engine[rule],
-        "diverged": str(found.diverged[rule]),
-    }
+def _space(record: Record, swatches: dict[str, Markup]) -> Markup:
+    rows = [
+        (
+            _named(entry.rule, swatches),
+            rate(entry.usual_lr),
+            entry.usual_reason,
+            " ".join(map(rate, entry.grid)),
+            rate(entry.default_lr),
+            ", ".join(f"{name}={value:g}" for name, value in entry.settings.items()) or "none",
+        )
+        for entry in record.entries
+    ]
+    return table(rows, ("rule", "usual lr", "where that comes from", "grid", "default lr", "other settings"))
 
 
 def _card(record: Record, found: Results, entry: Entry) -> dict[str, Any]:
-    """What unfolds under a rule: its text, its settings, and every run."""
+    """What unfolds under a rule: its text, and every run."""
     tuned, default = found.line(entry.rule), found.default_line(entry.rule)
     runs = [("tuned", run) for run in (tuned.runs if tuned else [])]
     if not (tuned and default and tuned.lr == default.lr):
         runs += [("default", run) for run in (default.runs if default else [])]
+    trials = [(rate(run.lr), *_said(run)) for run in record.tuning(entry.rule)]
+    raced = [(f"{label} {rate(run.lr)}", str(run.seed), *_said(run)) for label, run in runs]
+    told = ("validation loss", "accuracy")
+    tables = [table(trials, ("lr", *told), (1, 2), f"Tuning, seed {record.config.seed}")] * bool(trials)
+    tables += [table(raced, ("learning rate", "seed", *told), (1, 2, 3), "Race, fresh seeds")] * bool(raced)
+    apart = (tuned.standing.difference, tuned.standing.half_plain) if tuned else (None, None)
     return {
         "entry": entry,
-        "settings": ", ".join(f"{name}={value:g}" for name, value in entry.settings.items()) or "none",
         "tuned": tuned,
-        "difference": signed(tuned.standing.difference) if tuned and tuned.standing.difference is not None else None,
-        "plain": loss(tuned.standing.half_plain) if tuned and tuned.standing.half_plain is not None else None,
-        "trials": [_run_row(run) for run in record.tuning(entry.rule)],
-        "runs": [(label, _run_row(run)) for label, run in runs],
+        "difference": "" if None in apart else f"{signed(apart[0] or 0)} ±{loss(apart[1] or 0)}",
+        "tables": tables,
     }
 
 
-def _run_row(run: Run) -> dict[str, str]:
-    diverged = run.diverged_at is not None
-    return {
-        "lr": rate(run.lr),
-        "seed": str(run.seed),
-        "loss": f"diverged at step {run.diverged_at}" if diverged else loss(run.loss),
-        "accuracy": "–" if diverged else share(run.accuracy),
-    }
+def _said(run: Run) -> tuple[str, str]:
+    lost = run.diverged_at is not None
+    return (f"diverged at step {run.diverged_at}", "–") if lost else (loss(run.loss), share(run.accuracy))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...draw import files
+from ...draw.axes import refusal
 from ...explain.named import named
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 EVERY = 2.0  # seconds between two lines of progress
-ENDINGS = (".svg", ".png", ".html")
 
 
 @click.command()
@@ -33,7 +33,7 @@ ENDINGS = (".svg", ".png", ".html")
     "--out",
     "target",
     metavar="FILE",
-    help="Write the picture: .svg, .png or .html. One that is there is replaced.",
+    help="Write the picture: .svg, .png, .pdf or .html. One that is there is replaced.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the learning rate only.")
@@ -58,8 +58,8 @@ def lr(
     if as_json and quiet:
         raise click.UsageError("--json and --quiet exclude each other.")
     out = None if target is None else Path(target)
-    if out is not None and out.suffix.lower() not in ENDINGS:
-        raise click.BadParameter(f"{out}: the ending must be one of {', '.join(ENDINGS)}", param_hint="-o")
+    if out is not None and (reason := refusal(out)):
+        raise click.BadParameter(f"{out}: {reason}", param_hint="-o")
     rule = named(rule, steps=True).name
     if target is not None:
         files.refuse_unwritable(target, "-o")
@@ -103,9 +103,7 @@ def _shown(found: "LRFinding", title: str, as_json: bool, quiet: bool) -> str:
         return found.to_json()
     if quiet:
         return f"{found.lr:g}"
-    from ...torch.learning_rate.picture import Picture
-
-    return f"{title}\n\n{Picture(found, found.to_html).text(_width())}"
+    return f"{title}\n\n{found.draw(_width())}"
 
 
 @contextlib.contextmanager

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...core.shown import Shown, curve
+from ...core.shown import Shown
 from ...draw import report
 from ...draw.braille import braille
+from ...draw.chart import curve
+from ...draw.svg import svg
 from ..learning_rate.trial import needs_closure, set_mode
 from ..loop.batch import check_batch, on_device
 from ..loop.loss import check_first_gradients, check_first_loss, objective
@@ -70,7 +72,8 @@ class Overfit(Shown):
         return self.sentence
 
     def _picture(self) -> str:
-        return curve(range(len(self.losses)), self.losses, "loss by step", log=self._log)
+        made = curve(range(len(self.losses)), self.losses, "loss by step", "step", self._log)
+        return svg(made, 560, 160)
 
     @property
     def _log(self) -> bool:

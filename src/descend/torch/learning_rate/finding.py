@@ -76,29 +76,43 @@ class LRFinding(Found, Shown):
         """A page of its own: no script, no request."""
         from .page import html
 
-        return html(self)
+        return html(self, self.as_dict())
 
-    def plot(self, width: int | None = None) -> Any:
-        """Print the curve in braille signs; `.save("x.svg")` of what comes back writes a picture.
+    def draw(self, width: int | None = None) -> str:
+        """The curve in braille signs and the rates read off it; `width` in characters, at most 100."""
+        from .picture import text
 
-        `width` in characters; default: the terminal's, at most 100.
-        """
-        from .picture import Picture
+        return text(self, width)
 
-        picture = Picture(self, self.to_html)
-        print(picture.text(width))
-        return picture
+    def plot(self, ax: Any = None) -> Any:
+        """The curve on ``ax`` (or new axes), which are returned; printed, and None, where matplotlib is missing."""
+        from ...draw import axes
+        from .picture import chart
+
+        return axes.plot(chart(self), self.draw, ax)
 
     def save(self, path: str | Path) -> Path:
-        """Write an .svg, .png or .html. Raises ValueError for other endings."""
-        from .picture import Picture
+        """Write an .svg, .png, .pdf or .html; returns the path.
 
-        return Picture(self, self.to_html).save(path)
+        Raises:
+            ValueError: another ending.
+            ModuleNotFoundError: .png and .pdf need matplotlib.
+        """
+        from ...draw import axes
+        from .picture import chart
+
+        path = Path(path)
+        if path.suffix.lower() == ".html":
+            path.write_text(self.to_html(), encoding="utf-8")
+        else:
+            axes.save(path, [chart(self)])
+        return path
 
     def _picture(self) -> str:
-        from .picture import Picture
+        from ...draw.svg import svg
+        from .picture import chart
 
-        return Picture(self, self.to_html).svg()
+        return svg(chart(self), 820, 340)
 
     def __repr__(self) -> str:
         return f"LRFinding(lr={words.rate(self.lr)}, rule={self.rule!r}, confidence={self.confidence!r})"
