@@ -22,7 +22,7 @@ LAYER = {
     "torch": 4,
     "jax": 4,
     "checks": 4.5,
-    "search": 4,
+    "search": 3.5,  # below the front ends, which offer its methods for the parameters of a model
     "explain": 4,
     "lab": 5,
     "warm": 5,

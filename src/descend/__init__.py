@@ -96,6 +96,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name == "minimize":
+        from .search.minimizing import minimize
+
+        return minimize
     if name in _LATER:
         import importlib
 
@@ -111,4 +115,6 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return list(dict.fromkeys([*__all__, "__version__", "schedules", *(name for name in _LATER if name in globals())]))
+    return list(
+        dict.fromkeys([*__all__, "__version__", "minimize", "schedules", *(x for x in _LATER if x in globals())])
+    )

@@ -1,0 +1,82 @@
+"""Which methods there are, by which names they are called, and how one is built."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+from ..core.nearest import did_you_mean, folded
+from .method import EPS, Method
+
+METHODS = {  # name -> where its class stands
+    "nelder_mead": "populations.nelder_mead:NelderMead",
+    "random_search": "populations.random_search:RandomSearch",
+}
+SPELLINGS = {  # how SciPy and others call some of them -> the name here
+    "l_bfgs_b": "l_bfgs",
+    "lbfgs": "l_bfgs",
+    "cg": "nonlinear_cg",
+    "differential_evolution": "de",
+    "dual_annealing": "simulated_annealing",
+    "least_squares": "gauss_newton",
+    "lm": "gauss_newton",
+    "levenberg_marquardt": "gauss_newton",
+    "cma": "cma_es",
+    "cmaes": "cma_es",
+    "bipop_cma_es": "cma_es",
+    "openai_es": "es",
+    "lshade": "l_shade",
+}
+_FOLDED = {folded(name): name for name in METHODS} | {
+    folded(other): name for other, name in SPELLINGS.items() if name in METHODS
+}
+
+
+def find(name: Any) -> type[Method]:
+    """The class of a method, by its name in any case, with hyphens or without, or as SciPy spells it.
+
+    Raises:
+        ValueError: there is none; the message has the nearest.
+    """
+    if isinstance(name, type) and issubclass(name, Method):
+        return name
+    if not isinstance(name, str):
+        raise ValueError(f"method must be a name or a class of methods, got {name!r}")
+    found = _FOLDED.get(folded(name))
+    if found is None:
+        known = [*METHODS, *(other for other, here in SPELLINGS.items() if here in METHODS)]
+        raise ValueError(f"no method {name!r}.{did_you_mean(name, known)} Methods: auto, {', '.join(METHODS)}.")
+    module, _, kind = METHODS[found].partition(":")
+    return getattr(importlib.import_module(f"{__package__}.{module}"), kind)
+
+
+def suited(differentiable: bool) -> str:
+    """What "auto" takes: quasi-Newton where a gradient is cheap, what needs values only elsewhere."""
+    return "l_bfgs" if differentiable and "l_bfgs" in METHODS else "nelder_mead"
+
+
+def options(kind: type[Method]) -> dict[str, inspect.Parameter]:
+    """What a method may be told besides where to start: the keyword-only arguments of its class."""
+    signature = inspect.signature(kind.__init__)
+    return {name: one for name, one in signature.parameters.items() if one.kind is one.KEYWORD_ONLY}
+
+
+def build(
+    name: Any, x0: Any, bounds: tuple[Any, Any] | None = None, *, seed: Any = None, eps: float = EPS, **given: Any
+) -> Method:
+    """The method of that name, ready to be asked. Arguments as of ``Method``, and the options of the method.
+
+    Raises:
+        ValueError: an unknown name, or options that the method refuses.
+        TypeError: an option it does not have; the message lists those it has.
+    """
+    kind = find(name)
+    known = options(kind)
+    for option in given:
+        if option not in known:
+            says = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise TypeError(
+                f"{kind.__name__} has no option {option!r}.{did_you_mean(option, known)} Besides the start, {says}."
+            )
+    return kind(x0, bounds, seed=seed, eps=eps, **given)

@@ -1,0 +1,256 @@
+"""The function of a search: NumPy, torch or JAX code alike, its derivatives, what was asked of it, and its mishaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import differences
+from .arrays import like
+from .arrays.base import Undifferentiable
+from .arrays.numpy import NumpyArrays
+from .method import Wanted
+
+# A mistake in the text of the function is no property of the point; it is raised at once.
+MISTAKES = (NameError, AttributeError, TypeError, ImportError, SyntaxError, NotImplementedError)
+SCHEMES = ("2-point", "3-point")
+_RAISED = object()
+
+
+class Problem:
+    """Answers what methods want from one function, counts it, and keeps what is not finite apart.
+
+    Args:
+        f: takes an array like x0 and returns one number; with ``jac=True`` (number, gradient); with ``vectorized`` it
+            takes (n, *shape of x0) and returns (n,).
+        x0: where to start. bounds: (lower, upper), each (D,): finite differences stay inside.
+        jac: a function to an array of x0's shape; True; "2-point" or "3-point" for finite differences; None for what
+            the library of x0 can do, finite differences otherwise.
+        hess: a function to a (D, D) array. hessp: a function of (x, v) to the product, of x0's shape.
+
+    Attributes:
+        nfev, njev, nhev, nbad: how many values, gradients, Hessians or products with one, and non-finite answers.
+        first_bad: what was the matter the first time, a sentence.
+    """
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        x0: Any,
+        bounds: tuple[np.ndarray, np.ndarray],
+        *,
+        jac: Any = None,
+        hess: Any = None,
+        hessp: Any = None,
+        vectorized: bool = False,
+    ) -> None:
+        if not callable(f):
+            raise TypeError(f"f must be a function of one array, got {f!r}")
+        if not (jac is None or jac is True or callable(jac) or jac in SCHEMES):
+            raise ValueError(f"jac must be a function, True, {', '.join(map(repr, SCHEMES))} or None; got {jac!r}")
+        for name, given in (("hess", hess), ("hessp", hessp)):
+            if given is not None and not callable(given):
+                raise ValueError(f"{name} must be a function or None, got {given!r}")
+        if vectorized and jac is True:
+            raise ValueError("jac=True and vectorized=True exclude each other: give the gradient as its own function")
+        self.f, self.jac, self.hess, self.hessp, self.vectorized = f, jac, hess, hessp, vectorized
+        self.arrays = like(x0)
+        self.low, self.high = bounds
+        self.nfev = self.njev = self.nhev = self.nbad = 0
+        self.first_bad = ""
+        self._by_library = jac is None and not vectorized  # until it turns out that it cannot
+        self._last: tuple[bytes, float] = b"", np.inf
+
+    @property
+    def eps(self) -> float:
+        return self.arrays.eps
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a gradient costs about as much as a value: it is given, or the library may take it."""
+        return self.jac is True or callable(self.jac) or (self._by_library and not isinstance(self.arrays, NumpyArrays))
+
+    def cost(self, wanted: Wanted) -> int:
+        """How many values the answer may take."""
+        n = wanted.points.shape[1]
+        one = 1 if self.differentiable else 1 + n * (2 if self.jac == "3-point" else 1)
+        match wanted.what:
+            case "values":
+                return len(wanted.points)
+            case "gradient":
+                return one
+            case "product":
+                return 0 if self.hess or self.hessp or self.differentiable else 2 * one
+        return 0 if self.hess or self.differentiable else 2 * n * one
+
+    def answer(self, wanted: Wanted) -> Any:
+        """What the table of ``Wanted`` says."""
+        point = wanted.points[0]
+        match wanted.what:
+            case "values":
+                return self.values(wanted.points)
+            case "gradient":
+                return self.gradient(point)
+            case "product":
+                return self.product(point, wanted.along)
+        return self.hessian(point)
+
+    def values(self, points: np.ndarray) -> np.ndarray:
+        """(n, D) -> (n,); inf where f raised or was not finite."""
+        if self.vectorized:
+            self.nfev += len(points)
+            found = self._guarded(lambda: self._several(points), np.full(len(points), np.inf))
+        else:
+            found = np.array([self._value(point) for point in points])
+        bad = ~np.isfinite(found)
+        if bad.any():
+            self._bad(int(bad.sum()), f"f is {found[bad][0]}")
+            found = np.where(bad, np.inf, found)
+        if len(points) == 1:
+            self._last = points[0].tobytes(), float(found[0])
+        return found
+
+    def gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Value and gradient (D,); inf and zeros where f raised, or either is not finite."""
+        before = self.nbad  # finite differences count the values they take
+        value, gradient = self._guarded(lambda: self._gradient(x), (np.inf, np.zeros_like(x)))
+        if np.isfinite(value) and np.isfinite(gradient).all():
+            return value, gradient
+        if self.nbad == before:
+            self._bad(1, "the gradient is not finite" if np.isfinite(value) else f"f is {value}")
+        return np.inf, np.zeros_like(x)
+
+    def product(self, x: np.ndarray, along: np.ndarray) -> np.ndarray:
+        """The Hessian at x times ``along``, (D,); NaN where it could not be had."""
+        return self._guarded(lambda: self._product(x, along), np.full_like(x, np.nan))
+
+    def hessian(self, x: np.ndarray) -> np.ndarray:
+        """(D, D); NaN where it could not be had."""
+        return self._guarded(lambda: self._hessian(x), np.full((len(x), len(x)), np.nan))
+
+    # ------------------------------------------------------------ one evaluation
+
+    def _value(self, x: np.ndarray) -> float:
+        if self._last[0] == x.tobytes():  # a value, and now the gradient at the same point
+            self._last, value = (b"", np.inf), self._last[1]  # once: what asks for one point for ever, spends
+            return value
+        self.nfev += 1
+        returned = self._guarded(lambda: self.f(self.arrays.array(x)), _RAISED)
+        if returned is _RAISED:
+            return np.inf
+        return self._number(returned[0] if self.jac is True else returned)
+
+    def _number(self, value: Any) -> float:
+        found = self._real(value)
+        if found.size != 1:
+            raise TypeError(f"f must return one number, got an array of shape {found.shape}")
+        return float(found.reshape(()))
+
+    def _several(self, points: np.ndarray) -> np.ndarray:
+        found = self._real(self.f(self.arrays.many(points)))
+        if found.shape != (len(points),):
+            raise TypeError(
+                f"vectorized=True: f was given {len(points)} points and must return the shape ({len(points)},); "
+                f"got {found.shape}"
+            )
+        return found
+
+    def _real(self, value: Any) -> np.ndarray:
+        if isinstance(value, complex) or "complex" in str(getattr(value, "dtype", "")):
+            raise TypeError(f"f must return a real number, got {value!r}")
+        try:
+            if value is not None:  # which NumPy takes for NaN
+                return self.arrays.numbers(value)
+        except (TypeError, ValueError):
+            pass
+        raise TypeError(f"f must return one number, got {value!r}")
+
+    def _gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        if self.jac is True:
+            self.nfev += 1
+            self.njev += 1
+            value, gradient = self.f(self.arrays.array(x))
+            return self._number(value), self._shaped(gradient, "the gradient", x.shape)
+        if callable(self.jac):
+            value = float(self.values(x[None])[0])
+            if not np.isfinite(value):
+                return np.inf, np.zeros_like(x)
+            self.njev += 1
+            return value, self._shaped(self.jac(self.arrays.array(x)), "jac", x.shape)
+        if self._by_library:
+            try:
+                found = self.arrays.gradient(self._scalar, x)
+                self.nfev += 1
+                self.njev += 1
+                return found
+            except Undifferentiable:
+                self._by_library = False
+        value = float(self.values(x[None])[0])
+        if not np.isfinite(value):
+            return np.inf, np.zeros_like(x)
+        central = self.jac == "3-point"
+        return value, differences.gradient(self.values, x, value, self.low, self.high, self.eps, central)
+
+    def _product(self, x: np.ndarray, along: np.ndarray) -> np.ndarray:
+        if self.hessp is not None:
+            self.nhev += 1
+            product = self.hessp(self.arrays.array(x), self.arrays.array(along))
+            return self._shaped(product, "hessp", x.shape)
+        if self.hess is not None:
+            return self._hessian(x) @ along
+        if self._by_library:
+            try:
+                found = self.arrays.product(self._scalar, x, along)
+                self.nhev += 1
+                return found
+            except Undifferentiable:
+                self._by_library = False
+        return differences.product(lambda at: self._gradient(at)[1], x, along, self.eps)
+
+    def _hessian(self, x: np.ndarray) -> np.ndarray:
+        if self.hess is not None:
+            self.nhev += 1
+            return self._shaped(self.hess(self.arrays.array(x)), "hess", (len(x), len(x)))
+        if self.hessp is not None:
+            return np.stack([self._product(x, unit) for unit in np.eye(len(x))])
+        if self._by_library:
+            try:
+                found = self.arrays.hessian(self._scalar, x)
+                self.nhev += 1
+                return found
+            except Undifferentiable:
+                self._by_library = False
+        return differences.hessian(lambda at: self._gradient(at)[1], x, self.eps)
+
+    def _scalar(self, x: Any) -> Any:
+        """f as a library differentiates it."""
+        value = self.f(x)
+        shape = getattr(value, "shape", ())
+        if np.prod(shape) != 1:
+            raise TypeError(f"f must return one number, got an array of shape {tuple(shape)}")
+        return value.reshape(()) if shape else value
+
+    def _shaped(self, value: Any, what: str, shape: tuple[int, ...]) -> np.ndarray:
+        found = self.arrays.numbers(value)
+        if found.size != np.prod(shape):
+            raise TypeError(f"{what} must have the shape of {shape}, got {found.shape}")
+        return found.reshape(shape)
+
+    # ------------------------------------------------------------ mishaps
+
+    def _guarded(self, evaluate: Callable[[], Any], otherwise: Any) -> Any:
+        """What it returns; ``otherwise`` where it raised what a point may be the reason for."""
+        try:
+            with np.errstate(all="ignore"):  # what is not finite is counted, and said in the message
+                return evaluate()
+        except MISTAKES:
+            raise
+        except Exception as error:
+            self.first_bad = self.first_bad or f"f raised {type(error).__name__}: {error}"
+            return otherwise
+
+    def _bad(self, count: int, what: str) -> None:
+        self.nbad += count
+        self.first_bad = self.first_bad or what
