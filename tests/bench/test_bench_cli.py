@@ -186,7 +186,7 @@ def test_the_sections_of_the_command_are_the_plans():
     [
         (["--workload", "7B"], "no workload '7B'; there are 20M"),
         (["--rules", "adm"], "no rule 'adm'"),
-        (["--only", "nothing"], "'nothing' is not one of"),
+        (["--only", "speed,nothing"], "no part 'nothing'; there are loop, speed"),
         (["--only", "speed", "--workload", "20M"], "exclude each other"),
         (["--json", "no/such/folder/a.json"], "there is no folder no/such/folder"),
         (["--plot", "a.gif"], "must end in .svg, .png, .pdf or .html"),

@@ -20,8 +20,19 @@ def _split(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...
     return tuple(name for part in value for name in part.split(",") if name)
 
 
+def _sections(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    names = _split(ctx, parameter, value)
+    for name in names:
+        if name not in SECTIONS:
+            hint = did_you_mean(name, SECTIONS)
+            raise click.BadParameter(f"no part {name!r}; there are {', '.join(SECTIONS)}.{hint}")
+    return names
+
+
 @click.command()
-@click.option("--only", type=click.Choice(SECTIONS), multiple=True, help="Measure these parts only.")
+@click.option(
+    "--only", multiple=True, metavar="A,B", callback=_sections, help=f"Measure these parts only: {', '.join(SECTIONS)}."
+)
 @click.option("--workload", multiple=True, metavar="A,B", callback=_split, help="Only the tables of these workloads.")
 @click.option("--rules", "wanted", metavar="A,B", help="These rules, or all, on every workload.")
 @click.option("--quick", is_flag=True, help="A few rules, in a minute at most.")
