@@ -166,7 +166,7 @@ def _waits(bench: Bench, report: Report, quick: bool) -> list[Job]:
 
     return [] if quick else [
         job(3.0, "schedules", commands.schedules_over_a_million), job(30.0, "a check", commands.a_check),
-        job(6.0, "range tests", commands.range_tests),
+        job(6.0, "range tests", commands.range_tests), job(16.0, "many tensors", commands.many_tensors),
     ]  # fmt: skip
 
 
