@@ -11,11 +11,13 @@ import torch
 from torch.nn import Parameter
 
 import descend.torch as ours
+from descend.engines.llvm import machine
 
 CLASSES = ("SGD", "Adagrad", "RMSprop", "Adam", "AdamW", "Lion")
 TORCH_CLASSES = CLASSES[:-1]
 ENGINES = ("llvm", "torch")
 SHAPES = ((7, 5), (13,), (), (0, 3), (3, 2, 4))
+HALVES = [torch.bfloat16] + [torch.float16] * machine.halves()  # the kernels' formats of 16 bits on this processor
 REFUSED = (ValueError, TypeError, RuntimeError, NotImplementedError)
 TOLERANCE = {torch.float64: 1e-14, torch.float32: 5e-7}
 STATEFUL = {"SGD": {"momentum": 0.9}, "RMSprop": {"momentum": 0.9, "centered": True}}

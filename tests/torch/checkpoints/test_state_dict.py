@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import pickle
 
 import numpy
@@ -10,6 +11,7 @@ import torch
 from twins import (
     CLASSES,
     ENGINES,
+    HALVES,
     REFUSED,
     STATEFUL,
     TOLERANCE,
@@ -182,8 +184,11 @@ def test_torchs_sgd_without_momentum_saves_an_empty_buffer():
     train(range(2), mine)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "engine"),
+    list(itertools.product(HALVES, ENGINES)),
+    ids=str,
+)
 def test_float32_state_of_sixteen_bit_parameters_survives(kind, engine):
     p = parameters(kind)
     opt = ours.AdamW(p, engine=engine)

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 from torch.nn import Parameter
-from twins import CLASSES, ENGINES, REFUSED, STATEFUL, feed, parameters, refusal, snapshot, theirs, train
+from twins import CLASSES, ENGINES, HALVES, REFUSED, STATEFUL, feed, parameters, refusal, snapshot, theirs, train
 
 import descend.torch as ours
 
@@ -174,7 +174,7 @@ def test_state_damaged_by_the_user_is_refused_with_nothing_changed(wrong, engine
 def test_zero_gradients_and_lr_zero_move_nothing(engine):
     """torch.distributed.checkpoint steps with lr = 0 and zero gradients to see what state there is."""
     for name in CLASSES:
-        for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+        for dtype in (torch.float64, torch.float32, *HALVES):
             p = parameters(dtype)
             p[0].data.view(-1)[0] = -0.0
             opt = getattr(ours, name)(p, engine=engine, lr=0.0, weight_decay=0.1, **STATEFUL.get(name, {}))

@@ -14,6 +14,7 @@ import torch
 from torch.nn import Parameter
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch_tests_excused import WORDS
+from twins import HALVES
 
 import descend.torch as ours
 
@@ -394,7 +395,7 @@ def foreach_matches_forloop(case: Case) -> None:
 @check
 def fused_matches_forloop(case: Case) -> None:
     if "fused" in case.info.supported_impls and "cpu" in case.info.supports_fused_on:
-        for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        for dtype in (torch.float32, torch.float64, *HALVES):
             matches_forloop(case, "fused", dtype)
 
 
