@@ -87,7 +87,7 @@ class Optimizer:
         parts = list(map(self.rule.of, self._shapes))
         # one engine for all: a total over all parameters is one number
         engines = [pick(engine, part, dtype, fallback="numpy") for part in parts]
-        self._engine = min(engines, key=lambda one: one.name == "llvm")
+        self._engine = min(engines, key=lambda one: one.on_memory)
         self.nonfinite = nonfinite
         self.threads = threads or threads_available()
         self.steps = 0

@@ -10,13 +10,13 @@ import _signal  # pyright: ignore[reportMissingImports] - signal.signal converts
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .core.rule import Rule
 from .core.settings import check_setting
 from .core.trace import admit
-from .engines import load
+from .engines import FUSED, load
 from .engines.base import Engine
 
 log = logging.getLogger("descend")
@@ -44,32 +44,30 @@ def settle(settings: Mapping[str, Any], step: int, of: str) -> dict[str, float]:
 _said: set[tuple[str, str]] = set()
 
 
-def pick(asked: str, rule: Rule, dtype: str, candidates: Sequence[str] = ("llvm",), fallback: str = "torch") -> Engine:
-    """The engine asked for, or with ``"auto"`` the first candidate that takes the rule.
-
-    A fallback is logged once per reason, at INFO, by the logger ``descend``.
+def pick(asked: str, rule: Rule, dtype: str, fallback: str = "torch") -> Engine:
+    """The engine asked for, or with ``"auto"`` the fused one of the processor if it takes the rule.
 
     Raises:
         Refused: no engine can run the rule. ValueError: there is no such engine, or the one asked for refuses the rule
         or the type. ImportError: the one asked for is not installed.
     """
     admit(rule)
-    if asked != "auto":
-        engine = load(asked)
+    try:
+        engine = load(FUSED if asked == "auto" else asked)
         reason = engine.refuses(rule, dtype)
-        if reason:
-            raise ValueError(f"engine {asked!r} cannot run {rule.name}: {reason}")
-        return engine
-    for name in candidates:
-        try:
-            engine = load(name)
-            reason = engine.refuses(rule, dtype)
-        except Exception as error:
-            engine, reason = None, str(error)
-        if engine is not None and not reason:
-            return engine
-        say_once(rule.name, f"engine {fallback!r} instead of {name!r} for {rule.name}: {reason}")
-    return load(fallback)
+    except Exception as error:
+        if asked != "auto":
+            raise
+        return fall_back(rule, str(error), fallback)
+    if reason and asked != "auto":
+        raise ValueError(f"engine {asked!r} cannot run {rule.name}: {reason}")
+    return fall_back(rule, reason, fallback) if reason else engine
+
+
+def fall_back(rule: Rule, reason: str, to: str = "torch") -> Engine:
+    """The engine that runs what the fused one does not; logged once per reason, at INFO, by the logger ``descend``."""
+    say_once(rule.name, f"engine {to!r} instead of {FUSED!r} for {rule.name}: {reason}")
+    return load(to)
 
 
 def say_once(about: str, message: str, level: int = logging.INFO) -> None:

@@ -97,8 +97,8 @@ def stream(of: tuple[Pass, ...], arrays: Arrays, threads: int) -> Callable[[], N
         together = team(threads) if threads > 1 else None
         for one in calls:
             if together is not None:
-                together.run(one.native, chunks.shape[1], threads)  # type: ignore[attr-defined]
+                together.run(one.native, chunks.shape[1], threads)
             else:
-                POOL.run(one, chunks.shape[1], threads)
+                POOL.run(one.run, chunks.shape[1], threads)
 
     return call

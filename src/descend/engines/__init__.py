@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from .base import Engine
 
 ENGINES = ("numpy", "torch", "llvm", "triton")
+FUSED = "llvm"  # what "auto" means where it can
 _WHERE = {
     "numpy": "eager.numpy",
     "torch": "eager.torch",

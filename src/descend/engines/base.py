@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..core.program import program
 from ..core.rule import Rule
 from ..core.trace import NotTraceable
-from .llvm.words import WIDTH
+from .formats import WIDTH
 
 
 @dataclass
@@ -118,20 +118,89 @@ def untraceable(rule: Rule, dtype: str, engine: str) -> str | None:
     return None
 
 
-class Engine(Protocol):
-    """One way to run rules. ``on_memory`` engines read ``Work.addresses``, the others ``Work.arrays``."""
+@dataclass(frozen=True)
+class Meanwhile:
+    """What a caller does once in a step, and may be done while kernels run.
+
+    Attributes:
+        native: the same as the address of a C function and its one argument, which any thread may call; or zeros.
+    """
+
+    call: Callable[[], None]
+    native: tuple[int, int] = (0, 0)
+
+
+class Step:
+    """What an engine has made of some Works: called once in every step. What it does not have stands here.
+
+    Attributes:
+        meanwhile: what is done besides in every step that writes: while kernels run, or behind them.
+        found_inf: of a capturable step: a tensor of one number on the device. Where it is not 0, nothing is changed.
+    """
+
+    meanwhile: Meanwhile | None = None
+    found_inf: Any = None
+
+    def __call__(self, threads: int) -> bool:
+        """Step all Works. False, with nothing changed, if the guard found a gradient that is not finite.
+
+        Raises:
+            NoFactors: of a matrix of finite numbers; nothing has been changed.
+        """
+        done = self.run(threads)
+        if done and self.meanwhile:
+            self.meanwhile.call()
+        return done
+
+    def run(self, threads: int) -> bool:
+        """The step without what is done meanwhile."""
+        raise NotImplementedError
+
+    def counters(self) -> list[Any]:
+        """Of a capturable step: for each Work the next step of each of its rows, from 1: float64, on the device."""
+        raise NotImplementedError
+
+    def measure(self) -> None:
+        """Bring up to date what is of this step alone (``passing`` numbers), where a step leaves that until asked."""
+
+    def first_sums(self, threads: int) -> list[tuple[list[np.ndarray], float]]:
+        """Run the first pass alone, of engines that have ``sums``, of rules whose first pass needs no sum.
+
+        Returns: for each Work what it has added up, tensor by tensor, and how many elements of its gradients are not
+        finite (0 without a guard).
+        """
+        raise NotImplementedError
+
+
+class Engine:
+    """One way to run rules.
+
+    Attributes:
+        on_memory: it reads ``Work.addresses``; the others read ``Work.arrays``.
+        on_numpy: those are NumPy's, and it computes in float64.
+        sums: its steps have ``first_sums``.
+        capturable: a CUDA graph may record its steps, which are counted on the device then.
+    """
 
     name: str
-    on_memory: bool
+    on_memory = False
+    on_numpy = False
+    sums = False
+    capturable = False
 
     def refuses(self, rule: Rule, dtype: str) -> str | None:
         """Why this engine cannot run the rule on this type, or None."""
-        ...
+        raise NotImplementedError
 
-    def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
-        """Compile what is needed. Returns ``step(threads)``, which steps all works once.
+    def out_of_reach(self, tensor: Any) -> str | None:
+        """Why it cannot step a tensor of torch's that lies where this one does, or None."""
+        return None if tensor.device.type == "cpu" else f"a tensor on {tensor.device.type}"
 
-        With ``guard``, ``step`` returns False, with nothing changed, on a non-finite gradient. Between
-        steps the caller may change the works' rows, arrays and addresses, not their tensors' sizes.
+    def prepare(self, works: list[Work], guard: bool = False, capturable: bool = False) -> Step:
+        """Compile what is needed for all Works.
+
+        With ``guard`` a step with a gradient that is not finite changes nothing. With ``capturable``, of engines that
+        are, steps are counted on the device from the rows' first ``t`` on. Between steps the caller may change the
+        works' rows, arrays and addresses, not their tensors' sizes.
         """
-        ...
+        raise NotImplementedError

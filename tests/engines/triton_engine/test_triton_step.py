@@ -91,7 +91,7 @@ def test_a_capturable_step_skips_on_the_device_and_does_not_count():
     assert step(1)  # nobody asked the device
     assert same(before, work)
     assert np.array_equal(numbers, work.numbers["mu_product"])
-    assert step.counters[0].tolist() == [1.0]
+    assert step.counters()[0].tolist() == [1.0]
     work.arrays["g"][0][0, 0] = 1.0
     step.found_inf = torch.ones(1)
     step(1)
@@ -99,7 +99,7 @@ def test_a_capturable_step_skips_on_the_device_and_does_not_count():
     step.found_inf = torch.zeros(1)
     step(1)
     assert not same(before, work)
-    assert step.counters[0].tolist() == [2.0]
+    assert step.counters()[0].tolist() == [2.0]
 
 
 def test_a_capturable_step_takes_new_settings_but_counts_by_itself():

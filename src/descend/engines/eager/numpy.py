@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core import ops
 from ...core.rule import Rule
-from ..base import Work, finite, write
+from ..base import Engine, Step, Work, finite, write
 from ..noise import normal, spectral_bound
 from .many import evaluate
 
@@ -73,23 +73,28 @@ ops.register(
 ops.register(np.generic, ops.words_of(np.zeros(1)))
 
 
-class NumpyEngine:
+class NumpyStep(Step):
+    def __init__(self, works: list[Work], guard: bool) -> None:
+        self.works, self.guard = works, guard
+
+    def run(self, threads: int) -> bool:
+        if self.guard and not finite(self.works):
+            return False
+        with np.errstate(all="ignore"):  # inf and NaN are values here; the vocabulary says which
+            new = evaluate(self.works, lambda work, array: np.asarray(array, np.float64), np.float64)
+        write(self.works, new)
+        return True
+
+
+class NumpyEngine(Engine):
     name = "numpy"
-    on_memory = False
+    on_numpy = True
 
     def refuses(self, rule: Rule, dtype: str) -> str | None:
         return None if dtype in ("float64", "float32") else f"NumPy has no {dtype}"
 
-    def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
-        return lambda threads: self._step(works, guard)
-
-    def _step(self, works: list[Work], guard: bool) -> bool:
-        if guard and not finite(works):
-            return False
-        with np.errstate(all="ignore"):  # inf and NaN are values here; the vocabulary says which
-            new = evaluate(works, lambda work, array: np.asarray(array, np.float64), np.float64)
-        write(works, new)
-        return True
+    def prepare(self, works: list[Work], guard: bool = False, capturable: bool = False) -> Step:
+        return NumpyStep(works, guard)
 
 
 ENGINE = NumpyEngine()

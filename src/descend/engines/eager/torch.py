@@ -14,7 +14,7 @@ import torch
 
 from ...core import ops
 from ...core.rule import Rule
-from ..base import Work, share
+from ..base import Engine, Step, Work, share
 from ..noise import normal, spectral_bound
 from .many import evaluate
 
@@ -120,19 +120,14 @@ def _complex(pairs: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return torch.view_as_complex(pairs.expand(*like.shape, 2).contiguous())
 
 
-class TorchEngine:
-    name = "torch"
-    on_memory = False
-
-    def refuses(self, rule: Rule, dtype: str) -> str | None:
-        return None
-
-    def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
-        return lambda threads: self._step(works, guard)
+class TorchStep(Step):
+    def __init__(self, works: list[Work], guard: bool) -> None:
+        self.works, self.guard = works, guard
 
     @torch.no_grad()
-    def _step(self, works: list[Work], guard: bool) -> bool:
-        if guard and not all(bool(torch.isfinite(g).all()) for work in works for g in work.arrays["g"]):
+    def run(self, threads: int) -> bool:
+        works = self.works
+        if self.guard and not all(bool(torch.isfinite(g).all()) for work in works for g in work.arrays["g"]):
             return False
         new = evaluate(works, _cast, _number)
         for work, values in zip(works, new, strict=True):
@@ -144,6 +139,19 @@ class TorchEngine:
                     array.copy_(_complex(item, array) if array.is_complex() else item)
         share(works)
         return True
+
+
+class TorchEngine(Engine):
+    name = "torch"
+
+    def refuses(self, rule: Rule, dtype: str) -> str | None:
+        return None
+
+    def out_of_reach(self, tensor: torch.Tensor) -> str | None:
+        return None
+
+    def prepare(self, works: list[Work], guard: bool = False, capturable: bool = False) -> Step:
+        return TorchStep(works, guard)
 
 
 ENGINE = TorchEngine()

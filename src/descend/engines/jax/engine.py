@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...core.rule import Rule
-from ..base import Work, finite, write
+from ..base import Engine, Step, Work, finite, write
 from .leaves import Group, Leaves
 from .moved import Moved
 from .numbers import Number, wide_types
@@ -112,16 +112,34 @@ def _arrays(value: Any, like: Sequence[Any], group: Group) -> list[jax.Array]:
     return made
 
 
-class JaxEngine:
+class JaxStep(Step):
+    def __init__(self, works: list[Work], guard: bool) -> None:
+        self.works, self.guard = works, guard
+        self.compiled = jax.jit(partial(_stepped, [work.rule for work in works], [work.row_of for work in works]))
+
+    def run(self, threads: int) -> bool:
+        if self.guard and not finite(self.works):
+            return False
+        with wide_types(True):
+            inputs = []
+            for work in self.works:
+                table = {"t": np.array([row.t for row in work.rows], np.float64)}
+                table |= {k: np.array([row.settings[k] for row in work.rows], np.float64) for k in work.rule.settings}
+                inputs.append((work.arrays, work.numbers, table))
+            new = jax.device_get(self.compiled(inputs))
+        write(self.works, new)
+        return True
+
+
+class JaxEngine(Engine):
     name = "jax"
-    on_memory = False
+    on_numpy = True
 
     def refuses(self, rule: Rule, dtype: str) -> str | None:
         return None if dtype in ("float64", "float32") else f"the JAX engine steps NumPy arrays, which have no {dtype}"
 
-    def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
-        compiled = jax.jit(partial(_stepped, [work.rule for work in works], [work.row_of for work in works]))
-        return lambda threads: _step(works, guard, compiled)
+    def prepare(self, works: list[Work], guard: bool = False, capturable: bool = False) -> Step:
+        return JaxStep(works, guard)
 
 
 def _stepped(rules: list[Rule], rows: list[np.ndarray], inputs: list[Any]) -> list[dict[str, Any]]:
@@ -136,20 +154,6 @@ def _stepped(rules: list[Rule], rows: list[np.ndarray], inputs: list[Any]) -> li
         jobs.append(Job(rule, arrays["p"], arrays["g"], state, spread, t))
     results = evaluate(jobs)
     return [{"p": r.p, **{k: v.wide if isinstance(v, Number) else v for k, v in r.state.items()}} for r in results]
-
-
-def _step(works: list[Work], guard: bool, compiled: Callable[..., Any]) -> bool:
-    if guard and not finite(works):
-        return False
-    with wide_types(True):
-        inputs = []
-        for work in works:
-            table = {"t": np.array([row.t for row in work.rows], np.float64)}
-            table |= {k: np.array([row.settings[k] for row in work.rows], np.float64) for k in work.rule.settings}
-            inputs.append((work.arrays, work.numbers, table))
-        new = jax.device_get(compiled(inputs))
-    write(works, new)
-    return True
 
 
 ENGINE = JaxEngine()

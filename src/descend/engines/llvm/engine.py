@@ -7,7 +7,6 @@ depend on the number of threads, so neither do the bits of the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,10 @@ import numpy as np
 from ...core.program import Program, program
 from ...core.rule import Rule
 from ...core.trace import Extent
-from ..base import Work, share, streams, untraceable
+from ..base import Engine, Meanwhile, Step, Work, share, streams, untraceable
 from ..numbers import Numbers
-from .kernels import Call, kernel
+from . import machine
+from .kernels import kernel
 from .pool import POOL
 from .source import source
 from .team import team
@@ -38,21 +38,14 @@ def texts(of: Program, dtype: str) -> list[tuple[str, tuple[str, ...], str]]:
     return [(source(of, k), streams(of.rule), dtype) for k in range(len(of.kernels))]
 
 
-def alone(call: Call, chunks: int, meanwhile: Callable[[], None] | None) -> None:
-    """All chunks in this thread, and what is to be done besides."""
-    call(0, chunks)
-    if meanwhile:
-        meanwhile()
-
-
 class _Ready:
     """A Work with everything that does not change from step to step: tables and machine code."""
 
     def __init__(self, work: Work, guard: bool) -> None:
         self.work = work
         self.program = of = cut(work.rule, guard)
-        self.calls = [kernel(*given) for given in texts(of, work.dtype)]
-        self.bound: list[tuple[Any, Any]] = [((None,) * 4, None)] * len(self.calls)  # tables, the kernel on them
+        self.kernels = [kernel(*given) for given in texts(of, work.dtype)]
+        self.bound: list[tuple[Any, Any]] = [((None,) * 4, None)] * len(self.kernels)  # tables, the kernel on them
         self.numbers = Numbers(of, work, np.float64 if work.dtype == "float64" else np.float32)
         sizes = np.asarray(work.sizes, np.int64)
         self.sizes = sizes
@@ -80,27 +73,24 @@ class _Ready:
             self.by_row[3], self.rows_at = self.work.row_of[self.by_row[0]], self.work.row_of
         return self.by_row
 
-    def run(self, k: int, table: np.ndarray, threads: int, meanwhile: Callable[[], None] | None = None) -> None:
+    def run(self, k: int, table: np.ndarray, threads: int, meanwhile: Meanwhile | None = None) -> None:
         """Kernel ``k`` on all chunks, in this thread, in torch's team or in the pool; beside it ``meanwhile``, once."""
         chunks = self._chunks(k)
         tables, (bound_to, call) = (self.work.addresses, chunks, table, self.partials[k]), self.bound[k]
         if any(new is not old for new, old in zip(tables, bound_to, strict=True)):
-            call = self.calls[k].bind(*tables)
+            call = self.kernels[k].bind(*tables)
             self.bound[k] = (tables, call)
-        if self.elements <= INLINE or threads <= 1:
-            alone(call, chunks.shape[1], meanwhile)
+        count, beside = chunks.shape[1], meanwhile.native if meanwhile else (0, 0)
+        together = team(threads) if self.elements > INLINE and threads > 1 else None
+        if together:
+            together.run(call.native, count, threads, beside)
+        elif self.elements <= INLINE_POOL or threads <= 1:
+            call.run(0, count)
         else:
-            native = getattr(call, "native", None)
-            together = team(threads) if native else None
-            if native and together:
-                beside = getattr(meanwhile, "native", None)
-                together.run(native, chunks.shape[1], threads, beside or (0, 0))
-                if meanwhile and not beside:
-                    meanwhile()
-            elif self.elements <= INLINE_POOL:
-                alone(call, chunks.shape[1], meanwhile)
-            else:
-                POOL.run(call, chunks.shape[1], threads, meanwhile)
+            POOL.run(call.run, count, threads, meanwhile.call if meanwhile else None)
+            return
+        if meanwhile and not (together and beside[0]):
+            meanwhile.call()
 
     def by_sum(self, k: int) -> list[tuple[int, np.ndarray]]:
         """Each reduction of kernel ``k`` with its sum over every tensor, added in the order of the chunks."""
@@ -113,20 +103,14 @@ class _Ready:
         return found
 
 
-class _Step:
-    """All Works of one optimizer, compiled; called once per step.
-
-    Attributes:
-        meanwhile: what the caller has to do once per step that writes, and may be done while kernels run.
-    """
-
-    meanwhile: Callable[[], None] | None = None
+class _Step(Step):
+    """All Works of one optimizer, compiled."""
 
     def __init__(self, works: list[Work], guard: bool) -> None:
         self.ready = [_Ready(work, guard) for work in works]
         self.guard = guard
         self.count_all = sum(r.elements for r in self.ready)
-        self.depth = max((len(r.calls) for r in self.ready), default=1) - 1
+        self.depth = max((len(r.kernels) for r in self.ready), default=1) - 1
         self.shares = any(slot.init.shape == "all" for work in works for slot in work.rule.slots)
 
     def __call__(self, threads: int) -> bool:
@@ -134,7 +118,7 @@ class _Step:
             r.numbers.settle()
         before = [dict(r.numbers.sums) for r in self.ready] if self.guard else []
         for level in range(self.depth):
-            self._pass(level, [r for r in self.ready if level < len(r.calls) - 1], threads)
+            self._pass(level, [r for r in self.ready if level < len(r.kernels) - 1], threads)
             if level == 0 and self.guard and any(r.numbers.sums[r.program.tape.guard or 0] for r in self.ready):
                 for r, sums in zip(self.ready, before, strict=True):
                     r.numbers.sums = sums
@@ -147,17 +131,19 @@ class _Step:
             share([r.work for r in self.ready])
         return True
 
-    def first_sums(self, threads: int) -> list[list[tuple[int, np.ndarray]]]:
-        """Run the first pass alone, of rules in several passes whose first has no numbers: for each Work its sums."""
+    def first_sums(self, threads: int) -> list[tuple[list[np.ndarray], float]]:
+        found = []
         for r in self.ready:
             r.run(0, r.numbers.table(0, self.count_all), threads)
-        return [r.by_sum(0) for r in self.ready]
+            sums = dict(r.by_sum(0))
+            bad = sums.pop(r.program.tape.guard, None)  # type: ignore[arg-type]
+            found.append((list(sums.values()), 0.0 if bad is None else float(bad.sum())))
+        return found
 
     def measure(self) -> None:
-        """Bring the numbers up to date that are of this step alone."""
         for r in self.ready:
             if r.unasked:
-                r.numbers.sums |= dict(r.by_sum(len(r.calls) - 1))
+                r.numbers.sums |= dict(r.by_sum(len(r.kernels) - 1))
                 r.numbers.count_on(self.count_all)
 
     def _pass(self, level: int, ready: list[_Ready], threads: int) -> None:
@@ -167,9 +153,9 @@ class _Step:
         """
         everywhere: dict[int, list[tuple[_Ready, int]]] = {}
         parts: dict[int, float] = {}
-        tables = [r.numbers.table(level % len(r.calls), self.count_all) for r in ready]
+        tables = [r.numbers.table(level % len(r.kernels), self.count_all) for r in ready]
         for r, table in zip(ready, tables, strict=True):
-            k = level % len(r.calls)
+            k = level % len(r.kernels)
             r.run(k, table, threads, self.meanwhile if level < 0 and r is ready[0] else None)
             for order, (index, totals) in enumerate(() if r.unasked and level < 0 else r.by_sum(k)):
                 if r.program.tape.nodes[index].extent is Extent.TENSOR:
@@ -183,14 +169,20 @@ class _Step:
                 r.numbers.sums[index] = parts[key]
 
 
-class LLVMEngine:
+class LLVMEngine(Engine):
     name = "llvm"
     on_memory = True
+    sums = True
 
     def refuses(self, rule: Rule, dtype: str) -> str | None:
         return untraceable(rule, dtype, self.name)
 
-    def prepare(self, works: list[Work], guard: bool = False) -> Callable[[int], bool]:
+    def out_of_reach(self, tensor: Any) -> str | None:
+        if (away := super().out_of_reach(tensor)) or not str(tensor.dtype).endswith(".float16") or machine.halves():
+            return away
+        return "a float16 tensor: this processor does not convert them (no F16C)"
+
+    def prepare(self, works: list[Work], guard: bool = False, capturable: bool = False) -> Step:
         return _Step(works, guard)
 
 

@@ -12,20 +12,27 @@ import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..formats import WIDTH, working
 from . import cache, machine
 from .machine import LOCK, Function
-from .words import WIDTH
 
 log = logging.getLogger("descend")
 
-Call = Callable[[int, int], None]  # with ``native``, where it is machine code: (address, its first argument)
+
+class Call(NamedTuple):
+    """A kernel on some tables: ``run(lo, hi)`` does a range of chunks; ``native``: its address, its first argument."""
+
+    run: Callable[[int, int], None]
+    native: tuple[int, int]
+
+
 _Arguments = ctypes.c_int64 * 8
 _known: dict[tuple[str, tuple[str, ...], str], Kernel] = {}
-_SOURCES = ("kernels", "lower", "machine", "memory", "arithmetic")
+_SOURCES = ("kernels", "lower", "machine", "memory", "arithmetic", "../formats")
 _PROBE = 45  # elements of the self-test: whole vectors of any processor, and a rest
 
 
@@ -45,11 +52,11 @@ class Kernel:
     def __init__(self, function: Function, dtype: str) -> None:
         self._function = function
         self._address = ctypes.cast(function, ctypes.c_void_p).value or 0  # type: ignore[arg-type]
-        real = np.dtype("float64" if dtype == "float64" else "float32")
+        real = np.dtype(working(dtype))
         self._kinds = (np.dtype(np.int64), np.dtype(np.int64), real, np.dtype(np.float64))
 
     def bind(self, addresses: Any, chunks: Any, scalars: Any, partials: Any) -> Call:
-        """``call(lo, hi)`` on these tables, whose memory is read at every call.
+        """The kernel on these tables, whose memory is read at every call.
 
         Args:
             addresses: int64 (streams, tensors). chunks: int64 (4, chunks): tensor, first element, elements,
@@ -67,14 +74,13 @@ class Kernel:
         arguments = _Arguments(*facts)
         pointer, function = ctypes.addressof(arguments), self._function
 
-        def call(lo: int, hi: int, _alive: Any = (arguments, tables)) -> None:
+        def run(lo: int, hi: int, _alive: Any = (arguments, tables)) -> None:
             function(pointer, lo, hi)
 
-        call.native = (self._address, pointer)  # type: ignore[attr-defined]
-        return call
+        return Call(run, (self._address, pointer))
 
     def __call__(self, addresses: Any, chunks: Any, scalars: Any, partials: Any, lo: int, hi: int) -> None:
-        self.bind(addresses, chunks, scalars, partials)(lo, hi)
+        self.bind(addresses, chunks, scalars, partials).run(lo, hi)
 
 
 def kernel(text: str, streams: tuple[str, ...], dtype: str) -> Kernel:
@@ -179,13 +185,13 @@ def probe(found: Kernel, text: str, streams: tuple[str, ...], dtype: str) -> byt
 
 def tried(found: Any, text: str, streams: tuple[str, ...], dtype: str) -> tuple[list[np.ndarray], np.ndarray]:
     """All that a kernel writes for a few fixed numbers, in two chunks of one tensor: its streams and its sums."""
-    real = np.float64 if dtype == "float64" else np.float32
+    real = np.dtype(working(dtype))
     arrays = []
     for line, stream in enumerate(streams):
         values = (np.arange(_PROBE) * 37 + 11 * line) % 101 / 64 + 1 / 64
         if stream in ("p", "g"):
             values[::3] *= -1
-        kind = dtype if stream in ("p", "g") else real.__name__
+        kind = dtype if stream in ("p", "g") else real.name
         if kind == "bfloat16":
             arrays.append((values.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16))
         else:

@@ -13,10 +13,10 @@ from typing import Any
 
 from llvmlite import ir
 
+from ..formats import WIDTH, working
 from .arithmetic import DOUBLE, INT, SINGLE, Arithmetic, Unknown
 from .machine import emitted
 from .memory import add_product, copysign, element, fetch, narrow, scoped, widen
-from .words import WIDTH
 
 LARGEST = {SINGLE: 3.4028234663852886e38, DOUBLE: 1.7976931348623157e308}
 TABLES = ("addresses", "chunks", "scalars", "partials")
@@ -41,7 +41,7 @@ class _Kernel(Arithmetic):
 
     def __init__(self, text: str, streams: tuple[str, ...], dtype: str) -> None:
         self.streams, self.dtype = streams, dtype
-        self.real = DOUBLE if dtype == "float64" else SINGLE
+        self.real = DOUBLE if working(dtype) == "float64" else SINGLE
         self.module = ir.Module("kernel")
         (function,) = ast.parse(text).body
         if not isinstance(function, ast.FunctionDef):
@@ -66,7 +66,7 @@ class _Kernel(Arithmetic):
 
     def kind(self, stream: str) -> str:
         """As what the elements of a stream are stored."""
-        return self.dtype if stream in ("p", "g") or self.dtype == "float64" else "float32"
+        return self.dtype if stream in ("p", "g") else working(self.dtype)
 
     def let(self, name: str, value: Any) -> None:
         value = self.plain(value)

@@ -31,5 +31,3 @@ SPELLING = {
     "minimum": "select(({0} < {1}) | ({0} != {0}), {0}, {1})",
     "where": "select({0}, {1}, {2})",
 }
-
-WIDTH = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}

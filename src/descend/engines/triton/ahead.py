@@ -16,6 +16,7 @@ from triton.compiler import ASTSource
 
 from ...core.program import program
 from ...core.rule import Rule
+from ..formats import working
 from . import source as source
 from .step import CHUNK, JOIN_WARPS, JOINED, LINES, OPTIONS, WARPS
 
@@ -52,7 +53,7 @@ def compile_rule(
 ) -> Iterator[Compiled]:
     """Every kernel of a rule for an NVIDIA GPU of compute capability ``capability`` (90: sm_90)."""
     traced = program(rule)
-    number = {"float32": "*fp32", "float64": "*fp64"}[source.arithmetic(dtype)]
+    number = {"float32": "*fp32", "float64": "*fp64"}[working(dtype)]
     element = dict.fromkeys(("addresses", "chunks", "lines"), "*i64") | {"scalars": number, "partials": "*fp64"}
     kinds = element | dict.fromkeys(("row_of", "bounds", "columns", "places"), "*i64")
     kinds |= {"table": number, "count": "i32", "works": "i32"}

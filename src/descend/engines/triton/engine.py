@@ -14,16 +14,14 @@ tests run every kernel without a GPU. docs/gpu.md says what a GPU has not confir
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from triton import knobs
 from triton.runtime.interpreter import InterpretedFunction
 
 from ...core.program import program
 from ...core.rule import Rule
-from ..base import Work, share, untraceable
-from .source import PLUS, counts_truths
+from ..base import Engine, Step, Work, share, untraceable
+from .source import PLUS
 from .step import Ready, Shared
 
 OLDEST = (8, 0)  # what Triton itself supports
@@ -44,12 +42,8 @@ def unable(device: torch.device) -> str | None:
     return None
 
 
-class Step:
-    """All Works of one optimizer, compiled; called once per step.
-
-    Attributes:
-        found_inf: a tensor with one number on the device; where it is not 0, a capturable step changes nothing.
-    """
+class TritonStep(Step):
+    """All Works of one optimizer, compiled."""
 
     def __init__(self, works: list[Work], guard: bool, capturable: bool) -> None:
         devices = {work.arrays["p"][0].device for work in works if work.sizes}
@@ -62,7 +56,6 @@ class Step:
         if reason:
             raise ValueError(reason)
         self.guard, self.capturable, self.device = guard, capturable, device
-        self.found_inf: torch.Tensor | None = None
         self.shared = Shared([program(work.rule, guard) for work in works], device)
         count_all = sum(sum(work.sizes) for work in works)
         self.ready = [Ready(work, i, self.shared, count_all, capturable) for i, work in enumerate(works)]
@@ -71,12 +64,8 @@ class Step:
         for r in self.ready:
             r.compile()
 
-    @property
     def counters(self) -> list[torch.Tensor]:
-        """For each Work the next step, counted from 1, of each of its rows: float64, on the device.
-
-        In a capturable step these are what counts; a replayed graph advances them.
-        """
+        """In a capturable step these are what counts; a replayed graph advances them."""
         return [r.steps.there for r in self.ready]
 
     def refresh(self) -> None:
@@ -84,8 +73,8 @@ class Step:
         for r in self.ready:
             r.send()
 
-    def __call__(self, threads: int) -> bool:
-        """One step. False if the guard found a non-finite gradient; a capturable step returns True without asking."""
+    def run(self, threads: int) -> bool:
+        """As of every engine; a capturable step returns True without asking."""
         if self.device.type != "cuda":
             return self._run()
         with torch.cuda.device(self.device):
@@ -116,27 +105,27 @@ class Step:
         return True
 
 
-class TritonEngine:
+class TritonEngine(Engine):
     name = "triton"
     on_memory = True
+    capturable = True
 
     def refuses(self, rule: Rule, dtype: str) -> str | None:
-        if reason := untraceable(rule, dtype, self.name):
-            return reason
-        if counts_truths(program(rule)):
-            return f"{rule.name} does arithmetic on a comparison; write where(condition, 1.0, 0.0)"
-        return None
+        return untraceable(rule, dtype, self.name)
 
-    def prepare(self, works: list[Work], guard: bool = False, capturable: bool = False) -> Callable[[int], bool]:
+    def out_of_reach(self, tensor: torch.Tensor) -> str | None:
+        reason = unable(tensor.device)
+        return f"a tensor on {tensor.device.type}: {reason}" if reason else None
+
+    def prepare(self, works: list[Work], guard: bool = False, capturable: bool = False) -> Step:
         """As every engine's; the Works' arrays are torch tensors on one device, contiguous or laid out alike.
 
-        With ``capturable``, steps are counted on the device from the rows' first ``t`` on, and a CUDA graph
-        may record the step: afterwards only settings and tensors that keep their place may change.
+        After a CUDA graph has recorded a capturable step, only settings and tensors that keep their place may change.
 
         Raises:
             ValueError: tensors on several devices, or on one that ``unable`` refuses.
         """
-        return Step(works, guard, capturable)
+        return TritonStep(works, guard, capturable)
 
 
 ENGINE = TritonEngine()

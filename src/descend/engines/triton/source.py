@@ -22,7 +22,7 @@ from triton.runtime.jit import JITFunction
 from ...core.program import Program
 from ...core.trace import Extent
 from ..base import streams
-from ..llvm.words import WIDTH
+from ..formats import WIDTH, working
 from . import words as words
 
 # What tl.sum adds with. tl.sum itself is one more function of Triton's, compiled or interpreted as the environment
@@ -44,42 +44,6 @@ def join(partials, bounds, columns, places, out, WIDTH: tl.constexpr, BLOCK: tl.
 """
 
 
-def arithmetic(dtype: str) -> str:
-    """The type that elements of ``dtype`` are computed in."""
-    return "float64" if dtype == "float64" else "float32"
-
-
-def is_truth(program: Program, index: int) -> bool:
-    """Whether a value on the tape is true or false."""
-    node = program.tape.nodes[index]
-    if node.op == "where":
-        return all(is_truth(program, a) for a in node.args[1:])
-    return node.op in words.TRUTH
-
-
-def counts_truths(program: Program) -> bool:
-    """Whether the rule does arithmetic on true and false, which Triton does modulo 2."""
-    plain = {
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "pow",
-        "neg",
-        "maximum",
-        "minimum",
-        "total",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "eq",
-        "ne",
-    }
-    nodes = program.tape.nodes
-    return any(n.op in plain and any(is_truth(program, a) for a in n.args) for n in nodes)
-
-
 def by_tensor(program: Program) -> bool:
     """Whether the numbers of a step differ from tensor to tensor, or must be kept for each."""
     return bool(program.tensor_slots) or any(node.extent is Extent.TENSOR for node in program.tape.nodes)
@@ -94,7 +58,7 @@ def element(program: Program, k: int, dtype: str, capturable: bool = False) -> s
 
     A chunk of 4 n elements that lies on 16-byte boundaries is moved 4 elements at a time, others one by one.
     """
-    kernel, number, all_streams = program.kernels[k], arithmetic(dtype), streams(program.rule)
+    kernel, number, all_streams = program.kernels[k], working(dtype), streams(program.rule)
     touched, inverted = [n for n in all_streams if n in kernel.loads or n in dict(kernel.stores)], program.divisors(k)
     kinds = {n: dtype if n in ("p", "g") else number for n in touched}
     text = ["def kernel(addresses, chunks, lines, scalars, partials, blocked, BLOCK: tl.constexpr):"]
@@ -110,7 +74,7 @@ def element(program: Program, k: int, dtype: str, capturable: bool = False) -> s
         value = f"tl.load(scalars + {len(kernel.scalars)} * line + {position})"
         # a truth is made a block first: the interpreter mixes no single truth with a block of them
         truth = f"tl.full([BLOCK], 0.0, tl.{number}) + {value} != 0"
-        text += [f" s{index} = {truth if is_truth(program, index) else value}"]
+        text += [f" s{index} = {truth if program.tape.is_condition(index) else value}"]
     for vectors in (True, False):
         unaligned = f"(({' | '.join(f'a_{n}' for n in touched)}) & 15) | (n & 3)"
         text += [f" if ({unaligned}) == 0:" if vectors else " else:", "  j = tl.arange(0, BLOCK)"]
@@ -179,7 +143,7 @@ def host(program: Program, k: int, dtype: str, capturable: bool = False) -> str:
         text += [f"{name} = {value}"] if value != name else []
         names[index] = name
     text += program.lines(needed, words.DOUBLE, names)
-    number, inverted = arithmetic(dtype), program.divisors(k)
+    number, inverted = working(dtype), program.divisors(k)
     for position, index in enumerate(kernel.scalars):
         value = f"reciprocal({names[index]}, {words.LARGEST[number]!r})" if index in inverted else names[index]
         text += [f"tl.store(table + {len(kernel.scalars)} * i + {position}, {value}.to(tl.{number}), inside)"]

@@ -10,6 +10,7 @@ import torch
 from ...core.program import Program
 from ...core.trace import Extent
 from ..base import Work
+from ..formats import working
 from . import source as source
 from .tables import Numbers, Table, chunks
 
@@ -70,7 +71,7 @@ class Ready:
         self.hosts = [self._made(source.host(of, k, work.dtype, capturable), "host") for k in self.passes]
         self.join = self._made(source.JOIN, "join")
         self.by_tensor = source.by_tensor(of)
-        self.number = getattr(torch, source.arithmetic(work.dtype))
+        self.number = getattr(torch, working(work.dtype))
 
         sizes = np.asarray(work.sizes, np.int64)
         table, bounds = chunks(sizes, CHUNK)

@@ -55,8 +55,6 @@ ELEMENT = {"float32": _SINGLE | _FUSED, "float64": DOUBLE | _FUSED}
 
 LARGEST = {"float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308}
 
-TRUTH = {"lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not", "isfinite"}  # their values are true or false
-
 # Functions of the generated text. ``power``: b == 0 first, since the logarithm of 0 times 0 is NaN.
 FUNCTIONS = '''
 def power(a, b):

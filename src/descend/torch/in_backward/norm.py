@@ -13,7 +13,7 @@ from ... import rules
 from ...core import ops
 from ...core.rule import Rule, before, chain
 from ...core.trace import trace
-from ...engines.base import Row, Work
+from ...engines.base import Row, Step, Work
 from ...optimizer import CLIP
 from ..step import tensors
 
@@ -91,17 +91,17 @@ class Measured:
             if g.is_neg() or g.is_conj() or not tensors.same_layout(g, like):
                 g = torch.empty_like(like).copy_(g)
         g = tensors.plain(g)
-        square = self._by_kernel(g, settled, not sparse) if settled.engine.name == "llvm" else _by_words(g, settled)
+        square = self._by_kernel(g, settled, not sparse) if settled.engine.sums else _by_words(g, settled)
         if not math.isfinite(square) and not bool(torch.isfinite(g).all()):
             self.finite = False
         self._sums[id(p)] = single, square
         p.grad = None
 
     def _by_kernel(self, g: torch.Tensor, settled: Any, keep: bool) -> float:
-        machine: tuple[Work, Any] = settled.machine(_work(g), keep)
+        machine: tuple[Work, Step] = settled.machine(_work(g), keep)
         work, step = machine
         work.addresses[1, 0] = g.data_ptr()  # type: ignore[index]
-        ((_, square),) = step.first_sums(torch.get_num_threads())[0]
+        ((square,), _) = step.first_sums(torch.get_num_threads())[0]
         return float(square[0])
 
     def close(self, settled: Any) -> None:
@@ -141,6 +141,6 @@ def _work(g: torch.Tensor) -> Work:
 def _by_words(g: torch.Tensor, settled: Any) -> float:
     g = torch.view_as_real(g) if g.is_complex() else g
     x: Any = g.to(tensors.WORKING.get(g.dtype, g.dtype))
-    if settled.engine.name == "numpy":
+    if settled.engine.on_numpy:
         x = x.double().numpy()
     return float(ops.total(x * x))

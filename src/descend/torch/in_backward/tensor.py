@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...engines.base import Engine, NoFactors, Work
+from ...engines.base import Engine, NoFactors, Step, Work
 from ...stepping import commit
 from ..step import tensors
 from ..step.batch import Batch
@@ -19,7 +19,7 @@ from ..step.plan import Plan, named
 from ..step.reuse import fits
 from .norm import SCALE, refuse_totals, scaled
 
-Machine = tuple[Work, Callable[[int], bool]]
+Machine = tuple[Work, Step]
 
 
 class Settled(Plan):

@@ -11,7 +11,7 @@ import torch
 from ... import rules
 from ...core import ops
 from ...core.rule import Rule, chain
-from ...engines.base import Engine, Row, Work
+from ...engines.base import Engine, Row, Step, Work
 from ...optimizer import CLIP
 from ..step import tensors
 from ..step.batch import POINTER, Batch
@@ -32,8 +32,7 @@ class Squares:
 
     def __init__(self, engine: Engine, batches: list[Batch]) -> None:
         self.engine, self.batches = engine, batches
-        self.by_kernel = engine.name == "llvm"
-        self.step: Any = None
+        self.step: Step | None = None
         self.works: list[Work] = []
 
     def found(self, grads: list[torch.Tensor], scale: float | None) -> tuple[list[float], bool]:
@@ -43,8 +42,8 @@ class Squares:
             scale: by which the loss was multiplied, if it was.
         """
         grads = [tensors.plain(g) for g in grads]
-        if not self.by_kernel:
-            return _by_words(grads, scale, self.engine.name == "numpy")
+        if not self.engine.sums:
+            return _by_words(grads, scale, self.engine.on_numpy)
         grads = [g if tensors.is_dense(g) else g.contiguous() for g in grads]
         settings = {name: float(value) for name, value in _clipped(scale is not None).settings.items()}
         settings |= {} if scale is None else {"loss_scale": scale}
@@ -60,15 +59,10 @@ class Squares:
             work.rows = [Row(1, settings)]
             work.addresses[:] = [POINTER(grads[i]) for i in batch.index]  # type: ignore[index]
         squares, bad = [0.0] * len(grads), 0.0
-        for sums, ready, batch in zip(
-            self.step.first_sums(torch.get_num_threads()), self.step.ready, self.batches, strict=True
-        ):
-            for index, totals in sums:
-                if index == ready.program.tape.guard:
-                    bad += float(totals.sum())
-                    continue
-                for i, square in zip(batch.index, totals, strict=True):
-                    squares[i] = float(square)
+        for ((found,), wrong), batch in zip(self.step.first_sums(torch.get_num_threads()), self.batches, strict=True):
+            bad += wrong
+            for i, square in zip(batch.index, found, strict=True):
+                squares[i] = float(square)
         return squares, not bad
 
 

@@ -39,7 +39,7 @@ class Batch:
     ) -> None:
         self.leaves, self.index, self.numbers = leaves, index, numbers
         self.on_memory = engine.on_memory
-        self.as_numpy = engine.name == "numpy"
+        self.on_numpy = engine.on_numpy
         dtype = tensors.dtype_name(leaves[0].p)
         self.work = Work(rule, dtype, [leaf.grad.numel() for leaf in leaves], [], np.zeros(0, np.int64))
         self.steps = torch.zeros(
@@ -68,7 +68,7 @@ class Batch:
         self.state_pointers = self._state_pointers()
 
     def _given(self, arrays: list[torch.Tensor]) -> list[Any]:
-        return [a.numpy() for a in arrays] if self.as_numpy else arrays
+        return [a.numpy() for a in arrays] if self.on_numpy else arrays
 
     def _dense(self, leaf: Leaf) -> torch.Tensor:
         p = leaf.p.detach()

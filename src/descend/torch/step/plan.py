@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ...core.rule import Rule
 from ...core.trace import admit
-from ...engines import load
-from ...engines.base import Engine, NoFactors
-from ...stepping import pick
+from ...engines import FUSED, load
+from ...engines.base import Engine, Meanwhile, NoFactors
+from ...stepping import fall_back, pick
 from ..optim.checkpoint import scheduled
 from ..optim.group import given
 from ..sharded import parts
-from . import captured, tensors
+from . import tensors
 from .batch import POINTER, Batch, join
 from .leaf import Leaf
 from .reuse import GRAD, Reuse
@@ -58,10 +58,10 @@ class Plan(Reuse):
         self.idle = not self.works
         self.once |= any(leaf.rows is not None for leaf in leaves)
         self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
-        self.capturable = captured.wanted(self)
-        self.run: Any = self.engine.prepare(self.works, self.guard, **{"capturable": True} if self.capturable else {})
-        self.beside = hasattr(self.run, "meanwhile")  # the engine can do the rest while its kernels run
-        self.tell(functools.partial(torch.autograd.graph.increment_version, self.having))
+        self.capturable = self.engine.capturable and any(g.get("capturable") for g in optimizer.param_groups)
+        self.run = self.engine.prepare(self.works, self.guard, self.capturable)
+        # autograd refuses a backward pass through parameters that have changed since: it is told
+        self.run.meanwhile = Meanwhile(functools.partial(torch.autograd.graph.increment_version, self.having))
         self.pointers: list[int] = []
         if self.engine.on_memory:
             self.pointers = list(map(POINTER, grads))
@@ -132,9 +132,8 @@ class Plan(Reuse):
         reason = f"the gradient of {lost.name}: it has no memory"
         if self.optimizer._options["engine"] != "auto" or any(g.get("fused") for g in self.optimizer.param_groups):
             raise RuntimeError(f"engine={self.engine.name!r} cannot reach {reason}")
-        tensors.say_fallback(self.rules[lost.group], reason)
         self.once = True
-        return load("torch")
+        return fall_back(self.rules[lost.group], reason)
 
     @staticmethod
     def choose_engine(optimizer: Owner, rules: list[Rule] | None = None) -> Engine:
@@ -146,22 +145,26 @@ class Plan(Reuse):
         asked, groups = optimizer._options["engine"], optimizer.param_groups
         stepping = rules is not None  # and then what has no gradient is left as it is
         rules = rules or [optimizer.spec.rule({**optimizer.spec.arguments, **given(g)}, False) for g in groups]
-        eager = load("torch")
+        engine = eager = load("torch")
         for rule in rules:
             admit(rule)
         if asked == "torch" or (asked == "auto" and any(group.get("foreach") for group in groups)):
             return eager
         fused = any(group.get("fused") for group in groups)
-        engine = eager
+        try:
+            wanted = load(FUSED if asked == "auto" else asked)
+        except ImportError as error:
+            if asked != "auto":
+                raise
+            return fall_back(rules[0], str(error))
         known: dict[tuple[Rule, str], Engine] = {}  # asked once for each rule and type, not for each parameter
         for rule, group in zip(rules, groups, strict=True):
             for p in (p for p in group["params"] if p.requires_grad or p.grad is not None):
-                reason = tensors.off_memory(parts.part(p), asked)
+                reason = tensors.out_of_reach(parts.part(p), wanted)
                 if reason and (fused or asked != "auto") and (p.grad is not None or not stepping):
                     raise RuntimeError(f"{'fused=True' if fused else f'engine={asked!r}'} cannot step {reason}")
                 if reason:
-                    tensors.say_fallback(rule, reason)
-                    return eager
+                    return fall_back(rule, reason)
                 kind = rule, tensors.dtype_name(p)
                 if kind not in known:
                     known[kind] = pick(asked, *kind)
@@ -185,12 +188,6 @@ class Plan(Reuse):
 
     # ---------------------------------------------------------------- the commit
 
-    def tell(self, written: Callable[[], None]) -> None:
-        """How autograd is told, which refuses a backward pass through parameters that have changed since."""
-        self.written = written
-        if self.beside:
-            self.run.meanwhile = written
-
     def commit(self) -> bool:
         """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
         grads = self.grads if self.once else self._standing() if self.copying else []
@@ -212,8 +209,6 @@ class Plan(Reuse):
             batch.fresh = []
         state.changed = False
         self.optimizer.steps += 1
-        if not self.beside:
-            self.written()
         return True
 
     def _named(self, failed: NoFactors) -> Exception:
@@ -226,9 +221,7 @@ class Plan(Reuse):
 
     def telemetry(self) -> Iterator[tuple[Leaf, int, dict[str, float]]]:
         """What the last step has measured: every tensor, its elements and its numbers by name."""
-        measure = getattr(self.run, "measure", None)
-        if measure is not None:
-            measure()
+        self.run.measure()
         for batch in self.batches:
             numbers = batch.work.numbers
             column = {name: numbers[name] for name in MEASURED if name in numbers}
@@ -243,8 +236,16 @@ class Plan(Reuse):
 
     def catch_up(self) -> None:
         """Learn the steps that replayed graphs have taken."""
-        if self.capturable:
-            captured.catch_up(self)
+        if not self.capturable or (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()):
+            return  # nobody can ask now
+        ahead = []
+        for batch, counter in zip(self.batches, self.run.counters(), strict=True):
+            counts = counter.cpu().numpy()  # which waits for the device
+            for count, row in zip(counts, batch.work.rows, strict=True):
+                ahead.append(int(count) - row.t)
+                row.t = int(count)
+            batch.counted[:] = counts[batch.work.row_of] - 1
+        self.optimizer.steps += max(ahead, default=0)
 
     @property
     def unpublished(self) -> bool:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from ...engines.base import Meanwhile
 from ...engines.llvm import kernels
 from ...engines.llvm.team import torch_library
 from . import reading_code
@@ -118,15 +119,14 @@ class Reader:
         return self._read(self._at)
 
 
-def _telling(address: int, table: np.ndarray) -> Callable[[], None]:
+def _telling(address: int, table: np.ndarray) -> Meanwhile:
     """Tells autograd, as ``torch.autograd.graph.increment_version`` does, that the parameters have been changed."""
     bump, at = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address), table.ctypes.data
 
     def written(_alive: np.ndarray = table) -> None:
         bump(at)
 
-    written.native = (address, at)  # type: ignore[attr-defined] - kernels' threads can do it without the interpreter
-    return written
+    return Meanwhile(written, (address, at))
 
 
 _STATES = TABLE.index("states")

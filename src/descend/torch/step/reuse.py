@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ...core.rule import Rule
-from ...engines.base import Engine
+from ...engines.base import Engine, Step
 from .batch import POINTER, Batch
 from .tensors import without_memory
 
@@ -27,6 +26,7 @@ class Reuse:
 
     optimizer: Owner
     engine: Engine
+    run: Step
     members: list[list[torch.Tensor]]
     having: list[torch.Tensor]
     without: list[torch.Tensor]
@@ -43,8 +43,6 @@ class Reuse:
     reader: Reader | None = None
 
     def _settle(self) -> None: ...
-
-    def tell(self, written: Callable[[], None]) -> None: ...
 
     def _read(self) -> list[tuple[Any, ...]]: ...
 
@@ -92,7 +90,7 @@ class Reuse:
         if self.uses == _OFTEN and self.engine.on_memory:
             self.reader = self._reader()
             if self.reader:
-                self.tell(self.reader.written)
+                self.run.meanwhile = self.reader.written
         return True
 
     def _reader(self) -> Reader | None:

@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 from ...core.init import Slot
 from ...core.rule import Rule
-from ...stepping import say_once
+from ...engines.base import Engine
+from ...engines.formats import working
 from ..sharded import parts
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _NAMES = {
 }
 _wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore[reportAttributeAccessIssue]
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
-WORKING = {torch.float16: torch.float32, torch.bfloat16: torch.float32}
+WORKING = {dtype: getattr(torch, working(name)) for dtype, name in _NAMES.items()}
 
 
 def dtype_name(p: torch.Tensor) -> str:
@@ -142,24 +143,14 @@ def overlaps(leaves: list[Leaf]) -> None:
             raise ValueError(f"{leaves[i].name} and {leaves[k].name} share memory; step each element once")
 
 
-def off_memory(p: torch.Tensor, engine: str = "llvm") -> str | None:
-    """Why the fused engine cannot reach this tensor's memory, or None."""
+def out_of_reach(p: torch.Tensor, engine: Engine) -> str | None:
+    """Why an engine other than eager torch cannot step this tensor, or None."""
     if type(p) not in _PLAIN:
         return f"a {type(p).__name__}"
-    if engine == "triton":
-        from ...engines.triton.engine import unable
-
-        if reason := unable(p.device):
-            return f"a tensor on {p.device.type}: {reason}"
-    elif p.device.type != "cpu":
-        return f"a tensor on {p.device.type}"
+    if reason := engine.out_of_reach(p):
+        return reason
     if p.dtype not in _NAMES:
         return f"a {dtype_name(p)} tensor"
-    if p.dtype is torch.float16 and p.device.type == "cpu":
-        from ...engines.llvm import machine
-
-        if not machine.halves():
-            return "a float16 tensor: this processor does not convert them (no F16C)"
     if p.layout is not torch.strided:
         return "a tensor that is not strided"
     return "a tensor with a lazy sign or conjugate" if p.is_neg() or p.is_conj() else None
@@ -171,10 +162,6 @@ def without_memory(g: torch.Tensor) -> bool:
         return g.device.type == "cpu" and g.numel() > 0 and g.data_ptr() == 0
     except RuntimeError:
         return True
-
-
-def say_fallback(rule: Rule, reason: str) -> None:
-    say_once(rule.name, f"engine 'torch' instead of 'llvm' for {rule.name}: {reason}")
 
 
 def is_dense(p: torch.Tensor) -> bool:
