@@ -115,7 +115,8 @@ def test_a_picture_needs_nothing_else(file: Path):
 
 def test_the_page_of_the_gallery_asks_for_nothing_from_afar():
     page = said("gallery.html")
-    assert "http" not in page
+    assert "://" not in page
+    assert "default-src 'none'" in page
     assert "<script" not in page
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import re
 from collections.abc import Container, Sequence
 from html import escape
 
@@ -26,7 +27,7 @@ table {{ border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabu
 caption {{ text-align: left; font-weight: 600; padding: .3em 0; white-space: nowrap; }}
 th, td {{ padding: .36em 1em .36em 0; text-align: left; border-bottom: 1px solid var(--rule); vertical-align: top;
   white-space: nowrap; }}
-th {{ font-weight: 400; }} .words {{ white-space: normal; min-width: 15em; }}
+th {{ font-weight: 400; }} .words {{ white-space: normal; min-width: 12em; }}
 thead th {{ color: var(--quiet); vertical-align: bottom; }}
 .right {{ text-align: right; }} .first th {{ font-weight: 600; }}
 figure {{ margin: .6em 0; }} .chart {{ display: block; }}
@@ -41,7 +42,7 @@ details[open] {{ padding-bottom: 1em; }} .narrow {{ display: none; }}
 """
 
 
-PROSE = 40  # characters from which on a cell may break into lines
+PROSE = re.compile("[a-z]{2,} [a-z]{2,}.{12}|.{41}")  # a cell that may break into lines
 
 
 class Markup(str):
@@ -73,6 +74,7 @@ def table(
     head: Sequence[str] = (),
     right: Container[int] = (),
     caption: str = "",
+    label: str = "",
     first: Container[int] = (),
     name: int = 0,
 ) -> Markup:
@@ -80,17 +82,12 @@ def table(
 
     Args:
         right: columns of numbers. first: rows to stand out. name: the column that says what a row is about.
-        caption: above, and said to screen readers.
+        caption: above it. label: what screen readers call it, where there is no caption.
     """
 
     def cell(i: int, content: str, tag: str, scope: str = "") -> str:
-        kind = (
-            " class=right"
-            if i in right
-            else " class=words"
-            if len(content) > PROSE and content.count(" ") > 3 and not isinstance(content, Markup)
-            else ""
-        )
+        prose = PROSE.search(content) and not isinstance(content, Markup)
+        kind = " class=right" if i in right else " class=words" if prose else ""
         return f"<{tag}{scope}{kind}>{html(content)}</{tag}>"
 
     def row(k: int, cells: Sequence[str]) -> str:
@@ -101,7 +98,7 @@ def table(
     named = "".join(cell(i, x, "th", ' scope="col"') for i, x in enumerate(head))
     above += f"<thead><tr>{named}</tr></thead>" if head else ""
     body = "\n".join(row(k, cells) for k, cells in enumerate(rows))
-    return scroll(f"<table>{above}<tbody>{body}</tbody></table>", caption or "Table")
+    return scroll(f"<table>{above}<tbody>{body}</tbody></table>", caption or label or "Table")
 
 
 def scroll(inside: str, label: str) -> Markup:

@@ -21,11 +21,10 @@ from .by_hand import by_hand, given, shown
 from .cost import SIDE
 from .formula.print import text
 from .formula.read import formulas
-from .gallery.page import gallery_page
+from .gallery.page import MADE, gallery_page
 from .gallery.picture import picture
 from .relative import difference
 
-MADE = "<!-- Made from the rules by `make docs`. Edits here are overwritten. -->"
 WIDTH = 100  # characters of a line of formula or arithmetic
 
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from .. import rules
 from ..core.rule import Rule
 from ..core.settings import shared
+from ..draw.page import download, page, scroll, table
 from . import advice, facts, relative, tree
 from .by_hand import by_hand, given, shown
 from .formula.markup import latex, mathml
 from .formula.read import formulas
 
 STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { margin-bottom: 0; } h2 { font-size: 1.05rem; margin: 1.8rem 0 .4rem; }
-p { margin: .3rem 0; } .scroll { overflow-x: auto; } .dim { opacity: .7; }
 math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "DejaVu Math TeX Gyre", math; }
 math[display=block] { width: fit-content; margin: .5rem 0 .5rem 1rem; font-size: 1.1rem; }
-table { border-collapse: collapse; } td, th { padding: .15rem 1rem .15rem 0; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-td.number:first-child { text-align: left; }
-pre { overflow-x: auto; padding: .6rem; border: 1px solid #8886; border-radius: 6px; font-size: .85rem; }
 """
 
 
@@ -98,43 +93,33 @@ def _steps(rule: Rule, steps: int) -> list[dict[str, Any]] | None:
 
 
 def html(rule: Rule, steps: int = 1) -> str:
-    """One file that needs nothing else: browsers draw MathML themselves."""
+    """One page that needs nothing else: browsers draw MathML themselves."""
     known = as_dict(rule, steps)
-    body = [f"<h1>{escape(rule.name)}</h1>", f"<p>{escape(facts.said(rule))}</p>"]
+    body = [f"<h1>{escape(rule.name)}</h1>", f'<p class="lead">{escape(facts.said(rule))}</p>']
     for part in formulas(rule):
         body += [f"<h2>{escape(part.name)}</h2>"] * bool(rule.stages)
-        body += ['<div class="scroll">', *mathml(part), "</div>"]
-    body += _table("State", facts.state_lines(rule))
-    body += _table("Settings", facts.setting_lines(rule))
-    for title, rows in advice.sections(rule):
-        body += _table(title, rows)
-    body += _table("Cost", facts.cost_lines(rule))
-    body += _table("Where it comes from", facts.origin_lines(rule))
-    body += _table("Family", tree.family_lines(rule))
+        body.append(scroll("\n".join(mathml(part)), "Formula"))
+    sections: list[tuple[str, Sequence[Sequence[str]]]] = [
+        ("State", facts.state_lines(rule)),
+        ("Settings", facts.setting_lines(rule)),
+        *advice.sections(rule),
+        ("Cost", facts.cost_lines(rule)),
+        ("Where it comes from", facts.origin_lines(rule)),
+        ("Family", tree.family_lines(rule)),
+    ]
+    body += [f"<h2>{title}</h2>{table(rows, label=title)}" for title, rows in sections if rows]
     if known["relative"]:
         marked = "\n".join(known["relative"]["difference"])
         body += [f"<h2>Beside {known['relative']['name']}</h2>", f"<pre>{escape(marked)}</pre>"]
-    if known["by_hand"]:
-        taken = known["by_hand"]
+    if taken := known["by_hand"]:
         labels = ["t", "g", *("new g" if v["name"] == "g" else v["symbol"] for v in taken[0]["values"])]
         columns = [[str(s["t"]), shown(s["g"]), *(shown(v["value"]) for v in s["values"])] for s in taken]
-        body += _table(
-            f"By hand: {given(rule, steps)}", [list(row) for row in zip(labels, *columns, strict=True)], "number"
-        )
+        rows = list(zip(labels, *columns, strict=True))
+        body += [
+            f"<h2>By hand: {given(rule, steps)}</h2>",
+            table(rows, right=range(1, 1 + len(taken)), label="By hand"),
+        ]
     body += ["<h2>Source</h2>", f"<pre>{escape(known['source'])}</pre>"]
-    head = [
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width">',
-        f"<title>{escape(rule.name)}</title><style>{STYLE}</style></head><body>",
-    ]
-    return "\n".join([*head, *body, "</body></html>\n"])
-
-
-def _table(title: str, rows: list[list[str]], kind: str = "") -> list[str]:
-    if not rows:
-        return []
-    cells = ["".join(f'<td class="{kind}">{escape(cell)}</td>' for cell in row) for row in rows]
-    return [
-        f"<h2>{title}</h2>",
-        '<div class="scroll"><table>' + "".join(f"<tr>{row}</tr>" for row in cells) + "</table></div>",
-    ]
+    raw = json.dumps(known, ensure_ascii=False, default=str)
+    body.append(f'<p class="quiet">{download(f"{rule.name}.json.gz", raw, "The same as JSON")}</p>')
+    return page(rule.name, "\n".join(body), STYLE)

@@ -5,23 +5,17 @@ from __future__ import annotations
 from html import escape
 
 from ... import rules
+from ...draw.page import page
 from .. import facts
 from .picture import HEIGHT, WIDTH
 from .runs import GRID, STEPS
 
 STYLE = """
-:root { color-scheme: light dark; --ground: #f1f3f5; --ink: #1b1f24; --soft: #59626c; --line: #cfd5db; }
-@media (prefers-color-scheme: dark) {
-  :root { --ground: #16191d; --ink: #e6e9ec; --soft: #9aa4ae; --line: #343b43; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 76rem; padding: 1rem; font: 16px/1.5 system-ui, sans-serif;
-  background: var(--ground); color: var(--ink); }
-h1 { margin: .5rem 0 0; } h2 { margin: 2.2rem 0 .6rem; border-bottom: 1px solid var(--line); }
-p { max-width: 46rem; margin: .5rem 0; } summary { cursor: pointer; } a { color: inherit; }
+main { max-width: 76rem; } h2 { border-bottom: 1px solid var(--rule); } main a { color: inherit; }
 nav { display: flex; flex-wrap: wrap; gap: .3rem .9rem; margin: 1rem 0; }
 .all { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
-figure { margin: 0; } img { display: block; width: 100%; height: auto; border-radius: .5rem; }
-figcaption { color: var(--soft); font-size: .85rem; padding: .3rem .2rem 0; }
+img { display: block; width: 100%; height: auto; border: 1px solid var(--rule); border-radius: .5rem; }
+figcaption { color: var(--quiet); font-size: .85rem; padding: .3rem .2rem 0; }
 """
 SAID = f"""
 <p>Each rule (orange) beside the rule it grew from (blue, dashed), from ○ towards ×, {STEPS} steps, a dot per step.
@@ -39,22 +33,18 @@ to another. They learn a linear memory of eight pairs instead, W·key = value wi
 most to the least frequent; blue: the parent's.</p></details>
 """
 
+MADE = "<!-- Made from the rules by `make docs`. Edits here are overwritten. -->"
+
 
 def gallery_page() -> str:
     """The text of ``docs/gallery.html``."""
     families = {family: [n for n in rules.all() if rules.family_of(n) == family] for family in rules.FAMILIES}
     families = {family: names for family, names in families.items() if names}
-    parts = [
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>Every rule at work</title><style>{STYLE}</style></head><body>",
-        "<!-- Made from the rules by `make docs`. Edits here are overwritten. -->",
-        f"<h1>Every rule at work</h1>{SAID}",
-        "<nav>" + "".join(f'<a href="#{f}">{_title(f)}</a>' for f in families) + "</nav>",
-    ]
+    parts = [f"<h1>Every rule at work</h1>{SAID}"]
+    parts += ["<nav>" + "".join(f'<a href="#{f}">{_title(f)}</a>' for f in families) + "</nav>"]
     for family, names in families.items():
         parts += [f'<h2 id="{family}">{_title(family)}</h2>', '<div class="all">', *map(_figure, names), "</div>"]
-    return "\n".join([*parts, "</body></html>\n"])
+    return page("Every rule at work", "\n".join(parts), STYLE, made_by=MADE, images=True)
 
 
 def _title(family: str) -> str:
@@ -62,6 +52,6 @@ def _title(family: str) -> str:
 
 
 def _figure(name: str) -> str:
-    idea, page = escape(facts.idea(rules.all()[name])), f"rules/{rules.family_of(name)}.md#{name}"
+    idea, about = escape(facts.idea(rules.all()[name])), f"rules/{rules.family_of(name)}.md#{name}"
     image = f'<img src="gallery/{name}.svg" alt="{name} at work" width="{WIDTH}" height="{HEIGHT}" loading="lazy">'
-    return f'<figure id="{name}"><a href="{page}">{image}</a><figcaption>{idea}</figcaption></figure>'
+    return f'<figure id="{name}"><a href="{about}">{image}</a><figcaption>{idea}</figcaption></figure>'
