@@ -28,6 +28,11 @@ if "DESCEND_CACHE" not in os.environ:
     os.environ["DESCEND_CACHE"] = tempfile.mkdtemp(prefix="descend-tests-")
     atexit.register(shutil.rmtree, os.environ["DESCEND_CACHE"], ignore_errors=True)
 
+# Races keep their runs; those of tests go where the kernels go.
+if "DESCEND_DATA" not in os.environ:
+    os.environ["DESCEND_DATA"] = tempfile.mkdtemp(prefix="descend-tests-")
+    atexit.register(shutil.rmtree, os.environ["DESCEND_DATA"], ignore_errors=True)
+
 
 @pytest.fixture(scope="session")
 def chromium() -> str:

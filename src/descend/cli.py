@@ -11,10 +11,12 @@ import click
 from .core.nearest import did_you_mean
 
 VERBS = {  # verb -> where its command stands, and its line of help
-    "race": ("lab.race.cli:race", "Race update rules on real handwritten digits, fairly."),
+    "race": ("lab.race.cli:race", "Race update rules, fairly, until it is decided."),
     "list": ("explain.cli:list_rules", "List every rule: year, idea, state, bytes."),
     "explain": ("explain.cli:explain", "Explain a rule: formula, cost, a step by hand."),
     "words": ("explain.words:words", "List the words a rule is written with."),
+    "tasks": ("lab.tasks.cli:tasks", "List what can be raced on: data, size, seconds a run."),
+    "runs": ("lab.runs:runs", "List the races that are kept, finished or not."),
     "lr": ("lab.rate.cli:lr", "Find a learning rate for a rule by a range test."),
     "check": ("checks.cli:check", "Check a rule of yours as the project checks its own."),
     "warm": ("warm:command", "Compile kernels ahead of time, so that no first step waits."),
@@ -39,6 +41,8 @@ FIRST = """\
 descend: every way to turn a gradient into the next parameters.
 
   descend race           a fair race of eight classics, on real data
+  descend tasks          what else can be raced on
+  descend runs           the races so far, and how to go on with one
   descend lr adam        a learning rate for it, with the reason
   descend explain adam   formula, state, cost, and one step by hand
   descend list           every rule there is

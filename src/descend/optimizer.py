@@ -148,9 +148,16 @@ class Optimizer:
 
     def gradient_point(self) -> list[np.ndarray]:
         """Where the gradient must be taken: the parameters, or a look-ahead rule's point beyond them."""
+        return self._points(lambda rule: rule.gradient_point)
+
+    def shipped_point(self) -> list[np.ndarray]:
+        """What to evaluate and to ship: the parameters, or what a rule that averages them says."""
+        return self._points(lambda rule: rule.shipped_point)
+
+    def _points(self, of: Callable[[Rule], Callable[..., Any] | None]) -> list[np.ndarray]:
         points = {}
         for work, mine in zip(self.works, self.members, strict=True):
-            points |= dict(zip(mine, gradient_point(work.rule, work), strict=True))
+            points |= dict(zip(mine, point_of(of(work.rule), work), strict=True))
         return [points[i] for i in range(len(self.params))]
 
 
@@ -191,13 +198,12 @@ def _begin(init: Init, p: np.ndarray, fill: Any) -> np.ndarray:
     )
 
 
-def gradient_point(rule: Rule, work: Work) -> list[Any]:
-    """The point of each tensor at which ``rule`` wants its gradient."""
-    if rule.gradient_point is None:
+def point_of(point: Callable[..., Any] | None, work: Work) -> list[Any]:
+    """Of each tensor the point that a rule's function makes of it, its state and the settings."""
+    if point is None:
         return work.arrays["p"]
-    wanted = [n for n in inspect.signature(rule.gradient_point).parameters if n in rule.settings]
-    slots = [(work.arrays | work.numbers)[slot.name] for slot in rule.slots]
+    wanted = [n for n in inspect.signature(point).parameters if n in work.rule.settings]
+    slots = [(work.arrays | work.numbers)[slot.name] for slot in work.rule.slots]
     settings = {name: work.rows[0].settings[name] for name in wanted}
     load("numpy")  # registers the words of the vocabulary for arrays
-    point = rule.gradient_point
     return [at_point(point, p, state, settings) for p, *state in zip(work.arrays["p"], *slots, strict=True)]

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from itertools import pairwise
@@ -29,7 +30,7 @@ def terminal(sample: Record, width: int, tmp_path: Path) -> str:
     report.write_text(page_of(sample))
     out = StringIO()
     console = Console(file=out, width=width)
-    print_results(console, sample, results(sample), report, tmp_path / "race-digits.json")
+    print_results(console, sample, results(sample), report, str(tmp_path / "race-digits.json"))
     return out.getvalue()
 
 
@@ -55,9 +56,9 @@ def numbers(text: str) -> set[str]:
     return set(re.findall(r"±?\d+(?:\.\d+)?(?:e-?\d+)?", text))
 
 
-@pytest.mark.parametrize("best_at", [3, 6])
-def test_every_number_of_the_terminal_is_in_the_report(best_at: int, tmp_path: Path):
-    sample = record(FINALS, best_at)
+@pytest.mark.parametrize("off", [1, 12])
+def test_every_number_of_the_terminal_is_in_the_report(off: int, tmp_path: Path):
+    sample = record(FINALS, off)
     shown = terminal(sample, 200, tmp_path)
     tables = shown[shown.index("Learning rate tuned") : shown.index("Report:")]
     words = numbers(" ".join(Page(page_of(sample)).words))
@@ -95,30 +96,43 @@ def test_text_from_the_record_is_escaped():
 
 def test_every_seed_of_every_rule_is_in_the_page():
     sample = record(FINALS)
+    found = results(sample)
     words = " ".join(Page(page_of(sample)).words)
-    for run in sample.runs:
-        assert ("diverged at step 30" if run.diverged_at else f"{run.loss:.4f}") in words
+    for line in found.tuned:
+        losses = [f"{run.loss:.4f}" if run.diverged_at is None else "diverged" for run in line.runs]
+        assert f"{line.runs[0].seed}–{line.runs[-1].seed} {' '.join(losses)}" in words
+    for rates in found.rates.values():
+        for tried in rates:
+            assert " ".join(f"{x:.4f}" for x in tried.losses) in words
 
 
 def test_divergence_and_edge_are_said(tmp_path: Path):
-    sample = record(FINALS, best_at=6)
+    sample = record(FINALS, off=12)
     shown = terminal(sample, 80, tmp_path)
     for text in (shown, page_of(sample)):
         assert "1/5 diverged" in text
-        assert "1e-1 edge" in text
-        assert "1 of 68 runs diverged" in " ".join(text.split())
-    assert "A wider grid might do better" in " ".join(shown.split())
+        assert "1e2 edge" in text
+        assert f"1 of {len(sample.runs)} runs diverged" in " ".join(text.split())
+    assert "at the end of the grid, although it was widened: adam (high end, 1e2)" in " ".join(shown.split())
     assert " edge" not in terminal(record(FINALS), 80, tmp_path)
 
 
 def test_a_partial_race_says_so(tmp_path: Path):
-    sample = record(FINALS, partial=True)
-    sample.runs = [run for run in sample.runs if run.rule != "lion"]
-    assert "Partial: stopped before lion finished." in terminal(sample, 80, tmp_path)
+    sample = record(FINALS, partial=True, rounds=3)
+    assert "Partial: stopped before adam, lion, rmsprop and gradient_descent finished." in " ".join(
+        terminal(sample, 80, tmp_path).split()
+    )
     source = page_of(sample)
-    assert "Partial: stopped before lion finished." in source
+    assert "Partial: stopped before adam" in source
     assert "<title>descend race: digits, partial</title>" in source
     assert "partial" not in page_of(record(FINALS)).split("</style>")[1]
+
+
+def test_a_race_stopped_between_looks_says_what_the_last_look_says(tmp_path: Path):
+    finals = {"adam": [1.0, 1.3] * 10, "lion": [1.1, 1.2] * 10}
+    shown = " ".join(terminal(record(finals, partial=True, rounds=4), 80, tmp_path).split())
+    assert "lion is undecided after 8 seeds" in shown
+    assert "partial: stopped before the end" in shown
 
 
 def test_a_race_without_a_finished_rule_still_makes_a_page(tmp_path: Path):
@@ -134,20 +148,29 @@ def test_a_race_in_which_all_diverge_makes_a_page(tmp_path: Path):
     assert "2/2 diverged" in terminal(sample, 80, tmp_path)
 
 
-def test_the_verdict_names_the_tied_and_the_beaten():
-    sample = record({name: FINALS[name] for name in ("adam", "lion", "rmsprop")})
+def test_the_verdict_comes_first_and_says_what_to_use():
+    equal = [x * (1 + 0.001 * (-1) ** k) for k, x in enumerate(FINALS["adam"])]
+    sample = record({"adam": FINALS["adam"], "adamw": equal, "lion": FINALS["lion"], "rmsprop": FINALS["rmsprop"]})
     first, *_, last = verdict(sample, results(sample))
     assert first == (
-        "adam has the lowest validation loss, 0.0602, but lion cannot be told apart from it "
-        "on 5 paired seeds; rmsprop is measurably behind."
+        "Use adam at 3.2e-3 (validation loss 0.0602); adamw is equal; lion is undecided after 5 seeds; "
+        "rmsprop is behind by 49–53 % and needs 2.3× the steps."
     )
     assert last.startswith("Easiest to tune: ")
+
+
+def test_held_against_a_rule_others_are_better():
+    sample = record({"rmsprop": FINALS["rmsprop"], "adam": FINALS["adam"]})
+    sample.config = replace(sample.config, against="rmsprop")
+    assert verdict(sample, results(sample))[0] == (
+        "Against rmsprop at 3.2e-2 (validation loss 0.0904); adam is better by 33–35 %."
+    )
 
 
 @pytest.mark.parametrize("width", [40, 50, 60, 80, 100, 140])
 def test_no_row_of_a_table_is_wrapped_or_too_wide(width: int, tmp_path: Path):
     names = ("momentum_accumulation", "nesterov_accumulation", "adam", "rmsprop")
-    sample = record(dict(zip(names, FINALS.values(), strict=True)), best_at=6)
+    sample = record(dict(zip(names, FINALS.values(), strict=True)), off=12)
     shown = terminal(sample, width, tmp_path)
     tables = shown[: shown.index("\n\n", shown.index("Learning rate left"))]
     for line in results(sample).tuned:
@@ -156,8 +179,8 @@ def test_no_row_of_a_table_is_wrapped_or_too_wide(width: int, tmp_path: Path):
         assert all(len(row) <= width for row in rows)
         assert all(f"{line.standing.mean:.4f}" in row for row in rows[:1])
     headings = next(line for line in shown.splitlines() if line.lstrip().startswith("rule "))
-    assert ("ms/step" in headings) == ("ms/step" not in shown.replace(headings, "")) == (width >= 80)
-    assert ("±" in shown.splitlines()[2]) == (width >= 80)
+    assert ("ms/step" in headings) == ("ms/step" not in shown.replace(headings, "")) == (width >= 140)
+    assert ("to leader" in headings) == (width >= 80)
 
 
 def test_scales_and_ticks():
@@ -183,7 +206,7 @@ def test_in_a_browser_nothing_is_requested_and_nothing_overflows(chromium: str, 
     from playwright.sync_api import sync_playwright
 
     path = tmp_path / "race-digits.html"
-    path.write_text(page_of(record(FINALS, best_at=6)), encoding="utf-8")
+    path.write_text(page_of(record(FINALS, off=12)), encoding="utf-8")
     asked, said = [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -7,7 +7,6 @@ defaults.
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from ...core.rule import Rule
 from ...engines import load
 from ...engines.base import Row, Work
-from ...optimizer import gradient_point
+from ...optimizer import point_of
 
 STEPS = 200
 GRID = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -145,7 +144,7 @@ def run(rule: Rule, task: Task, lr: float) -> Run:
         for t in range(1, STEPS + 1):
             work.rows[0].t = t
             work.rows[0].settings["lr"] = lr * (1 - (t - 1) / STEPS) if task.fades else lr
-            work.arrays["g"] = [task.gradient(gradient_point(rule, work)[0])]
+            work.arrays["g"] = [task.gradient(point_of(rule.gradient_point, work)[0])]
             for slot in rule.slots:
                 if slot.init.fill == "g" and t == 1:
                     work.arrays[slot.name] = [work.arrays["g"][0].copy()]
@@ -156,7 +155,7 @@ def run(rule: Rule, task: Task, lr: float) -> Run:
             if not np.abs(p).max() < 1e3:  # also false for NaN
                 break
             path.append(p)
-            shipped.append(_shipped(rule, work))
+            shipped.append(np.array(point_of(rule.shipped_point, work)[0]))
         losses = np.array([task.loss(p) for p in shipped])
     return Run(lr, np.array(path), np.array(shipped), losses)
 
@@ -175,12 +174,3 @@ def _begin(rule: Rule, start: np.ndarray, settings: dict[str, float]) -> Work:
             square = slot.init.shape in ("left", "right")
             work.arrays[slot.name] = [float(fill) * np.eye(shape[0]) if square else np.full(shape, float(fill))]
     return work
-
-
-def _shipped(rule: Rule, work: Work) -> np.ndarray:
-    p = work.arrays["p"][0]
-    if rule.shipped_point is None:
-        return p.copy()
-    wanted = [n for n in inspect.signature(rule.shipped_point).parameters if n in rule.settings]
-    state = [(work.arrays | work.numbers)[slot.name][0] for slot in rule.slots]
-    return np.array(rule.shipped_point(p, *state, **{name: work.rows[0].settings[name] for name in wanted}))

@@ -8,11 +8,12 @@ from typing import Any
 from ...draw import axes
 from ...draw.chart import Axis, Band, Chart, Line, Mark, Note, Span
 from ...draw.palette import dash_of, mark_of, series
-from .race import Entry, Run, choose
+from .protocol.tuning import Rate
+from .race import Entry
 from .record import Record
 from .results import Line as Row
 from .results import Results, mean_curve, results
-from .table import loss, rate, signed
+from .table import loss, rate, relative, signed
 
 
 def series_of(record: Record) -> dict[str, int]:
@@ -64,15 +65,15 @@ def race_curves(record: Record, found: Results, over_time: bool = False, names: 
 
 
 def sensitivity(record: Record, found: Results, entry: Entry) -> Chart | None:
-    """Final loss of the tuning seed against the learning rate, with the tuned and the default one marked."""
-    trials = record.tuning(entry.rule)
+    """Mean final loss of the tuning seeds against the learning rate, with the tuned and the default one marked."""
+    trials = found.rates.get(entry.rule)
     if not trials:
         return None
     colour = series(series_of(record)[entry.rule])
     top = max(run.val_loss[0] for run in record.runs) * 3
     finite = [run.loss for run in record.runs if math.isfinite(run.loss)]
     default = found.default_line(entry.rule)
-    lrs = [run.lr for run in trials] + [entry.default_lr] * (default is not None)
+    lrs = [trial.lr for trial in trials] + [entry.default_lr] * (default is not None)
     chart = Chart(
         Axis(min(lrs) / 1.4, max(lrs) * 1.4, log=True),
         Axis(min([*finite, top / 2]) * 0.85, top, log=True),
@@ -81,17 +82,21 @@ def sensitivity(record: Record, found: Results, entry: Entry) -> Chart | None:
     if band := found.widths.get(entry.rule):
         chart.add(Span(band.low, band.high))
     for piece in _unbroken(trials):
-        chart.add(Line([run.lr for run in piece], [run.loss for run in piece], colour))
-    best = choose(trials).lr
-    for run in trials:
-        said = f"lr {rate(run.lr)}: "
-        if not math.isfinite(run.loss):
-            chart.add(Mark(run.lr, top, "cross", colour, title=f"{said}diverged at step {run.diverged_at}"))
-        elif run.loss > top:
-            chart.add(Mark(run.lr, top, "up", colour, hollow=True, title=f"{said}loss {loss(run.loss)}, off the scale"))
+        chart.add(Line([trial.lr for trial in piece], [trial.loss for trial in piece], colour))
+    for trial in trials:
+        said = f"lr {rate(trial.lr)}: "
+        if not math.isfinite(trial.loss):
+            lost = sum(not math.isfinite(x) for x in trial.losses)
+            chart.add(Mark(trial.lr, top, "cross", colour, title=f"{said}{lost}/{len(trial.losses)} diverged"))
+        elif trial.loss > top:
+            told = f"{said}loss {loss(trial.loss)}, off the scale"
+            chart.add(Mark(trial.lr, top, "up", colour, hollow=True, title=told))
         else:
-            size = 1.75 if run.lr == best else 1.0
-            chart.add(Mark(run.lr, run.loss, "circle", colour, size=size, title=f"{said}loss {loss(run.loss)}"))
+            chart.add(Mark(trial.lr, trial.loss, "circle", colour, title=f"{said}loss {loss(trial.loss)}"))
+    tuned = found.line(entry.rule)
+    if tuned and math.isfinite(tuned.standing.mean):
+        told = f"tuned lr {rate(tuned.lr)}: mean loss {loss(tuned.standing.mean)} on the fresh seeds"
+        chart.add(Mark(tuned.lr, min(tuned.standing.mean, top), "circle", colour, size=1.75, title=told))
     if default and math.isfinite(default.standing.mean):
         mean = default.standing.mean
         told = f"default lr {rate(entry.default_lr)}: mean loss {loss(mean)} on the fresh seeds"
@@ -99,24 +104,25 @@ def sensitivity(record: Record, found: Results, entry: Entry) -> Chart | None:
     return chart
 
 
-def _unbroken(trials: list[Run]) -> list[list[Run]]:
+def _unbroken(trials: list[Rate]) -> list[list[Rate]]:
     """The trials in stretches without a diverged one."""
-    pieces: list[list[Run]] = [[]]
-    for run in trials:
-        if math.isfinite(run.loss):
-            pieces[-1].append(run)
+    pieces: list[list[Rate]] = [[]]
+    for trial in trials:
+        if math.isfinite(trial.loss):
+            pieces[-1].append(trial)
         else:
             pieces.append([])
     return [piece for piece in pieces if piece]
 
 
 def differences(record: Record, lines: list[Row], wide: bool = True) -> Chart | None:
-    """Paired difference to the leader with its Holm-corrected 95 % interval, one row per rule."""
-    rows = [line for line in lines if line.standing.difference is not None]
+    """Paired difference to the leader with its interval, one row per rule; shaded: what makes no difference."""
+    rows = [line for line in lines if line.standing.interval is not None]
     if not rows:
         return None
-    spans = [(line.standing.difference or 0.0, line.standing.half_holm or 0.0) for line in rows]
-    low, high = min(0.0, *(d - h for d, h in spans)), max(0.0, *(d + h for d, h in spans))
+    spans = [line.standing.interval for line in rows if line.standing.interval is not None]
+    same = record.config.delta * max(line.standing.scale for line in rows)
+    low, high = min(-same, *(span.low for span in spans)), max(same, *(span.high for span in spans))
     room = (high - low or 1.0) * 0.04
     middle = {line.rule: k + (0.5 if wide else 0.68) for k, line in enumerate(rows)}
     names = {at: rule for rule, at in middle.items()} if wide else {}
@@ -125,14 +131,15 @@ def differences(record: Record, lines: list[Row], wide: bool = True) -> Chart | 
         Axis(len(rows), 0, marks=names, grid=False),
         "difference to the leader's validation loss, one row per rule",
     )
-    chart.add(Line([0, 0], [0, len(rows)], "quiet", width=1.5))
-    for k, (line, (mean, half)) in enumerate(zip(rows, spans, strict=True)):
+    chart.add(Span(-same, same), Line([0, 0], [0, len(rows)], "quiet", width=1.5))
+    for k, (line, span) in enumerate(zip(rows, spans, strict=True)):
         at, number = middle[line.rule], series_of(record)[line.rule]
-        said = f"{signed(mean)} ±{loss(half)}"
-        chart.add(Line([mean - half, mean + half], [at, at], series(number), width=2.4))
-        chart.add(Mark(mean, at, mark_of(number), series(number), title=f"{line.rule}: {said}"))
+        said = f"{relative(line.standing)} {line.standing.standing}"
+        chart.add(Line([span.low, span.high], [at, at], series(number), width=2.4))
+        told = f"{line.rule}: {signed(span.mean)}, {signed(span.low)} to {signed(span.high)}"
+        chart.add(Mark(span.mean, at, mark_of(number), series(number), title=told))
         if wide:
-            chart.beside[at] = said + " tied" * line.standing.tied
+            chart.beside[at] = said
         else:
             chart.add(Note(low - room, k, f"{line.rule}  {said}", dy=12))
     return chart

@@ -11,29 +11,44 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...draw import files
-from ...explain.named import named
+from ..tasks.source import Source
+from ..trials.trial import SCHEDULES
 from .race import Config
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..store import Store
     from .record import Record
 
-NAME = "race-digits"
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+CONFIGURES = ("what", "task", "rules", "steps", "seeds", "seed", "schedule", "delta", "against")
 
 
 @click.command()
+@click.argument("what", required=False)
+@click.option("--task", metavar="NAME", help="The task; `descend tasks` lists them.  [default: digits]")
 @click.option("--rules", metavar="A,B,C", help="Rules to race, by name.  [default: eight classics]")
-@click.option("--steps", type=click.IntRange(min=10), default=600, show_default=True, help="Steps of each training.")
+@click.option("--against", metavar="RULE", help="Hold every rule against this one instead of the leader.")
+@click.option("--steps", type=click.IntRange(min=10), help="Steps of each training.  [default: the task's]")
+@click.option("--schedule", type=click.Choice(SCHEDULES), default="linear", show_default=True, help="Of the rate.")
+@click.option("--seeds", type=click.IntRange(min=2), help="Fresh seeds at most.  [default: the task's]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another number, other seeds.")
 @click.option(
-    "--seeds",
-    type=click.IntRange(min=2),
-    default=5,
-    show_default=True,
-    help="Fresh seeds that decide the race.",
+    "--delta",
+    type=click.FloatRange(min=0, min_open=True, max=1, max_open=True),
+    help="Share of the leader's loss that makes no difference.  [default: the task's]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed for the tuning.")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
+@click.option("--processes", type=click.IntRange(min=1), help="Trainings at once.  [default: 2, or fewer cores]")
+@click.option(
+    "--resume",
+    "resume",
+    is_flag=False,
+    flag_value="last",
+    metavar="[RACE]",
+    help="Go on with a race that was stopped or killed: the last, or the one named.",
+)
 @click.option(
     "-o",
     "--out",
@@ -43,55 +58,54 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 @click.option(
     "--from",
     "source",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Train nothing; rebuild tables and report from a race-digits.json.",
+    metavar="FILE|RACE",
+    help="Train nothing; tables and report of a race-*.json or of a race in the store (`descend runs`).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.pass_context
-def race(
-    ctx: click.Context,
-    rules: str | None,
-    steps: int,
-    seeds: int,
-    seed: int,
-    out: Path | None,
-    source: Path | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
-    """Race update rules on real handwritten digits, fairly.
+def race(ctx: click.Context, **given: Any) -> None:
+    """Race update rules, fairly, until it is decided: on handwritten digits, or on another task.
 
-    Every rule gets the same seven learning rates around its usual one, tuned on one seed; then all meet on
-    fresh seeds, with the same initial weights and the same order of images. Writes race-digits.json and
-    race-digits.html. Ctrl-C keeps what is finished.
+    Every rule gets the same number of learning rates around the one its own range test finds; then all meet on fresh
+    seeds, with the same initial weights and the same order of the data, and more seeds are added until each rule is
+    equal to the leader or behind it. Every finished run is kept at once: --resume goes on after Ctrl-C, a crash, a
+    power cut. Writes race-TASK.json and race-TASK.html.
     """
-    _refuse_pointless_options(ctx, source)
+    source, resume = given["source"], given["resume"]
+    _refuse_pointless_options(ctx, source, resume)
     _refuse_missing_packages()
-    folder = out or (source.parent if source else Path())
+    replay = Path(source) if source and Path(source).is_file() else None
+    folder = given["out"] or (replay.parent if replay else Path())
     files.ready_folder(folder, "-o")
-    console = _console(to_stderr=as_json)
+    console = _console(to_stderr=given["as_json"])
+    quiet = given["quiet"]
     try:
         if source:
-            record, code = _reload(source), 0
+            record, code = _reload(source, replay), 0
+        elif resume:
+            record, code = _resumed(resume, given, console)
         else:
-            config = Config(_known(rules), steps=steps, seeds=seeds, seed=seed)
-            record, code = _run(config, console, quiet)
+            record, code = _fresh(given, console)
         if record.runs:
-            _deliver(record, folder, source, console, as_json, quiet)
+            _deliver(record, folder, replay, bool(source), console, given["as_json"], quiet)
     except KeyboardInterrupt:
         code = INTERRUPTED
     ctx.exit(code)
 
 
-def _refuse_pointless_options(ctx: click.Context, source: Path | None) -> None:
+def _refuse_pointless_options(ctx: click.Context, source: str | None, resume: str | None) -> None:
     given = [
-        f"--{name}"
-        for name in ("rules", "steps", "seeds", "seed")
+        f"--{name}" if name != "what" else str(ctx.params["what"])
+        for name in CONFIGURES
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     ]
     if source and given:
         raise click.UsageError(f"--from trains nothing, so {', '.join(given)} cannot change it.")
+    if resume and given:
+        raise click.UsageError(f"--resume goes on as the race was begun, so {', '.join(given)} cannot change it.")
+    if source and resume:
+        raise click.UsageError("--from trains nothing and --resume trains: one of them.")
 
 
 def _refuse_missing_packages() -> None:
@@ -99,22 +113,6 @@ def _refuse_missing_packages() -> None:
     missing = [package for name, package in packages.items() if importlib.util.find_spec(name) is None]
     if missing:
         raise click.UsageError(f"a race needs {' and '.join(missing)}: pip install 'descend[lab]'")
-
-
-def _known(rules: str | None) -> tuple[str, ...]:
-    """The rules asked for, each once.
-
-    Raises:
-        click.UsageError: one that does not exist; the message has the nearest.
-    """
-    from .space import DEFAULT_RULES
-
-    if rules is None:
-        return DEFAULT_RULES
-    asked = [name for name in rules.split(",") if name.strip()]
-    if not asked:
-        raise click.BadParameter("no rule named; `descend list` shows all.", param_hint="--rules")
-    return tuple(dict.fromkeys(named(name, steps=True).name for name in asked))
 
 
 def _console(to_stderr: bool) -> "Console":
@@ -126,52 +124,114 @@ def _console(to_stderr: bool) -> "Console":
     return Console(stderr=to_stderr, highlight=False, emoji=False)
 
 
-def _run(config: Config, console: "Console", quiet: bool) -> "tuple[Record, int]":
-    """The race itself; a record that is partial where it was stopped, and the exit code."""
-    from .live import print_header, view_for
-    from .workers import processes_for, run_race
+def _fresh(given: dict[str, Any], console: "Console") -> "tuple[Record, int]":
+    """A new race, as the options say."""
+    from . import asked
 
-    processes = processes_for(config)
-    if not quiet:
-        print_header(console, config, processes)
-    from ... import rules
-    from .record import Record, environment
-    from .space import enter
+    source = asked.source_of(given["what"], given["task"])
+    against, rules = asked.against_of(given["against"], asked.rules_of(given["rules"]))
+    card = asked.with_options(asked.card_of(source), given["steps"], given["seeds"], given["delta"])
+    config = Config(
+        rules, card.name, card.steps, card.batch, card.seeds, given["seed"], card.delta, given["schedule"], against
+    )
+    store = _store()
+    if not given["quiet"]:
+        _announce(console, config, card, _processes(given, len(rules)))
+    record = asked.new_record(config, source, card, _processes(given, len(rules)))
+    if store is not None:
+        asked.begin(record, store)
+    return _run(record, source, store, given, console)
+
+
+def _resumed(name: str, given: dict[str, Any], console: "Console") -> "tuple[Record, int]":
+    """A race from the store, to be finished."""
+    from ..store import Store, StoreError
+    from . import asked
+
+    try:
+        store = Store.open()
+    except StoreError as error:
+        raise click.ClickException(str(error)) from None
+    record, source = asked.resumed(store, name)
+    if not given["quiet"]:
+        _announce(console, record.config, asked.card_of(source), _processes(given, len(record.config.rules)))
+        console.print(f"going on with {record.id}: {len(record.runs)} runs are there")
+    return _run(record, source, store, given, console)
+
+
+def _announce(console: "Console", config: Config, card: Any, processes: int) -> None:
+    from .live import print_header
+
+    print_header(console, config, card, processes)
+
+
+def _processes(given: dict[str, Any], rules: int) -> int:
+    from ..trials.workers import PROCESSES, cores
+
+    return given["processes"] or max(1, min(PROCESSES, cores(), rules))
+
+
+def _store() -> "Store | None":
+    """The user's store; where there is none, a race goes on without, and says so."""
+    from ..store import Store, StoreError
+
+    try:
+        return Store.open()
+    except StoreError as error:
+        click.echo(f"this race cannot be resumed, for its runs cannot be kept: {error}", err=True)
+        return None
+
+
+def _run(
+    record: "Record", source: Source, store: "Store | None", given: dict[str, Any], console: "Console"
+) -> "tuple[Record, int]":
+    """The race itself; a record that is partial where it was stopped, and the exit code."""
+    from . import asked
+    from .drive import Drive
+    from .live import view_for
     from .watch import Watch
 
-    begin = perf_counter()
-    entries = [enter(rules.get(name)) for name in config.rules]
-    record = Record(config, entries, environment(processes))
-    watch = Watch(config, entries)
+    begin, before = perf_counter(), record.seconds
+    drive = Drive(record, source, _processes(given, len(record.config.rules)), store, given["seconds"])
+    watch = Watch(record.config, kept=len(record.runs))
     code = 0
     try:
-        with (
-            closing(run_race(config, entries, processes)) as events,
-            view_for(console, record, watch, quiet) as view,
-        ):
-            for event in events:
-                record.take(event)
-                watch.take(event)
-                view.take(event)
+        with closing(drive.events()) as events, view_for(console, record, watch, given["quiet"]) as view:
+            for event, stages in events:
+                watch.take(event, stages.standings)
+                view.take(event, stages)
     except KeyboardInterrupt:
         code = INTERRUPTED
-    record.finish(perf_counter() - begin, partial=code != 0)
+    record.finish(before + perf_counter() - begin, partial=code != 0 or bool(drive.stopped))
+    if store is not None and not drive.unstored:
+        store.tell(record.id, "stopped" if record.partial else "finished", asked.told(record))
+    if drive.unstored:
+        click.echo(f"this race cannot be resumed, for its runs could not be kept: {drive.unstored}", err=True)
     for rule, why in record.failed.items():
         click.echo(f"Error: {rule} failed and is not judged: {why}", err=True)
     return record, code or (1 if record.failed else 0)
 
 
-def _reload(source: Path) -> "Record":
+def _reload(source: str, replay: Path | None) -> "Record":
+    from ..store import Store, StoreError
+    from .asked import from_store
     from .record import RecordError, load
 
     try:
-        return load(source)
-    except (RecordError, OSError) as error:
+        if replay is not None:
+            return load(replay)
+        store = Store.open()
+        if kept := store.race(source):
+            return from_store(store, kept)[0]
+    except (RecordError, StoreError, OSError) as error:
         raise click.BadParameter(f"{source}: {error}", param_hint="--from") from None
+    raise click.BadParameter(
+        f"{source!r} does not exist, and the store has no race of that name (`descend runs`).", param_hint="--from"
+    )
 
 
 def _deliver(
-    record: "Record", folder: Path, source: Path | None, console: "Console", as_json: bool, quiet: bool
+    record: "Record", folder: Path, replay: Path | None, reloaded: bool, console: "Console", as_json: bool, quiet: bool
 ) -> None:
     """Write the files, then say what they say."""
     from .live import print_results
@@ -183,11 +243,11 @@ def _deliver(
     found = results(record)
     said: dict[str, Any] = summary(record, found)
     text = to_json(record, said)
-    name = files.free_stem(folder, NAME, (".html",) if source else (".html", ".json"))
-    report, replay = folder / f"{name}.html", source or folder / f"{name}.json"
+    name = files.free_stem(folder, f"race-{record.config.task}", (".html",) if reloaded else (".html", ".json"))
+    report = folder / f"{name}.html"
     made = {report: html(record, found, text)}
-    if source is None:
-        made[replay] = text
+    if not reloaded:
+        made[replay := folder / f"{name}.json"] = text
     for path, content in made.items():
         try:
             write(path, content)
@@ -196,4 +256,4 @@ def _deliver(
     if as_json:
         click.echo(json.dumps({**said, "files": [str(path) for path in made]}, ensure_ascii=False, indent=1))
     elif not quiet:
-        print_results(console, record, found, report, replay)
+        print_results(console, record, found, report, str(replay or record.id))

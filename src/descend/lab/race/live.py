@@ -15,15 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 from ...draw.files import hidden
-from .race import Config, Event, RuleDone, RuleFailed, RunDone
+from ..tasks.task import Task
+from ..trials.workers import Event, RuleFailed
+from .protocol.stages import Round, Stages
+from .race import Config
 from .record import Record
 from .results import Line, Results, mean_curve, results
-from .table import CURVE, DEFAULT, TUNED, Column, cells, duration, fitting, spark
+from .table import CURVE, DEFAULT, TUNED, Column, cells, duration, fitting, rate, spark
 from .verdict import limits, verdict
 from .watch import Watch
 
 WIDE = 96  # characters from which on a table carries its loss curves
-STYLES = {"leader": "bold green", "tied": "green"}
+STYLES = {"leader": "bold green", "equal": "green", "better": "bold green", "undecided": "yellow"}
 
 
 class View(Protocol):
@@ -31,7 +34,7 @@ class View(Protocol):
 
     def __enter__(self) -> "View": ...
     def __exit__(self, *error: object) -> None: ...
-    def take(self, event: Event) -> None: ...
+    def take(self, event: Event | Round, stages: Stages) -> None: ...
 
 
 def view_for(console: Console, record: Record, watch: Watch, quiet: bool) -> View:
@@ -39,7 +42,7 @@ def view_for(console: Console, record: Record, watch: Watch, quiet: bool) -> Vie
     if quiet:
         return Silent()
     watched = console.file.isatty() and not console.is_dumb_terminal
-    return LiveTable(console, record, watch) if watched else Lines(console, record, watch)
+    return LiveTable(console, record, watch) if watched else Lines(console, watch)
 
 
 class Silent:
@@ -49,27 +52,36 @@ class Silent:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event | Round, stages: Stages) -> None:
         pass
 
 
 class Lines(Silent):
-    """One line for each rule that is done."""
+    """A line for each part of the race, and every few seconds within a long one."""
 
-    def __init__(self, console: Console, record: Record, watch: Watch) -> None:
-        self.console, self.record, self.watch = console, record, watch
+    EVERY = 5.0  # seconds
 
-    def take(self, event: Event) -> None:
-        count = f"[{self.watch.rules_done}/{len(self.record.entries)}]"
+    def __init__(self, console: Console, watch: Watch) -> None:
+        self.console, self.watch = console, watch
+        self.said = 0.0
+
+    def take(self, event: Event | Round, stages: Stages) -> None:
         if isinstance(event, RuleFailed):
-            print_line(self.console, f"{count} {event.rule}: failed, {event.reason}; {self.watch.summary()}")
-        if not isinstance(event, RuleDone):
-            return
-        found = results(self.record)
-        if line := found.line(event.rule):
-            c = cells(line, found)
-            said = [f"lr {c['lr']}", f"loss {c['loss']}", c["accuracy"]] + ["diverged"] * bool(line.standing.diverged)
-            print_line(self.console, f"{count} {event.rule}: {', '.join(said)}; {self.watch.summary()}")
+            print_line(self.console, f"{event.rule}: failed, {event.reason}")
+        elif isinstance(event, Round):
+            if event.name == "look 1":
+                print_line(self.console, f"tuned: {tuned_rates(stages)}")
+            if stages.standings and (leader := stages.standings.leader):
+                n = stages.standings.of(leader).n
+                print_line(self.console, f"{n} seeds: {leader} leads, {self.watch.decided()}")
+        if isinstance(event, Round) or self.watch.elapsed - self.said > self.EVERY:
+            self.said = self.watch.elapsed
+            print_line(self.console, self.watch.summary())
+
+
+def tuned_rates(stages: Stages) -> str:
+    """`adam 1e-2, lion 1e-3`."""
+    return ", ".join(f"{rule} {rate(found.choice.lr)}" for rule, found in stages.tuned.items())
 
 
 class LiveTable(Silent):
@@ -77,7 +89,8 @@ class LiveTable(Silent):
 
     def __init__(self, console: Console, record: Record, watch: Watch) -> None:
         self.console, self.record, self.watch = console, record, watch
-        self.found = results(record)
+        self.found: Results | None = None
+        self.tuned = ""
         self.live = Live(get_renderable=self._draw, console=console, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> View:
@@ -87,23 +100,24 @@ class LiveTable(Silent):
     def __exit__(self, *error: object) -> None:
         self.live.stop()
 
-    def take(self, event: Event) -> None:
-        if isinstance(event, RunDone | RuleDone | RuleFailed):
-            self.found = results(self.record)
+    def take(self, event: Event | Round, stages: Stages) -> None:
+        if isinstance(event, Round):
+            self.tuned = tuned_rates(stages)
+            self.found = results(self.record) if stages.standings else None
 
     def _draw(self) -> RenderableType:
         watch = self.watch
         room = max(6, min(24, self.console.width - 46))
-        bar = ProgressBar(total=max(watch.expected, 1), completed=watch.done, width=room)
+        bar = ProgressBar(total=max(watch.total_here, 1), completed=watch.done_here, width=room)
         parts: list[RenderableType] = [
             Text(""),
             _row(bar, Text(watch.summary(), no_wrap=True, overflow="ellipsis")),
         ]
-        if self.found.tuned:
+        if self.found and self.found.tuned:
             parts += [Text(""), table(self.console, TUNED, self.found.tuned, self.found, self.record)]
-        parts.append(Text(""))
-        for rule, phase in list(watch.running.items()):
-            parts.append(Text(f"  {rule}: {phase}", style="dim", no_wrap=True, overflow="ellipsis"))
+            parts.append(Text(f"  {watch.decided()}", style="dim"))
+        elif self.tuned:
+            parts += [Text(""), Text(f"  tuned: {self.tuned}", style="dim")]
         parts.append(Text("  Ctrl-C keeps what is finished", style="dim", no_wrap=True, overflow="ellipsis"))
         return Group(*parts)
 
@@ -130,20 +144,20 @@ def table(
     return Group(drawn, Text(gone, style="dim")) if gone else drawn
 
 
-def print_header(console: Console, config: Config, processes: int) -> None:
+def print_header(console: Console, config: Config, card: Task, processes: int) -> None:
     """What is about to happen, before anything slow is imported."""
     parts = (
-        "[bold]descend race[/bold]: digits",
-        "MLP 64-64-10",
-        f"{_count(len(config.rules), 'rule')} × 7 learning rates",
-        f"{config.seeds} fresh seeds",
-        f"{config.steps} steps",
+        f"[bold]descend race[/bold]: {config.task}",
+        card.model.split(",")[0],
+        f"{_count(len(config.rules), 'rule')} × {2 * config.side + 5} learning rates",
+        f"up to {config.seeds} fresh seeds",
+        f"{config.steps} steps, {config.schedule}",
         _count(processes, "process", "processes"),
     )
     console.print(" · ".join(parts))
 
 
-def print_results(console: Console, record: Record, found: Results, report: Path, replay: Path) -> None:
+def print_results(console: Console, record: Record, found: Results, report: Path, replay: str) -> None:
     """Both tables, the verdict and where the files are."""
     print_judged(console, record, found)
     console.print()
@@ -152,12 +166,14 @@ def print_results(console: Console, record: Record, found: Results, report: Path
     print_line(console, f"Replay: descend race --from {replay}")
     took = f"{len(record.runs)} runs in {duration(record.seconds)}"
     print_line(console, f"{took}{', partial: stopped before the end' if record.partial else ''}")
+    if record.partial and record.id:
+        print_line(console, f"Go on: descend race --resume {record.id}")
 
 
 def print_judged(console: Console, record: Record, found: Results) -> None:
     """Both tables and the verdict."""
     for heading, columns, lines in (
-        ("Learning rate tuned, 7 tries each", TUNED, found.tuned),
+        ("Learning rate tuned, the same number of trials each", TUNED, found.tuned),
         ("Learning rate left at the default", DEFAULT, found.default),
     ):
         if lines:

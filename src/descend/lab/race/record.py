@@ -7,7 +7,6 @@ import gzip
 import importlib
 import importlib.metadata
 import json
-import math
 import os
 import platform
 import sys
@@ -17,17 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ...core.shown import Shown
-from .race import Config, Entry, Event, RuleFailed, RuleReady, Run, RunDone, look_at
+from ..store import run_of, without_nan
+from ..trials.workers import Event, RuleFailed, RuleReady, RunDone
+from .protocol.stages import Stages
+from .race import Config, Entry, Run, look_at
 
 FORMAT = "descend race"
-VERSION = 1
-TASK = {
-    "name": "digits",
-    "data": "scikit-learn digits: 1,797 handwritten digits of 8x8 pixels, ten classes (UCI)",
-    "split": "fixed, stratified: 1,438 images for training, 359 for validation",
-    "model": "MLP 64-64-10, ReLU, He initialisation, float32, 4,810 parameters",
-    "loss": "cross entropy in nats; no augmentation, no schedule, constant learning rate",
-}
+VERSION = 2
 
 
 class RecordError(ValueError):
@@ -39,13 +34,14 @@ class Record(Shown):
     config: Config
     entries: list[Entry]
     environment: dict[str, Any]
-    task: dict[str, str] = field(default_factory=lambda: dict(TASK))
+    task: dict[str, Any]  # its card
     runs: list[Run] = field(default_factory=list)
     compile_s: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     date: str = ""
     partial: bool = True
     failed: dict[str, str] = field(default_factory=dict)  # rule -> what it stopped with
+    id: str = ""  # of the race in the store
 
     def take(self, event: Event) -> None:
         """Keep what an event brings."""
@@ -79,16 +75,11 @@ class Record(Shown):
     def entry(self, rule: str) -> Entry:
         return next(entry for entry in self.entries if entry.rule == rule)
 
-    def tuning(self, rule: str) -> list[Run]:
-        """The runs on the tuning seed, by learning rate; empty until all of them are done."""
-        runs = sorted((r for r in self.runs if (r.rule, r.seed) == (rule, self.config.seed)), key=lambda r: r.lr)
-        return runs if len(runs) == len(self.entry(rule).grid) else []
-
-    def final(self, rule: str, lr: float) -> list[Run]:
-        """The runs with one learning rate on the fresh seeds, by seed; empty until all of them are done."""
-        seeds = self.config.final_seeds
-        found = {r.seed: r for r in self.runs if (r.rule, r.lr) == (rule, lr) and r.seed in seeds}
-        return [found[seed] for seed in seeds] if len(found) == len(seeds) else []
+    def stages(self) -> Stages:
+        """The race as far as it is: what is tuned, and the standings after the last complete look."""
+        stages = Stages(self.config, self.entries, {run.trial: run for run in self.runs}, self.failed)
+        stages.next()
+        return stages
 
 
 def to_json(record: Record, summary: dict[str, Any] | None = None) -> str:
@@ -97,9 +88,9 @@ def to_json(record: Record, summary: dict[str, Any] | None = None) -> str:
     fields["looks"] = record.looks
     if summary is not None:
         fields["summary"] = summary
-    runs = fields.pop("runs")
-    head = json.dumps(_without_nan(fields), ensure_ascii=False, allow_nan=False, indent=1)
-    lines = ",\n  ".join(json.dumps(_without_nan(run), allow_nan=False) for run in runs)
+    runs = sorted(fields.pop("runs"), key=lambda run: (run["rule"], run["steps"], run["lr"], run["seed"]))
+    head = json.dumps(without_nan(fields), ensure_ascii=False, allow_nan=False, indent=1)
+    lines = ",\n  ".join(json.dumps(without_nan(run), allow_nan=False) for run in runs)
     return f'{head[:-2]},\n "runs": [\n  {lines}\n ]\n}}\n'
 
 
@@ -121,15 +112,11 @@ def from_json(text: str) -> Record:
         asked = {**fields["config"], "rules": tuple(fields["config"]["rules"])}
         return Record(
             Config(**asked),
-            [Entry(**{**entry, "grid": tuple(entry["grid"])}) for entry in fields["entries"]],
+            [Entry(**entry) for entry in fields["entries"]],
             fields["environment"],
             fields["task"],
-            [_run(run) for run in fields["runs"]],
-            fields["compile_s"],
-            fields["seconds"],
-            fields["date"],
-            fields["partial"],
-            dict(fields.get("failed", {})),
+            [run_of(run) for run in fields["runs"]],
+            **{name: fields[name] for name in ("compile_s", "seconds", "date", "partial", "failed", "id")},
         )
     except (KeyError, TypeError) as error:
         raise RecordError(f"a damaged record: {type(error).__name__} {error}") from None
@@ -182,20 +169,3 @@ def _cpu() -> str:
         except OSError:
             pass
     return platform.processor() or platform.machine()
-
-
-def _run(fields: dict[str, Any]) -> Run:
-    lists = {
-        key: [math.nan if x is None else x for x in fields[key]] for key in ("val_loss", "val_accuracy", "train_loss")
-    }
-    return Run(**{**fields, **lists})
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _without_nan(x) for key, x in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(x) for x in value]
-    return value

@@ -1,5 +1,8 @@
 """A record as one page; its text is `report.html.j2`."""
 
+import math
+from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -10,8 +13,8 @@ from ...draw.svg import svg, swatch
 from . import charts
 from .race import Entry, Run
 from .record import Record
-from .results import Results
-from .table import DEFAULT, TUNED, cells, decades, duration, loss, milliseconds, rate, share, signed
+from .results import TRIES, Results
+from .table import DEFAULT, TUNED, cells, decades, duration, loss, milliseconds, rate, signed
 from .verdict import limits, verdict
 
 STYLE = """
@@ -35,7 +38,7 @@ STYLE = """
 def html(record: Record, found: Results, text: str) -> str:
     """The report of a record; `text` is its JSON, carried inside for download.
 
-    Whoever has the report can rebuild everything: `descend race --from race-digits.json.gz`.
+    Whoever has the report can rebuild everything: `descend race --from race-TASK.json.gz`.
     """
     template = Environment(
         loader=PackageLoader("descend.lab.race", "."),
@@ -60,21 +63,26 @@ def html(record: Record, found: Results, text: str) -> str:
         sensitivity=_sensitivity(record, found),
         differences=_differences(record, found),
         costs=_costs(record, found, swatches),
-        space=_space(record, swatches),
+        tuning=_tuning(record, found, swatches),
+        space=_space(record, found, swatches),
         cards=[_card(record, found, entry) for entry in record.entries],
         took=duration(record.seconds),
-        download=download("race-digits.json.gz", text, "Every run as JSON"),
+        download=download(f"race-{record.config.task}.json.gz", text, "Every run as JSON"),
+        target=loss(found.target) if found.target is not None else "",
+        tries=TRIES,
     )
     alone = "".join(
         f".toggle:has(#alone-{k}:checked) .curve:not(.c{k}) {{ opacity: .08; }}\n" for k in range(len(series))
     )
-    return page(f"descend race: digits{', partial' if record.partial else ''}", body, STYLE + alone)
+    return page(
+        f"descend race: {escape(record.config.task)}{', partial' if record.partial else ''}", body, STYLE + alone
+    )
 
 
 def _standings(record: Record, found: Results, swatches: dict[str, Markup]) -> list[Markup]:
     made = []
     for caption, columns, lines in (
-        ("Learning rate tuned: seven tries each, on another seed", TUNED, found.tuned),
+        ("Learning rate tuned: the same number of trials for each rule, on other seeds", TUNED, found.tuned),
         ("Learning rate left at the rule's default", DEFAULT, found.default),
     ):
         rows = [{**cells(line, found), "rule": _named(line.rule, swatches)} for line in lines]
@@ -139,41 +147,58 @@ def _costs(record: Record, found: Results, swatches: dict[str, Markup]) -> Marku
     return table(rows, (*head, "runs diverged", "engine"), range(1, 6), caption) if rows else Markup("")
 
 
-def _space(record: Record, swatches: dict[str, Markup]) -> Markup:
+def _tuning(record: Record, found: Results, swatches: dict[str, Markup]) -> Markup:
+    rows = [
+        (_named(rule, swatches), decades(found.widths[rule]), *map(loss, found.expected[rule]))
+        for rule in found.expected
+    ]
+    head = ("rule", "within 10 % of the best", *(f"after {k}" for k in TRIES))
+    return (
+        table(rows, head, range(1, 5), "Loss to be expected after so many trials drawn from the grid")
+        if rows
+        else Markup("")
+    )
+
+
+def _space(record: Record, found: Results, swatches: dict[str, Markup]) -> Markup:
     rows = [
         (
             _named(entry.rule, swatches),
-            rate(entry.usual_lr),
-            entry.usual_reason,
-            " ".join(map(rate, entry.grid)),
+            " ".join(rate(trial.lr) for trial in found.rates.get(entry.rule, [])),
             rate(entry.default_lr),
+            f"{rate(entry.usual_lr)} ({entry.usual_reason})",
             ", ".join(f"{name}={value:g}" for name, value in entry.settings.items()) or "none",
         )
         for entry in record.entries
     ]
-    return table(rows, ("rule", "usual lr", "where that comes from", "grid", "default lr", "other settings"))
+    return table(rows, ("rule", "learning rates tried", "default lr", "usual lr", "other settings"))
 
 
 def _card(record: Record, found: Results, entry: Entry) -> dict[str, Any]:
     """What unfolds under a rule: its text, and every run."""
     tuned, default = found.line(entry.rule), found.default_line(entry.rule)
-    runs = [("tuned", run) for run in (tuned.runs if tuned else [])]
-    if not (tuned and default and tuned.lr == default.lr):
-        runs += [("default", run) for run in (default.runs if default else [])]
-    trials = [(rate(run.lr), *_said(run)) for run in record.tuning(entry.rule)]
-    raced = [(f"{label} {rate(run.lr)}", str(run.seed), *_said(run)) for label, run in runs]
-    told = ("validation loss", "accuracy")
-    tables = [table(trials, ("lr", *told), (1, 2), f"Tuning, seed {record.config.seed}")] * bool(trials)
-    tables += [table(raced, ("learning rate", "seed", *told), (1, 2, 3), "Race, fresh seeds")] * bool(raced)
-    apart = (tuned.standing.difference, tuned.standing.half_plain) if tuned else (None, None)
+    trials = [(rate(trial.lr), loss(trial.loss), _losses(trial.losses)) for trial in found.rates.get(entry.rule, [])]
+    raced = [("tuned", tuned)] if tuned else []
+    if default and not (tuned and tuned.lr == default.lr):
+        raced.append(("default", default))
+    runs = [
+        (f"{label} {rate(line.lr)}", _seeds(line.runs), _losses([run.loss for run in line.runs]))
+        for label, line in raced
+    ]
+    tables = [table(trials, ("lr", "mean", "on each seed"), (1,), "Tuning")] * bool(trials)
+    tables += [table(runs, ("learning rate", "seeds", "validation loss, in their order"), (), "Race")] * bool(runs)
+    between = tuned.standing.interval if tuned else None
     return {
         "entry": entry,
         "tuned": tuned,
-        "difference": "" if None in apart else f"{signed(apart[0] or 0)} ±{loss(apart[1] or 0)}",
+        "difference": f"{signed(between.mean)} ({signed(between.low)} to {signed(between.high)})" if between else "",
         "tables": tables,
     }
 
 
-def _said(run: Run) -> tuple[str, str]:
-    lost = run.diverged_at is not None
-    return (f"diverged at step {run.diverged_at}", "–") if lost else (loss(run.loss), share(run.accuracy))
+def _seeds(runs: Sequence[Run]) -> str:
+    return f"{runs[0].seed}–{runs[-1].seed}"
+
+
+def _losses(losses: Sequence[float]) -> str:
+    return " ".join(loss(x) if math.isfinite(x) else "diverged" for x in losses)

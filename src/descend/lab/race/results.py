@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from itertools import takewhile
 from statistics import fmean, median
 
-from .race import Run, choose
+from ..trials.trial import RAMP
+from .protocol.stages import Stages
+from .protocol.standing import Standing, standings_of
+from .protocol.tuning import Rate
+from .race import Run, look_at
 from .record import Record
-from .stats import Standing, Width, standings, usable_width
+from .stats import Width, expected_best, steps_for, usable_width
+
+TARGET = 0.10  # above the leader's final loss: the loss that steps and seconds to target are counted to
+TRIES = (1, 2, 4)  # tuning trials for which the expected best is told
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Line:
 
     @property
     def accuracy(self) -> float:
-        """Mean final validation accuracy of the runs that did not diverge, 0..1; 0 if all did."""
+        """Mean final accuracy of the runs that did not diverge, 0..1; 0 if all did, NaN where there is none."""
         return fmean([run.accuracy for run in self.runs if run.diverged_at is None] or [0.0])
 
 
@@ -34,7 +41,13 @@ class Results:
     tuned: list[Line]
     default: list[Line]
     unfinished: list[str]
+    rates: dict[str, list[Rate]]  # all that tuning tried, ascending
     widths: dict[str, Width | None]
+    expected: dict[str, list[float]]  # best loss to be expected after TRIES tuning trials
+    leader: str | None
+    target: float | None  # a loss
+    to_target: dict[str, float]  # steps, median over the runs; infinite where it is missed
+    times_steps: dict[str, float]  # how many times the leader's steps a rule needs for its own final loss
     diverged: dict[str, int]
     step_ms: dict[str, float]
     train_step_ms: dict[str, float]
@@ -47,43 +60,80 @@ class Results:
     def default_line(self, rule: str) -> Line | None:
         return next((line for line in self.default if line.rule == rule), None)
 
+    def seconds_to_target(self, rule: str) -> float:
+        return self.to_target[rule] * self.train_step_ms[rule] / 1000
+
 
 def results(record: Record) -> Results:
-    """Both tables of a record; rules without all their runs are in neither, but in `unfinished`."""
-    tuned: dict[str, tuple[float, str, list[Run]]] = {}
-    default: dict[str, tuple[float, str, list[Run]]] = {}
-    widths = {}
-    for entry in record.entries:
-        trials = record.tuning(entry.rule)
-        if not trials:
-            continue
-        choice = choose(trials)
-        widths[entry.rule] = usable_width([run.lr for run in trials], [run.loss for run in trials])
-        if runs := record.final(entry.rule, choice.lr):
-            tuned[entry.rule] = (choice.lr, choice.edge, runs)
-        if runs := record.final(entry.rule, entry.default_lr):
-            default[entry.rule] = (entry.default_lr, "", runs)
-    per_rule = {e.rule: [run for run in record.runs if run.rule == e.rule] for e in record.entries}
-    ran = {rule: runs for rule, runs in per_rule.items() if runs}
+    """Both tables of a record; rules that have not been tuned and raced yet are in neither, but in `unfinished`."""
+    stages = record.stages()
+    standings = stages.standings
+    tuned = [
+        Line(row.name, stages.tuned[row.name].choice.lr, stages.tuned[row.name].choice.edge, row,
+             stages.finals(row.name)[: row.n])
+        for row in (standings.rows if standings else ())
+    ]  # fmt: skip
+    rates = {rule: found.rates for rule, found in stages.tuned.items()}
+    runs = {rule: [r for r in record.runs if r.rule == rule and r.schedule != RAMP] for rule in stages.rules}
+    ran = {rule: mine for rule, mine in runs.items() if mine}
+    leader = standings.leader if standings else None
+    best = next((line for line in tuned if line.rule == leader), None)
+    target = best.standing.mean + TARGET * abs(best.standing.mean) if best else None
     return Results(
-        _lines(tuned),
-        _lines(default),
-        [
-            entry.rule
-            for entry in record.entries
-            if entry.rule not in record.failed and (entry.rule not in tuned or entry.rule not in default)
-        ],
-        widths,
-        {rule: sum(run.diverged_at is not None for run in runs) for rule, runs in ran.items()},
-        {rule: median(run.step_ms for run in runs) for rule, runs in ran.items()},
-        {rule: median(run.train_step_ms for run in runs) for rule, runs in ran.items()},
-        {rule: runs[0].engine for rule, runs in ran.items()},
+        tuned,
+        _default_lines(record, stages) if standings else [],
+        [rule for rule in stages.rules if rule not in {line.rule for line in tuned}],
+        rates,
+        {rule: usable_width([r.lr for r in found], [r.loss for r in found]) for rule, found in rates.items()},
+        {rule: [expected_best([r.loss for r in found], k) for k in TRIES] for rule, found in rates.items()},
+        leader,
+        target,
+        {line.rule: steps_to(target, line.runs) for line in tuned} if target is not None else {},
+        _times_steps(stages, tuned, best),
+        {rule: sum(run.diverged_at is not None for run in mine) for rule, mine in ran.items()},
+        {rule: median(run.step_ms for run in mine) for rule, mine in ran.items()},
+        {rule: median(run.train_step_ms for run in mine) for rule, mine in ran.items()},
+        {rule: mine[0].engine for rule, mine in ran.items()},
     )
 
 
-def _lines(table: dict[str, tuple[float, str, list[Run]]]) -> list[Line]:
-    ranked = standings({rule: [run.loss for run in runs] for rule, (_, _, runs) in table.items()})
-    return [Line(s.name, table[s.name][0], table[s.name][1], s, table[s.name][2]) for s in ranked]
+def _default_lines(record: Record, stages: Stages) -> list[Line]:
+    table = {entry.rule: (entry.default_lr, stages.defaults(entry)) for entry in stages.entries}
+    losses = {rule: [run.loss for run in runs] for rule, (_, runs) in table.items() if runs}
+    if not losses:
+        return []
+    config = record.config
+    ranked = standings_of(losses, (config.looks[0],), config.delta, config.against)
+    return [Line(row.name, table[row.name][0], "", row, table[row.name][1]) for row in ranked.rows]
+
+
+def steps_to(target: float, runs: Sequence[Run]) -> float:
+    """Median of the first looked-at step at which a run's validation loss is at most `target`; a miss is infinite."""
+    firsts = []
+    for run in runs:
+        hits = (step for step, loss in zip(look_at(run.steps), run.val_loss, strict=False) if loss <= target)
+        firsts.append(next(hits, math.inf))
+    return median(firsts) if firsts else math.inf
+
+
+def _times_steps(stages: Stages, tuned: Sequence[Line], best: Line | None) -> dict[str, float]:
+    """From the leader's shorter runs, each annealed to its own end: the budget over what the leader needs of it."""
+    if best is None:
+        return {}
+    ladder = {}
+    for steps in stages.ladder_steps:
+        runs = [stages.runs.get(trial) for trial in stages.ladder_trials(steps)]
+        if None in runs or not runs:
+            return {}
+        ladder[steps] = fmean(run.loss for run in runs if run is not None)
+    steps = stages.config.steps
+    ladder[steps] = best.standing.mean
+    ascending = sorted(ladder)
+    found = {}
+    for line in tuned:
+        needs = steps_for(line.standing.mean, ascending, [ladder[n] for n in ascending])
+        found[line.rule] = math.inf if not needs else 1.0 if math.isinf(needs) else steps / needs
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,13 @@
-"""The search space of a race: seven learning rates for each rule, laid out before any run.
+"""Who enters a race: each rule with its settings, its default rate and the one people use.
 
-Every rule gets the same layout around its usual learning rate: from one decade below to two decades above,
-in half decades. It leans upwards for every rule alike, because a small network trained for a short time
-bears larger steps than the long runs the usual values come from.
+Where a range test shows nothing, the grid is laid around the usual rate. All settings but the rate stay at the rule's
+defaults.
 """
 
 from dataclasses import dataclass
 
 from ...core.rule import Rule
 from .race import Entry
-
-HALF_DECADES = range(-2, 5)
-TRIALS = len(HALF_DECADES)
 
 
 @dataclass(frozen=True)
@@ -61,26 +57,20 @@ def usual(rule: str, default_lr: float) -> Usual:
     return USUAL.get(rule, Usual(default_lr, "default of the rule"))
 
 
-def enter(rule: Rule) -> Entry:
-    """A rule with its search space; everything but the learning rate stays at the rule's defaults."""
+def enter(rule: Rule, stream: int = 1) -> Entry:
+    """A rule as it enters. `stream`: 2 and so on for the same rule once more, on seeds of its own."""
     own = {**(rule.vectors.settings if rule.vectors else {}), **rule.settings}
     settings = {name: float(value) for name, value in own.items()}
     default_lr = settings.pop("lr")
     common = usual(rule.name, default_lr)
     slots = sum(slot.init.shape == "element" for slot in rule.slots)  # of a rule for matrices, beside the factors
     return Entry(
-        rule=rule.name,
+        rule=rule.name if stream == 1 else f"{rule.name}#{stream}",
         doc=rule.doc,
         source="\n\n".join(stage.source for stage in rule.stages or (rule,)),
         settings=settings,
         default_lr=default_lr,
         usual_lr=common.lr,
         usual_reason=common.reason,
-        grid=tuple(grid(common.lr)),
         state_bytes=4 * slots,
     )
-
-
-def grid(usual_lr: float) -> list[float]:
-    """Seven learning rates from a tenth of `usual_lr` to a hundred times it, ascending, in three digits."""
-    return [float(f"{usual_lr * 10 ** (k / 2):.3g}") for k in HALF_DECADES]

@@ -1,116 +1,8 @@
-"""Paired comparisons over seeds, and what a learning-rate curve says about tuning; pure functions."""
+"""What a learning-rate curve says about tuning, and what several tasks say together; pure functions."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Mean of paired differences, its standard error, and the two-sided p value of a t test against 0."""
-
-    mean: float
-    error: float
-    p: float
-    n: int
-
-    def half_width(self, alpha: float) -> float:
-        """Half the width of the `1 - alpha` t interval of the mean."""
-        if self.error == 0:
-            return 0.0
-        from scipy.special import stdtrit
-
-        return float(stdtrit(self.n - 1, 1 - alpha / 2)) * self.error
-
-
-def paired(differences: Sequence[float]) -> Paired:
-    """Student's paired t test of at least two differences.
-
-    Raises:
-        ValueError: fewer than two differences, or one that is not finite.
-    """
-    n = len(differences)
-    if n < 2 or not all(math.isfinite(d) for d in differences):
-        raise ValueError(f"a paired interval needs at least 2 finite differences, got {list(differences)}")
-    mean = math.fsum(differences) / n
-    error = math.sqrt(math.fsum((d - mean) ** 2 for d in differences) / (n - 1) / n)
-    if error == 0:
-        return Paired(mean, 0.0, 1.0 if mean == 0 else 0.0, n)
-    from scipy.special import stdtr
-
-    return Paired(mean, error, float(2 * stdtr(n - 1, -abs(mean) / error)), n)
-
-
-def holm_alphas(p_values: Sequence[float], alpha: float = 1 - LEVEL) -> list[float]:
-    """The level each comparison is held to by Holm's step-down procedure (Holm 1979).
-
-    The k-th smallest of m p values is held to `alpha / (m - k)`, k from 0; from the first that misses its
-    level on, all are held to that level. Hence an interval at the returned level covers 0 exactly when
-    Holm's procedure does not reject.
-    """
-    m = len(p_values)
-    alphas = [0.0] * m
-    stopped_at: float | None = None
-    for k, i in enumerate(sorted(range(m), key=lambda i: p_values[i])):
-        alphas[i] = alpha / (m - k) if stopped_at is None else stopped_at
-        if stopped_at is None and p_values[i] > alphas[i]:
-            stopped_at = alphas[i]
-    return alphas
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One competitor against the leader. `difference` and the half widths are None without an interval."""
-
-    name: str
-    rank: int
-    mean: float
-    tied: bool
-    diverged: int
-    difference: float | None = None
-    half_holm: float | None = None
-    half_plain: float | None = None
-    p: float | None = None
-
-
-def standings(losses: Mapping[str, Sequence[float]]) -> list[Standing]:
-    """Competitors by rank: the leader and all who are tied with it are 1, the rest count on from there.
-
-    `losses` holds one final loss per seed, the same seeds in the same order for all; infinite = diverged.
-    The leader has the lowest mean. A competitor with a diverged run has the mean of its other runs, is never
-    tied with the leader and stands behind everyone with fewer.
-    """
-    diverged = {name: sum(not math.isfinite(x) for x in values) for name, values in losses.items()}
-    means = {name: _mean_of_finite(values) for name, values in losses.items()}
-    order = sorted(losses, key=lambda name: (diverged[name], means[name]))
-    if not order or diverged[order[0]]:
-        return [Standing(name, k, means[name], False, diverged[name]) for k, name in enumerate(order, 1)]
-    leader, *others = order
-    against = {
-        name: paired([b - a for a, b in zip(losses[leader], losses[name], strict=True)])
-        for name in others
-        if not diverged[name]
-    }
-    alphas = dict(zip(against, holm_alphas([c.p for c in against.values()]), strict=True))
-    tied = {name for name, c in against.items() if abs(c.mean) <= c.half_width(alphas[name])}
-    rows = [Standing(leader, 1, means[leader], False, 0)]
-    rest = [name for name in others if name in tied] + [name for name in others if name not in tied]
-    for position, name in enumerate(rest, 2):
-        c = against.get(name)
-        rank = 1 if name in tied else position
-        if c is None:
-            rows.append(Standing(name, rank, means[name], False, diverged[name]))
-            continue
-        widths = (c.half_width(alphas[name]), c.half_width(1 - LEVEL))
-        rows.append(Standing(name, rank, means[name], name in tied, 0, c.mean, *widths, c.p))
-    return rows
-
-
-def _mean_of_finite(values: Sequence[float]) -> float:
-    finite = [x for x in values if math.isfinite(x)]
-    return math.fsum(finite) / len(finite) if finite else math.inf
 
 
 @dataclass(frozen=True)
@@ -136,7 +28,7 @@ def usable_width(lrs: Sequence[float], losses: Sequence[float], within: float = 
     best = min(range(len(lrs)), key=lambda k: losses[k])
     if not math.isfinite(losses[best]):
         return None
-    limit = losses[best] * (1 + within)
+    limit = losses[best] + within * abs(losses[best])
 
     def reach(step: int) -> tuple[float, bool]:
         k = best
@@ -150,3 +42,27 @@ def usable_width(lrs: Sequence[float], losses: Sequence[float], within: float = 
 
     (low, open_below), (high, open_above) = reach(-1), reach(+1)
     return Width(low, high, open_below, open_above)
+
+
+def expected_best(losses: Sequence[float], trials: int) -> float:
+    """The expected lowest of `trials` losses drawn from these without replacement; infinite if all may diverge."""
+    ordered, n = sorted(losses), len(losses)
+    ways = math.comb(n, trials)
+    parts = [(x, math.comb(n - 1 - k, trials - 1) / ways) for k, x in enumerate(ordered)]
+    return math.fsum(x * chance for x, chance in parts if chance)
+
+
+def steps_for(loss: float, steps: Sequence[int], losses: Sequence[float]) -> float:
+    """How many steps the leader needs for `loss`, between its budgets `steps` (ascending) with their final `losses`.
+
+    Log-log between two budgets. Below the shortest budget: 0, that is fewer than it shows; above the longest: infinity.
+    """
+    for k, (n, x) in enumerate(zip(steps, losses, strict=True)):
+        if x > loss:
+            continue
+        if k == 0:
+            return 0.0
+        m, y = steps[k - 1], losses[k - 1]
+        known = min(x, loss) > 0 and math.isfinite(y)
+        return m * (n / m) ** (math.log(y / loss) / math.log(y / x)) if known else float(n)
+    return math.inf

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from .protocol.stages import LADDER
+from .protocol.standing import Standing
 from .results import Line, Results
 from .stats import Width
 
@@ -24,32 +26,50 @@ TUNED = (
     Column("rule", "rule", "rule", 0, right=False),
     Column("lr", "lr", "tuned lr", 1, right=False),
     Column("loss", "loss", "validation loss", 0),
-    Column("interval", "± 95 %", "± 95 %", 4, right=False),
+    Column("interval", "to leader", "to the leader", 4),
     Column("status", "", "standing", 2, right=False),
-    Column("accuracy", "acc.", "accuracy", 5),
-    Column("step", "ms/step", "ms/step", 6),
+    Column("seeds", "seeds", "fresh seeds", 7),
+    Column("times", "steps", "steps for its loss", 5),
+    Column("target", "to target", "steps to target", 6),
+    Column("accuracy", "acc.", "accuracy", 8),
+    Column("step", "ms/step", "ms/step", 9),
 )
-DEFAULT = tuple(replace(c, long="default lr") if c.key == "lr" else c for c in TUNED if c.key != "step")
-CURVE = Column("curve", "over the steps", "", 7, right=False)
+KEPT_UNTUNED = ("rank", "rule", "lr", "loss", "interval", "status", "seeds", "accuracy")
+DEFAULT = tuple(replace(c, long="default lr") if c.key == "lr" else c for c in TUNED if c.key in KEPT_UNTUNED)
+CURVE = Column("curve", "over the steps", "", 10, right=False)
 
 
 def cells(line: Line, found: Results) -> dict[str, str]:
     """One line of either table as text, by column key."""
     s = line.standing
-    interval = "" if s.half_holm is None else f"±{loss(s.half_holm)}"
-    status = "tied" if s.tied else "leader" if s.rank == 1 and not s.diverged else ""
-    if s.diverged:
-        status = f"{s.diverged}/{len(line.runs)} diverged"
+    needs, target = found.times_steps.get(line.rule), found.to_target.get(line.rule)
     return {
         "rank": str(s.rank),
         "rule": line.rule,
         "lr": rate(line.lr) + (" edge" if line.edge else ""),
         "loss": loss(s.mean),
-        "interval": interval,
-        "status": status,
-        "accuracy": share(line.accuracy) if s.diverged < len(line.runs) else "–",
+        "interval": relative(s),
+        "status": f"{s.diverged}/{s.n} diverged" if s.diverged else s.standing,
+        "seeds": str(s.n),
+        "times": times(needs) if needs else "",
+        "target": "" if target is None else f"{target:.0f}" if math.isfinite(target) else "missed",
+        "accuracy": share(line.accuracy) if s.diverged < s.n and math.isfinite(line.accuracy) else "–",
         "step": milliseconds(found.step_ms[line.rule]),
     }
+
+
+def relative(standing: Standing) -> str:
+    """The interval of a rule's difference to the leader, in shares of the leader's loss: `+1.2…+9.4 %`."""
+    if standing.interval is None:
+        return ""
+    low, high = (100 * end for end in standing.relative)
+    digits = 0 if max(abs(low), abs(high)) >= 10 else 1
+    return f"{low:+.{digits}f}…{high:+.{digits}f} %"
+
+
+def times(factor: float) -> str:
+    """`2.1×`; `> 4×` where the leader was better on the shortest of its budgets."""
+    return f"{factor:.1f}×" if math.isfinite(factor) else f"> {1 / min(LADDER):.0f}×"
 
 
 def fitting(columns: Sequence[Column], rows: Sequence[Mapping[str, str]], width: int) -> tuple[list[Column], int]:

@@ -1,12 +1,13 @@
-"""The sentences of a race: who leads, who cannot be told apart, what the search space may have hidden."""
+"""The sentences of a race: what to use, who is equal, who is behind and by how much, what may be hidden."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
+from .protocol.standing import BEHIND, BETTER, EQUAL, UNDECIDED
 from .record import Record
-from .results import Line, Results
-from .table import decades, loss, rate
+from .results import TRIES, Line, Results
+from .table import decades, loss, rate, times
 
 
 def verdict(record: Record, found: Results) -> list[str]:
@@ -14,7 +15,7 @@ def verdict(record: Record, found: Results) -> list[str]:
     sentences = [_order(record, found)]
     sentences += _edges(found)
     sentences += _defaults(found)
-    sentences += _easiest(record, found)
+    sentences += _easiest(found)
     sentences += _diverged(record, found)
     sentences += [f"{rule} failed and is not judged: {why}" for rule, why in record.failed.items()]
     if found.unfinished:
@@ -26,37 +27,70 @@ def limits(record: Record) -> str:
     """The honesty line."""
     config = record.config
     return (
-        f"{config.seeds} seeds, one small task, {config.steps} steps at a constant learning rate: "
+        f"One task, {config.steps} steps, {SCHEDULE[config.schedule]}; only the learning rate is tuned: "
         "this says nothing about ImageNet or a language model."
     )
+
+
+SCHEDULE = {
+    "linear": "the rate linear to zero after a short warm-up",
+    "cosine": "the rate a cosine to zero after a short warm-up",
+    "wsd": "the rate held, then down to zero in the last fifth",
+    "constant": "at a constant learning rate",
+}
 
 
 def _order(record: Record, found: Results) -> str:
     if not found.tuned:
         return "No rule has finished, so there is no order yet."
-    leader, *others = found.tuned
-    if leader.standing.diverged:
+    best = next((line for line in found.tuned if line.rule == found.leader), None)
+    if best is None:
         return "Every rule diverged on at least one seed, so nobody leads."
-    tied = [line.rule for line in others if line.standing.tied]
-    behind = [line.rule for line in others if not line.standing.tied]
-    if not others:
-        return f"{leader.rule} ran alone: validation loss {loss(leader.standing.mean)}."
-    if not tied:
-        return (
-            f"{leader.rule} leads with a validation loss of {loss(leader.standing.mean)}; "
-            f"{_all_of(behind)} measurably behind it ({record.config.seeds} paired seeds, 95 %)."
+    here = f"{best.rule} at {rate(best.lr)} (validation loss {loss(best.standing.mean)})"
+    if record.config.against:
+        return "; ".join([f"Against {here}", *_parts(record, found)]) + "."
+    if len(found.tuned) == 1:
+        return f"{best.rule} ran alone at {rate(best.lr)}: validation loss {loss(best.standing.mean)}."
+    return "; ".join([f"Use {here}", *_parts(record, found)]) + "."
+
+
+def _parts(record: Record, found: Results) -> list[str]:
+    """What is said of the others: equals and undecided ones together, each that is ahead or behind by itself."""
+    lines = [line for line in found.tuned if line.rule != found.leader]
+    by = {said: [line for line in lines if line.standing.standing == said] for said in SAID}
+    parts = [f"{line.rule} is better by {share_range(line.standing.relative)}" for line in by[BETTER]]
+    if by[EQUAL]:
+        parts.append(f"{_names([line.rule for line in by[EQUAL]])} {_be(by[EQUAL])} equal")
+    if by[UNDECIDED]:
+        names = _names([line.rule for line in by[UNDECIDED]])
+        seeds = max(line.standing.n for line in by[UNDECIDED])
+        parts.append(f"{names} {_be(by[UNDECIDED])} undecided after {seeds} seeds")
+    for line in by[BEHIND]:
+        if line.standing.diverged:
+            parts.append(f"{line.rule} diverged on {line.standing.diverged} of {line.standing.n} seeds")
+            continue
+        needs = found.times_steps.get(line.rule, 1.0)
+        steps = (
+            f" and needs {times(needs).replace('>', 'over')} the steps"
+            if needs >= 1.1 and not record.config.against
+            else ""
         )
-    return (
-        f"{leader.rule} has the lowest validation loss, {loss(leader.standing.mean)}, but "
-        f"{_names(tied)} cannot be told apart from it on {record.config.seeds} paired seeds"
-        + (f"; {_all_of(behind)} measurably behind." if behind else ".")
-    )
+        parts.append(f"{line.rule} is behind by {share_range(line.standing.relative)}{steps}")
+    return parts
 
 
-def _all_of(behind: Sequence[str]) -> str:
-    if len(behind) > 3:
-        return f"the other {len(behind)} are"
-    return f"{_names(behind)} {'is' if len(behind) == 1 else 'are'}"
+SAID = (BETTER, EQUAL, UNDECIDED, BEHIND)
+
+
+def share_range(ends: tuple[float, float]) -> str:
+    """An interval of relative differences without its sign: `4–9 %`."""
+    low, high = sorted((abs(ends[0]), abs(ends[1])))
+    digits = 1 if high < 0.095 else 0
+    return f"{100 * low:.{digits}f}–{100 * high:.{digits}f} %"
+
+
+def _be(lines: Sequence[Line]) -> str:
+    return "is" if len(lines) == 1 else "are"
 
 
 def _edges(found: Results) -> list[str]:
@@ -64,7 +98,7 @@ def _edges(found: Results) -> list[str]:
     if not at_edge:
         return []
     listed = _names([f"{line.rule} ({line.edge} end, {rate(line.lr)})" for line in at_edge])
-    return [f"Best learning rate at the end of the grid: {listed}. A wider grid might do better there."]
+    return [f"Best learning rate at the end of the grid, although it was widened: {listed}."]
 
 
 def _defaults(found: Results) -> list[str]:
@@ -78,22 +112,19 @@ def _defaults(found: Results) -> list[str]:
     leader, *others = found.default
     if leader.standing.diverged:
         return []
-    tied = [line.rule for line in others if line.standing.tied]
-    lead = f"{leader.rule} leads" + (f", tied with {_names(tied)}" if tied else "")
+    near = [line.rule for line in others if line.standing.standing in (EQUAL, UNDECIDED)]
+    lead = f"{leader.rule} leads" + (f", with {_names(near)} too near to tell" if near else "")
     most = max(gains, key=lambda rule: gains[rule][0] / gains[rule][1])
     before, after = (loss(x) for x in gains[most])
     return [f"At the default learning rates {lead}; tuning matters most for {most} ({before} → {after})."]
 
 
-def _easiest(record: Record, found: Results) -> list[str]:
+def _easiest(found: Results) -> list[str]:
     widths = {rule: width for rule, width in found.widths.items() if width and found.line(rule)}
     if len(widths) < 2:
         return []
     widest = max(widths, key=lambda rule: widths[rule].decades)
-    return [
-        f"Easiest to tune: {widest}, within 10 % of its best over {decades(widths[widest])} of learning rate "
-        f"(one tuning seed, {record.config.seed})."
-    ]
+    return [f"Easiest to tune: {widest}, within 10 % of its best over {decades(widths[widest])} of learning rate."]
 
 
 def _diverged(record: Record, found: Results) -> list[str]:
@@ -112,31 +143,62 @@ def _names(names: Sequence[str]) -> str:
 def summary(record: Record, found: Results) -> dict[str, Any]:
     """Sentences and tables as plain data, for `--json` and for readers of the record."""
     return {
+        "race": record.id,
+        "task": record.task["name"],
         "verdict": verdict(record, found),
         "limits": limits(record),
         "partial": record.partial,
         "unfinished": found.unfinished,
         "failed": record.failed,
-        "tuned": [_plain(line, found) for line in found.tuned],
-        "default": [_plain(line, found) for line in found.default],
+        "leader": found.leader,
+        "delta": record.config.delta,
+        "target_loss": found.target,
+        "tuned": [_tuned(record, line, found) for line in found.tuned],
+        "default": [_plain(line) for line in found.default],
+        "search_space": {
+            entry.rule: {"lr": [rate.lr for rate in found.rates.get(entry.rule, [])], "settings": entry.settings}
+            for entry in record.entries
+        },
     }
 
 
-def _plain(line: Line, found: Results) -> dict[str, Any]:
-    s, width = line.standing, found.widths[line.rule]
+def _plain(line: Line) -> dict[str, Any]:
+    s = line.standing
+    between = s.interval
     return {
         "rank": s.rank,
         "rule": line.rule,
+        "standing": s.standing,
         "lr": line.lr,
-        "edge": line.edge,
-        "val_loss": s.mean if math.isfinite(s.mean) else None,
-        "difference": s.difference,
-        "half_width_95_holm": s.half_holm,
-        "half_width_95": s.half_plain,
-        "p": s.p,
-        "tied": s.tied,
+        "val_loss": finite(s.mean),
+        "difference": between.mean if between else None,
+        "difference_low": between.low if between else None,
+        "difference_high": between.high if between else None,
+        "relative_low": s.relative[0] if between else None,
+        "relative_high": s.relative[1] if between else None,
+        "seeds": s.n,
         "diverged": s.diverged,
-        "accuracy": line.accuracy,
-        "step_ms": found.step_ms[line.rule],
-        "usable_decades": width.decades if width else None,
+        "accuracy": finite(line.accuracy),
     }
+
+
+def _tuned(record: Record, line: Line, found: Results) -> dict[str, Any]:
+    width = found.widths[line.rule]
+    to_target = found.to_target.get(line.rule, math.inf)
+    return {
+        **_plain(line),
+        "edge": line.edge,
+        "times_steps": finite(found.times_steps.get(line.rule, math.nan)),
+        "steps_to_target": finite(to_target),  # null: missed
+        "seconds_to_target": finite(to_target * found.train_step_ms[line.rule] / 1000),
+        "usable_decades": width.decades if width else None,
+        "expected_best": {str(k): finite(x) for k, x in zip(TRIES, found.expected[line.rule], strict=True)},
+        "step_ms": found.step_ms[line.rule],
+        "train_step_ms": found.train_step_ms[line.rule],
+        "state_bytes_per_parameter": record.entry(line.rule).state_bytes,
+    }
+
+
+def finite(x: float) -> float | None:
+    """For JSON, which has no infinity and no NaN."""
+    return x if math.isfinite(x) else None

@@ -1,8 +1,8 @@
 """How good is the learning rate that `find_lr` finds? `python -m descend.lab.rate.measure` prints the answer.
 
 The measure. Task: the digits perceptron 64-64-10. Rules: gradient_descent, momentum_accumulation (0.9), adam, rmsprop,
-all else at their defaults. A training is the race's: 600 steps at a constant rate, batch 64, judged by the final loss
-on the 360 validation images; a seed fixes initial weights and order. The exhaustive grid has 37 rates, 10^(k/6) from
+all else at their defaults. A training has 600 steps at a constant rate, batch 64, judged by the final loss
+on the 359 validation images; a seed fixes initial weights and order. The exhaustive grid has 37 rates, 10^(k/6) from
 1e-5 to 10; the best is the lowest of the 37 losses *of that very seed and rule*, so luck of a single run counts for
 the grid. `find_lr` gets the model with that seed's weights, training images in an order of its own and no validation
 image, all at its defaults. The ratio is the loss of a training at `.lr` over the best. Beside it: the same for the
@@ -13,6 +13,7 @@ Seeds 100 to 111 served to design the method; seeds 0 to 11 only to measure it.
 
 import argparse
 import json
+import math
 import statistics
 import sys
 from pathlib import Path
@@ -20,16 +21,25 @@ from pathlib import Path
 import torch
 
 from ...torch.learning_rate import LRFinding, find_lr
-from ..race.race import Config
 from ..race.space import usual
-from ..race.train import train
+from ..tasks import digits
+from ..tasks.perceptron import Perceptron
 from ..tasks.torch_digits import Batches, model
+from ..trials.train import train
+from ..trials.trial import Trial
 
 RULES = ("gradient_descent", "momentum_accumulation", "adam", "rmsprop")
 GRID = tuple(10 ** (k / 6) for k in range(-30, 7))
-CONFIG = Config(RULES)
 WORST, MIDDLE = 2.0, 1.25
 WAYS = (".lr", "geometric median", "valley", "steepest", "minimum/10", "usual")
+
+
+def trained(rule: str, lr: float, seed: int) -> float:
+    """The final validation loss of a training; infinite if it diverged."""
+    data = digits.load()
+    problem = Perceptron(digits.LAYERS, (data.train_x, data.train_y), (data.val_x, data.val_y), batch=64)
+    run = train(Trial(rule, lr, seed, 600, "constant"), problem)
+    return math.inf if run.diverged_at is not None else run.val_loss[-1]
 
 
 def found(rule: str, seed: int) -> LRFinding:
@@ -39,13 +49,13 @@ def found(rule: str, seed: int) -> LRFinding:
 
 def ratios(rule: str, seed: int) -> dict[str, float]:
     """Way of choosing -> loss over the best of the grid; besides "lr", "best lr" and "evaluations"."""
-    grid = {lr: train(rule, lr, seed, CONFIG).loss for lr in GRID}
+    grid = {lr: trained(rule, lr, seed) for lr in GRID}
     best = min(grid, key=lambda lr: grid[lr])
     finding = found(rule, seed)
     suggested = finding.suggestions
     rates = {".lr": finding.lr, "geometric median": finding.median, "usual": usual(rule, 1e-3).lr}
     rates |= {way: suggested[way] for way in WAYS if way in suggested}
-    row = {way: train(rule, rates[way], seed, CONFIG).loss / grid[best] for way in WAYS}
+    row = {way: trained(rule, rates[way], seed) / grid[best] for way in WAYS}
     return {**row, "lr": finding.lr, "best lr": best, "evaluations": float(finding.evaluations)}
 
 

@@ -1,0 +1,158 @@
+"""What the command line asks for, as a race: refused by name before anything trains."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import click
+
+from ...core.nearest import did_you_mean
+from ...explain.named import named
+from ..store import Kept, Store
+from ..tasks.catalogue import MODULES
+from ..tasks.source import Source, TaskError, lacking
+from ..tasks.task import Task
+from .race import Config, Entry
+from .record import Record, environment
+
+DEFAULT_TASK = "digits"
+MUST_AGREE = ("descend", "numpy", "llvmlite", "cpu", "rules", "data")  # what the numbers of a run depend on
+
+
+def source_of(what: str | None, task: str | None) -> Source:
+    """The task that WHAT or --task names.
+
+    Raises:
+        UsageError: there is no such task or file, or what it needs is not installed.
+    """
+    if what and task:
+        raise click.UsageError(f"both {what!r} and --task {task}: one of them is enough.")
+    name = what or task or DEFAULT_TASK
+    if name not in MODULES:
+        raise click.UsageError(f"no task {name!r}.{did_you_mean(name, MODULES)} `descend tasks` lists them.")
+    return Source(name)
+
+
+def card_of(source: Source) -> Task:
+    """The task's card.
+
+    Raises:
+        UsageError: what the task needs is not installed, or its data cannot be raced.
+    """
+    try:
+        card = source.card()
+    except TaskError as error:
+        raise click.UsageError(str(error)) from None
+    if said := lacking(card):
+        raise click.UsageError(said)
+    return card
+
+
+def rules_of(asked: str | None) -> tuple[str, ...]:
+    """The rules asked for, each once; `adamw#2` is adamw once more, on seeds of its own.
+
+    Raises:
+        UsageError: one that does not exist; the message has the nearest.
+    """
+    from .space import DEFAULT_RULES
+
+    if asked is None:
+        return DEFAULT_RULES
+    words = [word.strip() for word in asked.split(",") if word.strip()]
+    if not words:
+        raise click.BadParameter("no rule named; `descend list` shows all.", param_hint="--rules")
+    return tuple(dict.fromkeys(_label(word) for word in words))
+
+
+def _label(word: str) -> str:
+    name, sign, stream = word.partition("#")
+    if sign and not (stream.isdigit() and int(stream) > 0):
+        raise click.BadParameter(f"{word!r}: after # comes a number, as in adamw#2.", param_hint="--rules")
+    found = named(name, steps=True).name
+    return f"{found}#{stream}" if sign and int(stream) > 1 else found
+
+
+def against_of(asked: str | None, rules: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The rule that all are held against, and the rules with it among them."""
+    if asked is None:
+        return "", rules
+    label = _label(asked)
+    return label, tuple(dict.fromkeys((label, *rules)))
+
+
+def entries_of(labels: Sequence[str]) -> list[Entry]:
+    """The rules as they enter."""
+    from ... import rules
+    from .space import enter
+
+    return [enter(rules.get(name), int(stream or 1)) for name, _, stream in (x.partition("#") for x in labels)]
+
+
+def new_record(config: Config, source: Source, card: Task, processes: int) -> Record:
+    """A record with no runs yet."""
+    entries = entries_of(config.rules)
+    told = environment(processes)
+    told["rules"] = hashlib.sha256("\n".join(entry.source for entry in entries).encode()).hexdigest()[:16]
+    told["data"] = card.sha256[:16]
+    return Record(config, entries, told, {**asdict(card), "source": asdict(source)})
+
+
+def begin(record: Record, store: Store) -> None:
+    """Enter a race into the store."""
+    asked = {"config": asdict(record.config), "task": record.task}
+    record.id = store.begin(record.config.task, asked, record.environment)
+
+
+def resumed(store: Store, name: str) -> tuple[Record, Source]:
+    """The race of that name (`last`: the newest that is not finished), with the runs it has.
+
+    Raises:
+        UsageError: there is none, or it was begun with versions whose numbers cannot be mixed with today's.
+    """
+    kept = unfinished(store) if name == "last" else store.race(name)
+    if kept is None:
+        why = "no race was left unfinished" if name == "last" else f"no race {name!r}"
+        raise click.BadParameter(f"{why}; `descend runs` lists them.", param_hint="--resume")
+    record, source = from_store(store, kept)
+    now = new_record(record.config, source, card_of(source), 1).environment
+    if changed := [key for key in MUST_AGREE if kept.environment.get(key) != now.get(key)]:
+        listed = ", ".join(f"{key} {kept.environment.get(key)} then, {now.get(key)} now" for key in changed)
+        raise click.BadParameter(
+            f"{kept.id} was begun under other conditions ({listed}); its numbers cannot be mixed with today's. "
+            f"`descend race --from {kept.id}` shows what it has.",
+            param_hint="--resume",
+        )
+    return record, source
+
+
+def unfinished(store: Store) -> Kept | None:
+    return next((kept for kept in store.races() if kept.state != "finished"), None)
+
+
+def from_store(store: Store, kept: Kept) -> tuple[Record, Source]:
+    """The record of a race in the store, as far as it came."""
+    asked = kept.asked["config"]
+    config = Config(**{**asked, "rules": tuple(asked["rules"])})
+    task = dict(kept.asked["task"])
+    record = Record(config, entries_of(config.rules), kept.environment, task, list(store.runs(kept.id).values()))
+    told: dict[str, Any] = kept.told
+    record.id, record.date, record.seconds = kept.id, told.get("date", kept.begun), told.get("seconds", 0.0)
+    record.failed, record.compile_s = dict(told.get("failed", {})), dict(told.get("compile_s", {}))
+    record.partial = record.stages().next() is not None
+    return record, source_from(task["source"])
+
+
+def source_from(fields: dict[str, Any]) -> Source:
+    return Source(fields["name"], fields["kind"], tuple((name, value) for name, value in fields["options"]))
+
+
+def told(record: Record) -> dict[str, Any]:
+    """What the store keeps of a record beside its runs."""
+    return {name: getattr(record, name) for name in ("seconds", "date", "failed", "compile_s")}
+
+
+def with_options(card: Task, steps: int | None, seeds: int | None, delta: float | None) -> Task:
+    """The card with what the command line says instead."""
+    given = {"steps": steps, "seeds": seeds, "delta": delta}
+    return replace(card, **{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,51 @@
+"""A race on its way: stage after stage through the workers, every finished run in the store before it is told of."""
+
+import contextlib
+from collections.abc import Generator
+from time import perf_counter
+
+from ..store import Store, StoreError
+from ..tasks.source import Source
+from ..trials.workers import Event, RunDone, Workers
+from .protocol.stages import Round, Stages
+from .record import Record
+
+
+class Drive:
+    """Runs what is missing of a record. `stopped` says why it ended early: "" or "seconds"."""
+
+    def __init__(
+        self, record: Record, source: Source, processes: int, store: Store | None, seconds: float | None = None
+    ) -> None:
+        self.record, self.source, self.processes, self.store, self.seconds = record, source, processes, store, seconds
+        self.stopped = ""
+        self.unstored = ""  # why runs could not be kept
+
+    def events(self) -> Generator[tuple[Event | Round, Stages], None, None]:
+        """Rounds and what happens in them, each with the stages before the round."""
+        end = None if self.seconds is None else perf_counter() + self.seconds
+        runs = {run.trial: run for run in self.record.runs}
+        with Workers(self.source, self.processes) as workers:
+            while True:
+                stages = Stages(self.record.config, self.record.entries, runs, self.record.failed)
+                if (todo := stages.next()) is None:
+                    return
+                yield todo, stages
+                with contextlib.closing(workers.run(todo.trials)) as happening:
+                    for event in happening:
+                        if isinstance(event, RunDone):
+                            runs[event.run.trial] = event.run
+                            self._keep(event)
+                        self.record.take(event)
+                        yield event, stages
+                        if end is not None and perf_counter() > end:
+                            self.stopped = "seconds"
+                            return
+
+    def _keep(self, event: RunDone) -> None:
+        if self.store is None:
+            return
+        try:
+            self.store.keep(self.record.id, event.run)
+        except StoreError as error:  # a full disk does not end a race; it only cannot be resumed from here
+            self.store, self.unstored = None, str(error)

@@ -1,0 +1,128 @@
+"""Who is better, who is equal: every rule against the leader, by intervals of paired differences.
+
+A difference within ±delta of the leader's loss does not matter: a rule whose whole interval lies there is *equal*. One
+whose interval lies above 0 is *behind*; the rest are *undecided*. The leader is the rule with the lowest mean of those
+that went on longest. Each interval has the level 1 − 5 %/(rules − 1), so that with 95 % confidence the best rule is
+among those not behind (Hsu 1984, multiple comparisons with the best; Bonferroni).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from .sequential import LEVEL, Interval, interval
+
+LEADER, EQUAL, BEHIND, BETTER, UNDECIDED = "leader", "equal", "behind", "better", "undecided"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One rule against the leader (or the rule all are held against). No interval: the leader itself, or divergence.
+
+    The interval is in units of the loss, positive where the rule's loss is higher; `scale` is the leader's mean loss on
+    the same seeds, which `relative` divides by.
+    """
+
+    name: str
+    rank: int
+    mean: float  # over the runs that did not diverge
+    standing: str
+    diverged: int
+    n: int  # fresh seeds it ran on
+    interval: Interval | None = None
+    scale: float = 1.0
+
+    @property
+    def relative(self) -> tuple[float, float]:
+        """The interval as shares of the leader's loss."""
+        if self.interval is None:
+            return (0.0, 0.0)
+        return (self.interval.low / self.scale, self.interval.high / self.scale)
+
+
+@dataclass(frozen=True)
+class Standings:
+    """All rules after a look, by rank."""
+
+    rows: tuple[Standing, ...]
+    leader: str | None
+
+    def of(self, rule: str) -> Standing:
+        return next(row for row in self.rows if row.name == rule)
+
+    def open_to(self, n: int) -> set[str]:
+        """The rules that go on after the look at `n` seeds: the undecided ones and the one they are held against."""
+        open_ = {row.name for row in self.rows if row.standing == UNDECIDED}
+        return open_ | {self.leader} if open_ and self.leader is not None else set()
+
+
+def leader_of(standings: Standings | None) -> str | None:
+    return standings.leader if standings else None
+
+
+def compare(
+    rule: Sequence[float], other: Sequence[float], plan: tuple[int, ...], alpha: float, delta: float
+) -> tuple[str, Interval | None, float]:
+    """A rule against another on the seeds both have: the verdict, its interval, and the other's mean loss there.
+
+    A diverged run is an infinite loss: who has more of them is behind.
+    """
+    n = min(len(rule), len(other))
+    mine, theirs = rule[:n], other[:n]
+    lost = [sum(not math.isfinite(x) for x in values) for values in (mine, theirs)]
+    if any(lost):
+        return (BEHIND if lost[0] > lost[1] else BETTER if lost[0] < lost[1] else UNDECIDED), None, 1.0
+    scale = abs(fmean(theirs)) or 1.0
+    found = interval([a - b for a, b in zip(mine, theirs, strict=True)], plan, alpha)
+    room = delta * scale
+    if -room <= found.low and found.high <= room:
+        return EQUAL, found, scale
+    if found.low > 0:
+        return BEHIND, found, scale
+    if found.high < 0:
+        return BETTER, found, scale
+    return UNDECIDED, found, scale
+
+
+def standings_of(
+    losses: Mapping[str, Sequence[float]], plan: tuple[int, ...], delta: float, against: str = ""
+) -> Standings:
+    """All rules against the leader, or against one rule: `losses` by fresh seed, the same seeds in the same order.
+
+    Ranks: the leader, its equals and the undecided are 1, the rest count on from there.
+    """
+    most = max(map(len, losses.values()))
+    diverged = {name: sum(not math.isfinite(x) for x in values) for name, values in losses.items()}
+    means = {name: _mean_of_finite(values) for name, values in losses.items()}
+    order = sorted(losses, key=lambda name: (diverged[name], means[name]))
+    going_on = [name for name in order if len(losses[name]) == most]
+    leader = against if against in losses else going_on[0]
+    if diverged[leader] and not against:
+        lost = [
+            Standing(name, k, means[name], BEHIND, diverged[name], len(losses[name])) for k, name in enumerate(order, 1)
+        ]
+        return Standings(tuple(lost), None)
+    alpha = (1 - LEVEL) / max(1, len(losses) - 1)
+    found = {name: compare(losses[name], losses[leader], plan, alpha, delta) for name in order if name != leader}
+    if not against:  # nobody is better than the leader: who seems to be ran on fewer seeds, and goes on
+        found = {name: (UNDECIDED if said == BETTER else said, i, x) for name, (said, i, x) in found.items()}
+    turn = {BETTER: 0, LEADER: 1, EQUAL: 1, UNDECIDED: 1, BEHIND: 2}
+    said = {leader: LEADER, **{name: verdict for name, (verdict, *_) in found.items()}}
+    order.sort(key=lambda name: (turn[said[name]], name != leader, order_key(name, found)))
+    rows = []
+    for position, name in enumerate(order, 1):
+        rank = position if said[name] == BEHIND else 1
+        _, between, scale = found.get(name, ("", None, 1.0))
+        rows.append(Standing(name, rank, means[name], said[name], diverged[name], len(losses[name]), between, scale))
+    return Standings(tuple(rows), leader)
+
+
+def order_key(name: str, found: Mapping[str, tuple]) -> float:
+    between = found[name][1] if name in found else None
+    return between.mean if between else math.inf if name in found else 0.0
+
+
+def _mean_of_finite(values: Sequence[float]) -> float:
+    finite = [x for x in values if math.isfinite(x)]
+    return fmean(finite) if finite else math.inf

@@ -1,0 +1,5 @@
+"""Every task by name, and the file it stands in."""
+
+MODULES = {
+    "digits": "digits",
+}

@@ -1,0 +1,29 @@
+"""The card of a task: what `descend tasks` shows and every record keeps."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Task:
+    """The card of a task. What is written here is kept in every record.
+
+    `steps` is the common budget at which the field's rules all converge, `batch` the examples of a step, `delta` the
+    relative difference of final losses that does not matter (half the width of "equal"), `seeds` the most fresh seeds
+    that a race spends by itself, `seconds` how long a run took on one core of `docs/race.md`'s machine.
+    """
+
+    name: str
+    title: str
+    data: str
+    licence: str
+    sha256: str  # of the arrays as they are trained on; "" where the data are made by the program or are the user's
+    split: str
+    model: str
+    loss: str
+    shows: str
+    steps: int
+    batch: int
+    seconds: float
+    delta: float = 0.02
+    seeds: int = 80
+    needs: tuple[tuple[str, str], ...] = ()  # (module, what to install)

@@ -1,0 +1,1 @@
+"""One training and what came of it: named, annealed, trained, in worker processes."""
