@@ -46,7 +46,7 @@ class Team:
 
     def __init__(self, begin: Callable[[int, int, int], None], number: int, third: bool = False) -> None:
         self._begin, self._number, self._share = begin, number, _shared(third)
-        nothing = _job(threads=2, number=number)
+        nothing = _space(2)(0, 0, 0, 0, 2, number)
         begin(self._share, ctypes.addressof(nothing), 2)
         if not 1 <= nothing[_JOB.index("began")] <= 2:
             raise RuntimeError("the runtime of OpenMP did not run what it was given")
@@ -54,18 +54,13 @@ class Team:
     def run(self, kernel: Native, chunks: int, threads: int, beside: Native = (0, 0)) -> None:
         """A kernel on all chunks. ``beside`` is run once, in one of the threads, with the argument given."""
         each = min(-(-chunks // threads), _PIECES)
-        job = _job(*kernel, chunks, each, threads, self._number, 0, *beside)
+        job = _space(threads)(*kernel, chunks, each, threads, self._number, 0, *beside)
         self._begin(self._share, ctypes.addressof(job), threads)
-
-
-def _job(*values: int, threads: int = 0, number: int = 0) -> ctypes.Array[ctypes.c_int64]:
-    """A job's numbers, and behind them zeros for the shares of the threads."""
-    values = values or (0, 0, 0, 0, threads, number, 0, 0, 0)
-    return _space(values[_JOB.index("threads")])(*values)
 
 
 @functools.cache
 def _space(threads: int) -> type[ctypes.Array[ctypes.c_int64]]:
+    """The numbers of a job, and behind them zeros for the shares of the threads."""
     return ctypes.c_int64 * (2 * _APART + _APART * threads)
 
 
