@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from twins import (
     CLASSES,
     ENGINES,
+    HALVES,
     STATEFUL,
     assert_close,
     feed,
@@ -38,7 +39,7 @@ def build(name="Adam", engine="llvm", dtype=torch.float64, split=2, **settings):
 @pytest.mark.parametrize(
     ("policy", "name", "dtype"),
     [("skip", name, torch.float32) for name in CLASSES]
-    + [("skip", "Adam", dtype) for dtype in (torch.float64, torch.bfloat16, torch.float16)]
+    + [("skip", "Adam", dtype) for dtype in (torch.float64, *HALVES)]
     + [("raise", "Adam", torch.float32), ("raise", "SGD", torch.bfloat16)],
     ids=str,
 )

@@ -6,6 +6,7 @@ from torch.nn import Parameter
 from twins import (
     CLASSES,
     ENGINES,
+    HALVES,
     REFUSED,
     STATEFUL,
     assert_close,
@@ -112,11 +113,11 @@ def test_an_empty_tensor_at_any_position(position, engine):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_mixed_dtypes_in_one_group(engine):
     wide = [parameters(dtype, ((5, 3), ()))[i] for dtype in (F64, torch.float32) for i in (0, 1)]
-    other = [*parameters(torch.bfloat16, ((4,),)), *parameters(torch.float16, ((4,),))]
+    other = [p for dtype in HALVES for p in parameters(dtype, ((4,),))]
     integers = torch.arange(4)
     q = [Parameter(p.detach().clone()) for p in wide]
     opt, ref = ours.AdamW([*wide, *other, integers], engine=engine, lr=0.1), theirs("AdamW", q, lr=0.1)
-    before = bits(other[0]), bits(other[1])
+    before = list(map(bits, other))
     for t in range(10):
         feed([*wide, *other], t)
         feed(q, t)
@@ -124,8 +125,7 @@ def test_mixed_dtypes_in_one_group(engine):
         ref.step()
     assert_close((opt, wide[:2]), (ref, q[:2]), 1e-14)
     assert_close((opt, wide[2:]), (ref, q[2:]), 5e-7)
-    assert bits(other[0]) != before[0]
-    assert bits(other[1]) != before[1]
+    assert all(bits(p) != then for p, then in zip(other, before, strict=True))
     assert torch.equal(integers, torch.arange(4))
 
 

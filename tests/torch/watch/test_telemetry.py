@@ -4,7 +4,7 @@ import pytest
 import torch
 from measuring import ENGINES, NAMES, RULES, able, assert_measured, norm, step
 from torch import nn
-from twins import gradient, parameters
+from twins import HALVES, gradient, parameters
 
 import descend.torch as ours
 
@@ -185,6 +185,7 @@ def test_complex_parameters_count_real_and_imaginary_parts():
 
 
 @pytest.mark.parametrize("engine", ["llvm", "torch"])
+@pytest.mark.skipif(torch.float16 not in HALVES, reason="no kernels of float16 on this processor")
 def test_float16(engine):
     params = [nn.Parameter(torch.rand(300).half() + 1), nn.Parameter(torch.rand(7, 3).half())]
     opt = ours.AdamW(params, lr=0.1, engine=engine, telemetry=True)
