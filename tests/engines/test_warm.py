@@ -1,6 +1,7 @@
 """``descend warm`` does what it says, and what it compiled is what a first step asks for."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -64,7 +65,9 @@ def test_a_rule_for_matrices_warms_its_rule_for_vectors():
 def test_where_and_clear(fresh):
     assert run("--where").splitlines() == [str(fresh), "0 kernels, 0 KiB"]
     run("adamw")
-    assert run("--where").splitlines() == [str(fresh), "2 kernels, 4 KiB"]
+    where, held = run("--where").splitlines()
+    assert where == str(fresh)
+    assert re.fullmatch(r"2 kernels, [1-9]\d* KiB", held)  # machine code is as long as the processor makes it
     assert run("--clear").splitlines()[1].startswith("removed 2 kernels")
     assert list(fresh.iterdir()) == []
 

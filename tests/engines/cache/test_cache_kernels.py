@@ -17,7 +17,7 @@ from descend.optimizer import Optimizer
 from descend.rules import watching
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the cache's tests are for POSIX")
-DTYPES = ("float32", "float64", "bfloat16", "float16")
+DTYPES = ("float32", "float64", "bfloat16") + ("float16",) * machine.halves()
 ADAMW = texts(cut(rules.adamw, False), "float32")[0]
 CLIPPED = texts(cut(chain(rules.clip_norm(1.0), rules.adamw, rules.ema), True), "bfloat16")
 WATCHED = texts(cut(chain(watching.watch_gradient, rules.adamw, watching.watch_step), False), "float32")[0]
