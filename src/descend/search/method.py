@@ -123,6 +123,10 @@ class Method:
         """One iteration: yields what is wanted, goes on with the answer; returns a Stop to end."""
         raise NotImplementedError
 
+    def said(self) -> str:
+        """What the message of a result adds on how the method went, such as a switch to another; "" for nothing."""
+        return ""
+
     # ------------------------------------------------------------ what drives it
 
     @property
@@ -239,7 +243,8 @@ class Method:
     # ------------------------------------------------------------ checkpoints
 
     def _state(self) -> dict[str, Any]:
-        return {name: frozen(value) for name, value in vars(self).items() if name[0] != "_"}
+        state = vars(self).items()
+        return {name: one if type(one) in PLAIN else frozen(one) for name, one in state if name[0] != "_"}
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on to the bit: numbers, strings, arrays, lists and dicts of them."""
@@ -305,6 +310,9 @@ class Partial:
                 raise ValueError(f"tell: points[{i}] was not asked for; hand the rows of ask() back unchanged")
             found.append(free[key].pop() if free.get(key) else None)
         return found
+
+
+PLAIN = frozenset((np.ndarray, float, int, bool, str, type(None)))  # kept as it is: nearly all of a state
 
 
 def frozen(value: Any) -> Any:

@@ -86,9 +86,12 @@ def minimize(
         method = names.suited(problem.differentiable)
     if tol is not None:
         options["tol"] = tol
+    limit = budget or max(15_000, 1_000 * start.size)
+    if "budget" in names.options(names.find(method)):  # a method that plans for it
+        options["budget"] = limit
     built = names.build(method, start, None if bounds is None else (low, high), seed=seed, eps=problem.eps, **options)
-    result = run(problem, built, budget or max(15_000, 1_000 * start.size), target, callback)
-    if automatic:
+    result = run(problem, built, limit, target, callback)
+    if automatic and method != "auto":
         result.message = f"{result.message} (auto took {method})"
     return result
 
@@ -128,6 +131,8 @@ def _spend(problem: Problem, method: Method, wanted: Wanted, left: int) -> None:
 
 def _result(problem: Problem, method: Method, status: int, message: str) -> OptimizeResult:
     best = method.best
+    if said := method.said():
+        message = f"{message} ({said})"
     if not np.isfinite(best.f):
         status, message = NOTHING_FINITE, f"no value was finite ({problem.first_bad}); {message}"
     elif problem.nbad:

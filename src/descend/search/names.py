@@ -12,6 +12,19 @@ from .method import EPS, Method
 METHODS = {  # name -> where its class stands
     "nelder_mead": "populations.nelder_mead:NelderMead",
     "random_search": "populations.random_search:RandomSearch",
+    "ga": "populations.genetic:GA",
+    "pso": "populations.particle_swarm:PSO",
+    "de": "populations.differential_evolution:DE",
+    "l_shade": "populations.differential_evolution:LSHADE",
+    "cma_es": "populations.cma_es:CMAES",
+    "sep_cma_es": "populations.sep_cma_es:SepCMAES",
+    "lq_cma_es": "populations.lq_cma_es:LqCMAES",
+    "xnes": "populations.natural:XNES",
+    "snes": "populations.natural:SNES",
+    "pgpe": "populations.smoothing:PGPE",
+    "es": "populations.smoothing:OpenAIES",
+    "simulated_annealing": "populations.annealing:SimulatedAnnealing",
+    "auto": "populations.auto:Auto",
 }
 SPELLINGS = {  # how SciPy and others call some of them -> the name here
     "l_bfgs_b": "l_bfgs",
@@ -46,14 +59,14 @@ def find(name: Any) -> type[Method]:
     found = _FOLDED.get(folded(name))
     if found is None:
         known = [*METHODS, *(other for other, here in SPELLINGS.items() if here in METHODS)]
-        raise ValueError(f"no method {name!r}.{did_you_mean(name, known)} Methods: auto, {', '.join(METHODS)}.")
+        raise ValueError(f"no method {name!r}.{did_you_mean(name, known)} Methods: {', '.join(METHODS)}.")
     module, _, kind = METHODS[found].partition(":")
     return getattr(importlib.import_module(f"{__package__}.{module}"), kind)
 
 
 def suited(differentiable: bool) -> str:
-    """What "auto" takes: quasi-Newton where a gradient is cheap, what needs values only elsewhere."""
-    return "l_bfgs" if differentiable and "l_bfgs" in METHODS else "nelder_mead"
+    """What "auto" takes: quasi-Newton where a gradient is cheap; elsewhere CMA-ES, at first with a quadratic model."""
+    return "l_bfgs" if differentiable and "l_bfgs" in METHODS else "auto"
 
 
 def options(kind: type[Method]) -> dict[str, inspect.Parameter]:

@@ -1,0 +1,206 @@
+"""lq-CMA-ES: CMA-ES that asks a linear or quadratic model of f first, and f only as often as the model's ranks err.
+
+Hansen 2019 (GECCO), "A Global Surrogate Assisted CMA-ES"; sections and algorithms of it in the comments.
+Dialect: the model is fitted in the coordinates in which the search distribution is N(0, I), where its least squares
+problem is well conditioned, by its normal equations. pycma takes the pseudoinverse of the raw features, with what
+remains of their digits once the points are close together.
+"""
+
+import functools
+import math
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from ..method import Wanted
+from .cma_es import CMAES
+from .restarts import Array
+
+TRUNCATION = 0.75  # the share of the archive, best first, that a model is fitted to
+LARGEST_WEIGHT = 20.0  # of the best point against 1 of the worst one
+ENOUGH = 1.1  # points per coefficient before a larger model is taken
+TRUSTED = 0.85  # Kendall's tau between model and truth, from which on the model stands for f
+
+
+class LqCMAES(CMAES):
+    """CMA-ES with a linear-quadratic surrogate (Hansen 2019).
+
+    It asks for few points at a time. Options: those of ``Restarted``.
+    """
+
+    REGIME = "ipop"
+
+    def start_run(self, x0: Array, sigma: float) -> None:
+        super().start_run(x0, sigma)
+        self.archive_x = np.empty((0, self.n))  # the latest first
+        self.archive_f = np.empty(0)
+        self.model: dict[str, Any] = {}
+        self.model_optimum = np.empty(0)
+        self.offered = self.asked = 0  # points of this run, and those whose true value was asked for
+
+    def generation(self) -> Generator[Wanted, Any, list[str]]:
+        Z = self.sample()
+        if len(self.model_optimum):
+            Z = np.concatenate((self.as_sample(self.model_optimum, Z[0])[None], Z[1:]))
+            self.forced = 1
+        Y = self.coloured(Z)
+        X = self.mean + self.sigma * Y
+        shown = X if self._box is None else self._box.fold(X)
+        self.offered += len(X)
+
+        # Algorithm 2: points are evaluated in the order of the model until its ranks agree with the truth.
+        values = np.full(len(X), np.nan)
+        known = 0
+        number = int(1 + max(0.02 * len(X), 3 / TRUNCATION - len(self.archive_f)))
+        ranked = np.argsort(predicted(self.model, X), kind="stable") if self.model else np.arange(len(X))
+        while True:
+            chosen = ranked[np.isnan(values[ranked])][: number - known]
+            told = yield Wanted("values", shown[chosen])
+            values[chosen] = told
+            known += len(chosen)
+            self.nfev += len(chosen)
+            self.asked += len(chosen)
+            self.keep(X[chosen], told, known)
+            if len(self.archive_f) > 1:
+                self.model, at_data = fitted(self.archive_x, self.archive_f, self.mean, self.B / (self.sigma * self.D))
+                latest = int(max(15, min(1.2 * known, 0.75 * self.population)))
+                agrees = kendall(self.archive_f[:latest], at_data[:latest]) >= TRUSTED  # section 3
+                if agrees and np.isfinite(told).any():
+                    break
+            if known == len(X):
+                break
+            number += math.ceil(number / 2)
+            ranked = np.argsort(predicted(self.model, X), kind="stable") if self.model else ranked
+        if known < len(X):  # Algorithm 2, line 15: model values, moved up to the best true one
+            guesses = predicted(self.model, X)
+            values = np.where(np.isinf(values), np.inf, guesses - guesses.min() + np.nanmin(values))
+        best = optimum(self.model, self.archive_x[0]) if self.model else np.empty(0)
+        outside = self.forced and np.isinf(values[0])  # of where f is finite; the model would offer the point again
+        reasons = self.tell_generation(Y, Z, values)
+        self.forced = 0
+        self.model_optimum = np.empty(0) if outside else best
+        return reasons
+
+    def as_sample(self, x: Array, z: Array) -> Array:
+        """The sample that stands for x: x itself unless it is farther away than samples are, then in its direction."""
+        towards = ((x - self.mean) / self.sigma) @ self.B / self.D
+        length = math.sqrt(towards @ towards)
+        return towards * (math.sqrt(z @ z) / length) if length > math.sqrt(self.n) else towards
+
+    def keep(self, X: Array, f: Array, latest: int) -> None:
+        """Put points into the archive; the ``latest`` points of it, all of this generation, are sorted, best first."""
+        finite = np.isfinite(f)
+        X = np.concatenate((X[finite][::-1], self.archive_x))
+        f = np.concatenate((f[finite][::-1], self.archive_f))
+        order = np.argsort(f[:latest], kind="stable")
+        size = max(2 * coefficients_of("full", self.n), self.population)
+        self.archive_x = np.concatenate((X[:latest][order], X[latest:]))[:size]
+        self.archive_f = np.concatenate((f[:latest][order], f[latest:]))[:size]
+
+
+# ---------------------------------------------------------------- the model
+
+KINDS = ("full", "diagonal", "linear")  # monomials 1, u_i, then u_i², then u_i u_j
+
+
+def coefficients_of(kind: str, n: int) -> int:
+    return {"linear": n + 1, "diagonal": 2 * n + 1, "full": n * (n + 3) // 2 + 1}[kind]
+
+
+@functools.cache
+def pairs(n: int) -> tuple[Array, Array]:
+    return np.triu_indices(n, 1)
+
+
+def monomials(kind: str, U: Array) -> Array:
+    size, n = U.shape
+    Z = np.empty((size, coefficients_of(kind, n)))
+    Z[:, 0] = 1
+    Z[:, 1 : n + 1] = U
+    if kind != "linear":
+        np.multiply(U, U, out=Z[:, n + 1 : 2 * n + 1])
+    if kind == "full":
+        i, j = pairs(n)
+        np.multiply(U[:, i], U[:, j], out=Z[:, 2 * n + 1 :])
+    return Z
+
+
+def fitted(X: Array, f: Array, mean: Array, W: Array) -> tuple[dict[str, Any], Array]:
+    """A weighted least squares fit to points X (size, n) with values f, in the coordinates u = (x − mean) W.
+
+    The largest kind that there are points enough for (section 3.1); the best points, the better the more weight.
+
+    Returns:
+        The model, whose values are less the smallest of f; and its values at X.
+    """
+    size, n = X.shape
+    kind = next((k for k in KINDS if size * TRUNCATION >= ENOUGH * coefficients_of(k, n)), "linear")
+    Z = monomials(kind, (X - mean) @ W)
+    used = min(size, max(Z.shape[1] + 2, int(TRUNCATION * (size + 1))))
+    best = f.argsort(kind="stable")[:used]
+    weights = weights_of(used)
+    coefficients = least_squares(weights[:, None] * Z[best], weights * (f[best] - f[best[0]]))
+    return {"kind": kind, "coefficients": coefficients, "mean": mean, "W": W}, Z @ coefficients
+
+
+@functools.cache
+def weights_of(used: int) -> Array:
+    return np.linspace(LARGEST_WEIGHT, 1, used)
+
+
+def predicted(model: dict[str, Any], X: Array) -> Array:
+    return monomials(model["kind"], (X - model["mean"]) @ model["W"]) @ model["coefficients"]
+
+
+def optimum(model: dict[str, Any], latest: Array) -> Array:
+    """The stationary point; for a linear model a step down the slope from the latest best point."""
+    c, mean, W = model["coefficients"], model["mean"], model["W"]
+    n = len(mean)
+    slope = c[1 : n + 1]
+    if model["kind"] == "linear":
+        u = (latest - mean) @ W - 2 * slope
+    elif model["kind"] == "diagonal":
+        curvature = c[n + 1 :]
+        u = np.where(curvature == 0, 0, slope / np.where(curvature == 0, 1, -2 * curvature))
+    else:
+        hessian = np.diag(c[n + 1 : 2 * n + 1])
+        i, j = pairs(n)
+        hessian[i, j] = hessian[j, i] = c[2 * n + 1 :] / 2
+        try:
+            u = np.linalg.solve(hessian, slope / -2)
+        except np.linalg.LinAlgError:
+            u = np.linalg.pinv(hessian) @ slope / -2
+    return mean + np.linalg.solve(W.T, u)
+
+
+def least_squares(A: Array, b: Array) -> Array:
+    """The x of least ‖A x − b‖, the shortest one where there are several.
+
+    The normal equations with one step of refinement ("corrected seminormal equations", Björck 1987), which are as good
+    as a QR factorisation while the square of the condition has digits left; beyond, a singular value decomposition.
+    """
+    rows, columns = A.shape
+    if rows > columns:
+        size = np.sqrt(np.einsum("ij,ij->j", A, A))
+        if size.min() > 0:
+            A = A / size
+            try:
+                inverse = np.linalg.inv(A.T @ A)
+            except np.linalg.LinAlgError:
+                inverse = np.full((1, 1), np.inf)
+            if np.abs(inverse).max() < 1e10:
+                x = inverse @ (b @ A)
+                x += inverse @ ((b - A @ x) @ A)
+                return x / size
+            return np.linalg.lstsq(A, b, rcond=1e-13)[0] / size
+    return np.linalg.lstsq(A, b, rcond=1e-13)[0]
+
+
+def kendall(x: Array, y: Array) -> float:
+    """Kendall's rank correlation tau-b; 0 where one of them is constant or there are fewer than three points."""
+    if len(x) < 3:
+        return 0.0
+    dx, dy = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
+    norm = math.sqrt(np.count_nonzero(dx) * np.count_nonzero(dy))
+    return float((dx * dy).sum()) / norm if norm else 0.0

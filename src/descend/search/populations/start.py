@@ -1,0 +1,69 @@
+"""Where a population begins: the sizes of the coordinates, and the first generation."""
+
+import numpy as np
+
+Array = np.ndarray
+
+
+def spread_of(x0: Array, lower: Array, upper: Array, sigma0: float | None) -> tuple[float, Array]:
+    """A first step size, and the (D,) sizes of the coordinates relative to it, whose geometric mean is 1.
+
+    Without ``sigma0`` a step is a quarter of the width where both bounds are finite, and 0.3 · max(1, max |x0|) where
+    they are not. With ``sigma0`` the widths only set the relation between the coordinates.
+
+    Raises:
+        ValueError: sigma0 is not a finite number above 0.
+    """
+    if sigma0 is not None and not 0 < sigma0 < np.inf:
+        raise ValueError(f"sigma0 must be a finite number above 0, got {sigma0}: about a third of where f may be least")
+    width = upper - lower
+    size = np.where(np.isfinite(width), width / 4, 0.3 * np.maximum(1, np.abs(x0).max(initial=0)))
+    mean = float(np.exp(np.mean(np.log(size))))
+    return mean if sigma0 is None else float(sigma0), size / mean
+
+
+def first_population(
+    rng: np.random.Generator, x0: Array, lower: Array, upper: Array, count: int, sigma0: float | None
+) -> Array:
+    """x0 and count − 1 other points, (count, D).
+
+    They are uniform in the box where all bounds are finite and no ``sigma0`` is given; else normal around x0, with what
+    falls outside of the bounds moved onto them.
+    """
+    if sigma0 is None and np.isfinite(upper - lower).all():
+        others = rng.uniform(lower, upper, (count - 1, len(x0)))
+    else:
+        sigma, scale = spread_of(x0, lower, upper, sigma0)
+        others = np.clip(x0 + sigma * scale * rng.standard_normal((count - 1, len(x0))), lower, upper)
+    return np.concatenate((x0[None], others))
+
+
+def whole(name: str, value: int | None, default: int, least: int) -> int:
+    """A number of points: ``value``, or ``default`` where it is None.
+
+    Raises:
+        ValueError: fewer than ``least``, by name.
+    """
+    if value is None:
+        return max(default, least)
+    if int(value) != value or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
+    return int(value)
+
+
+def replaced(old: Array, new: Array, where: Array) -> Array:
+    """A copy of ``old`` (n, D) with the rows ``where`` (n,) of ``new``."""
+    mixed = old.copy()
+    mixed[where] = new[where]
+    return mixed
+
+
+def events(rng: np.random.Generator, count: int, probability: float) -> Array:
+    """Which of ``count`` independent trials succeed: the gaps between successes are geometric."""
+    if probability <= 0:
+        return np.empty(0, int)
+    some = int(count * probability + 5 * np.sqrt(count * probability) + 10)
+    at = np.cumsum(rng.geometric(probability, some)) - 1
+    while at[-1] < count:
+        at = np.concatenate((at, at[-1] + np.cumsum(rng.geometric(probability, some))))
+    return at[at < count]
