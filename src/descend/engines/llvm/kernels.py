@@ -72,11 +72,9 @@ class Kernel:
                 raise TypeError(f"a kernel takes C-contiguous {kind} tables; got {table.dtype} {table.shape}")
             facts += [about["data"][0], about["shape"][1]]
         arguments = _Arguments(*facts)
-        pointer, function = ctypes.addressof(arguments), self._function
-
-        def run(lo: int, hi: int, _alive: Any = (arguments, tables)) -> None:
-            function(pointer, lo, hi)
-
+        pointer = ctypes.addressof(arguments)
+        run = functools.partial(self._function, pointer)
+        run.alive = arguments, tables  # type: ignore[attr-defined] - as long as it may be called
         return Call(run, (self._address, pointer))
 
     def __call__(self, addresses: Any, chunks: Any, scalars: Any, partials: Any, lo: int, hi: int) -> None:

@@ -15,8 +15,7 @@ from ...stepping import commit
 from ..step import tensors
 from ..step.batch import Batch
 from ..step.leaf import Leaf
-from ..step.plan import Plan, named
-from ..step.reuse import fits
+from ..step.plan import Plan, fits, named, publish, take
 from .norm import SCALE, refuse_totals, scaled
 
 Machine = tuple[Work, Step]
@@ -132,7 +131,7 @@ class Single:
         if batch.moved(exposed) or (exposed and not batch.counted_alike()):
             return False
         if batch.on_memory:
-            batch.take(np.array([g.data_ptr()]))
+            take(batch, np.array([g.data_ptr()]))
         return True
 
     def _build(self, g: torch.Tensor, settled: Settled) -> None:
@@ -145,7 +144,7 @@ class Single:
         batch = Batch(settled.engine, rule.of(tuple(p.shape)), [leaf], [0], settled.numbers)
         batch.set_rows()
         if batch.on_memory:
-            batch.take(np.array([leaf.grad.data_ptr()]))
+            take(batch, np.array([leaf.grad.data_ptr()]))
         self.work, self.run = settled.machine(batch.work, not self.sparse)
         self.stride = g.stride() if not self.sparse else ()
         del leaf.grad  # or it would live on through the next forward pass
@@ -170,13 +169,7 @@ class Single:
         finally:
             mine.arrays.pop("g", None)
             self.values = None
-        batch.written()
-        state = settled.optimizer._state
-        for leaf in batch.fresh:
-            state[leaf.p] = leaf.state
-            settled.optimizer._dry.discard(leaf.p)
-        batch.fresh = []
-        state.changed = False
+        publish(batch, settled.optimizer)
         torch.autograd.graph.increment_version([self.p])
         self.p.grad = None
         return True

@@ -21,7 +21,7 @@ from ...rules import watching
 from ...schedules.ahead import refuse_values
 from ...schedules.schedule import Schedule
 from ...stepping import say_once
-from ..group_keys import carried
+from .group_keys import carried
 
 OPTIONS: dict[str, Any] = {"engine": "auto", "nonfinite": "propagate", "telemetry": False}
 """Arguments of every class that are no settings of a group -> default."""

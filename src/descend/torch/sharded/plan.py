@@ -13,8 +13,7 @@ from ..in_backward.norm import SCALE, factor, measured_clip
 from ..step import tensors
 from ..step.batch import POINTER
 from ..step.leaf import Leaf
-from ..step.plan import Plan
-from ..step.reuse import fits
+from ..step.plan import Plan, fits
 from . import parts, refusals
 from .agreement import Agreed, Agreement
 from .measure import Squares

@@ -134,14 +134,6 @@ class Batch:
             if g.is_neg() or g.is_conj() or not tensors.same_layout(g, p)
         }
 
-    def take(self, pointers: np.ndarray) -> None:
-        """Work on the gradients at these addresses, which are those of the whole plan."""
-        if self.work.addresses is None:
-            return
-        self.work.addresses[1] = pointers if len(pointers) == len(self.index) else pointers[self.index]
-        for k, dense in self.scratch.items():
-            self.work.addresses[1, k] = dense.data_ptr()
-
     def _forms(self) -> list[tuple[Any, ...]]:
         """Where each parameter lies, and how its memory is read."""
         return [(p.data_ptr(), p.shape, p.stride(), p.is_neg(), p.is_conj()) for p in self.params]
@@ -171,8 +163,6 @@ class Batch:
 
     def read(self, grads: list[torch.Tensor]) -> None:
         """Copy what the kernels cannot reach in place; hand arrays to an engine that works on arrays."""
-        if self.on_memory and not (self.scratch or self.strided):
-            return
         with torch.no_grad():
             for k, dense in self.scratch.items():
                 dense.copy_(grads[self.index[k]])
@@ -181,19 +171,12 @@ class Batch:
         if not self.on_memory:
             self.work.arrays["g"] = self._given([tensors.plain(grads[i]) for i in self.index])
 
-    def written(self) -> None:
-        """After the kernels: copy back, count the step."""
-        if self.strided or self.scattered:
-            with torch.no_grad():
-                for dense, p in self.strided:
-                    p.copy_(dense)
-                for whole, rows, taken in self.scattered:
-                    whole.index_put_(rows, taken)
-        self.counted += 1
-        for step in self.shared.values():
-            step += 1
-        for row in self.work.rows:
-            row.t += 1
+    @torch.no_grad()
+    def copy_back(self) -> None:
+        for dense, p in self.strided:
+            p.copy_(dense)
+        for whole, rows, taken in self.scattered:
+            whole.index_put_(rows, taken)
 
 
 def join(batches: list[Batch], state: State, without: list[torch.Tensor]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from ...core.rule import Rule
@@ -19,21 +21,28 @@ from ..sharded import parts
 from . import tensors
 from .batch import POINTER, Batch, join
 from .leaf import Leaf
-from .reuse import GRAD, Reuse
 from .telemetry import MEASURED
 
 if TYPE_CHECKING:
     from .owner import Owner
+    from .reading import Reader
+
+GRAD = operator.attrgetter("grad")
+_OFTEN = 2  # uses after which a plan is worth a Reader, which takes about 1 µs per tensor to make
 
 
-class Plan(Reuse):
+class Plan:
     """Batches for the parameters that have gradients now; kept while nothing it relies on changes.
 
     Attributes:
         clipping: the stage that ``clip_norm`` asks for; True: the rule's own. idle: there is nothing to step.
+        once: it serves one step: its gradients are of another kind than the next step's are likely to be.
     """
 
     clipping: bool | Rule = True
+    once = False
+    uses = 0
+    reader: Reader | None = None
 
     def __init__(self, optimizer: Owner) -> None:
         self.optimizer = optimizer
@@ -57,7 +66,7 @@ class Plan(Reuse):
         optimizer._state.exposed |= any(batch.shared for batch in self.batches)
         self.idle = not self.works
         self.once |= any(leaf.rows is not None for leaf in leaves)
-        self.copying = not self.engine.on_memory or any(batch.scratch for batch in self.batches)
+        self.copying = not self.engine.on_memory or any(batch.scratch or batch.strided for batch in self.batches)
         self.capturable = self.engine.capturable and any(g.get("capturable") for g in optimizer.param_groups)
         self.run = self.engine.prepare(self.works, self.guard, self.capturable)
         # autograd refuses a backward pass through parameters that have changed since: it is told
@@ -186,28 +195,95 @@ class Plan(Reuse):
             batches[-1].set_rows()
         return batches
 
+    # ---------------------------------------------------------------- using it again
+
+    def refresh(self) -> bool:
+        """Bring the plan up to date for another step; False if it must be made anew."""
+        optimizer = self.optimizer
+        if self.once or optimizer._state.changed or len(self.members) != len(optimizer.param_groups):
+            return False
+        fresh = self.volatile or self._read() != self.values or self.scale != optimizer.loss_scale()
+        if fresh and not self._resettle():
+            return False
+        exposed = optimizer._state.exposed
+        same = self._reread(self.reader, exposed) if self.reader else self._read_by_python(exposed)
+        return same and (not exposed or all(batch.counted_alike() for batch in self.batches))
+
+    def _resettle(self) -> bool:
+        """New numbers for the same rules; False if a group now asks for another rule."""
+        before = self.rules
+        self._settle()
+        if self.rules != before:
+            return False
+        for batch in self.batches:
+            batch.numbers = self.numbers
+            batch.set_rows()
+        return True
+
+    def _reread(self, reader: Reader, exposed: bool) -> bool:
+        """As ``_read_by_python``."""
+        changes = reader.changes(self.optimizer.param_groups, exposed)
+        if changes == reader.MOVED:
+            self._take(reader.gradients)
+        return changes != reader.OTHER
+
+    def _read_by_python(self, exposed: bool) -> bool:
+        """Take the gradients of this step; False if a tensor, its place or its gradient is not as it was planned."""
+        for members, group in zip(self.members, self.optimizer.param_groups, strict=True):
+            now = group["params"]
+            if len(now) != len(members) or not all(map(operator.is_, now, members)):
+                return False
+        if self.without and any(p.grad is not None for p in self.without):
+            return False
+        if any(batch.moved(exposed) for batch in self.batches) or not self._refresh_gradients():
+            return False
+        self.uses += 1
+        if self.uses == _OFTEN and self.engine.on_memory:
+            self.reader = self._reader()
+            if self.reader:
+                self.run.meanwhile = self.reader.written
+        return True
+
+    def _reader(self) -> Reader | None:
+        try:
+            from .reading import reader
+        except ImportError:  # LLVM is not there
+            return None
+        states = [array for batch in self.batches for arrays in batch.states.values() for array in arrays]
+        return reader(self.members, self.having, self.without, states)
+
+    def _take(self, pointers: list[int] | np.ndarray) -> None:
+        for batch in self.batches:
+            take(batch, np.asarray(pointers, np.int64))
+
+    def _refresh_gradients(self) -> bool:
+        """Take the gradients of this step; False if one is missing or does not fit as the planned ones did."""
+        grads = list(map(GRAD, self.having))
+        if not all(map(fits, grads, self.having, self.strides)):
+            return False
+        if self.engine.on_memory and (pointers := list(map(POINTER, grads))) != self.pointers:
+            if any(map(tensors.without_memory, grads)):
+                return False
+            self.pointers = pointers
+            self._take(pointers)
+        return True
+
     # ---------------------------------------------------------------- the commit
 
     def commit(self) -> bool:
         """Run the kernels and publish; False, with nothing changed, if non-finite gradients were guarded."""
-        grads = self.grads if self.once else self._standing() if self.copying else []
-        for batch in self.batches:
-            batch.read(grads)
+        if self.copying:
+            grads = self.grads if self.once else self._standing()
+            for batch in self.batches:
+                batch.read(grads)
         try:
             if not self.run(torch.get_num_threads()):
                 return False
         except NoFactors as failed:
             self.optimizer._plan = None
             raise self._named(failed) from failed
-        state = self.optimizer._state
         for batch in self.batches:
-            batch.written()
-            batch.work.arrays.pop("g", None)
-            for leaf in batch.fresh:
-                state.keep(leaf.owner, leaf.state)
-                self.optimizer._dry.discard(leaf.owner)
-            batch.fresh = []
-        state.changed = False
+            publish(batch, self.optimizer)
         self.optimizer.steps += 1
         return True
 
@@ -250,6 +326,46 @@ class Plan(Reuse):
     @property
     def unpublished(self) -> bool:
         return any(batch.fresh for batch in self.batches)
+
+
+def take(batch: Batch, pointers: np.ndarray) -> None:
+    """Let the kernels work on the gradients at these addresses, which are those of the whole plan."""
+    addresses = batch.work.addresses
+    if addresses is None:
+        return
+    addresses[1] = pointers if len(pointers) == len(batch.index) else pointers[batch.index]
+    for k, dense in batch.scratch.items():
+        addresses[1, k] = dense.data_ptr()
+
+
+def publish(batch: Batch, optimizer: Owner) -> None:
+    """After the kernels: what was copied out is copied back, the step is counted, and new state is the optimizer's."""
+    if batch.strided or batch.scattered:
+        batch.copy_back()
+    batch.counted += 1
+    for step in batch.shared.values():
+        step += 1
+    for row in batch.work.rows:
+        row.t += 1
+    batch.work.arrays.pop("g", None)
+    for leaf in batch.fresh:
+        optimizer._state.keep(leaf.owner, leaf.state)
+        optimizer._dry.discard(leaf.owner)
+    batch.fresh = []
+    optimizer._state.changed = False
+
+
+def fits(g: Any, p: torch.Tensor, stride: tuple[int, ...]) -> bool:
+    """Whether a gradient can be used as one with these strides was."""
+    return (
+        g is not None
+        and g.dtype is p.dtype
+        and g.shape == p.shape
+        and g.layout is torch.strided
+        and g.stride() == stride
+        and g.device == p.device
+        and not (g.is_neg() or g.is_conj())
+    )
 
 
 def named(failed: NoFactors, tensor: str) -> Exception:

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Iterable
 from typing import Any
 
-from .. import rules
+from ... import rules
 
 # Labels and numbers that schedulers, trainers and torch itself put into groups, for themselves to read.
 LABELS = frozenset({
