@@ -115,7 +115,7 @@ def main() -> None:
         if error.errno != errno.ENOSPC:
             raise
         click.echo(f"Error: could not write: {error.strerror}", err=True)
-        from .draw.tables import drop_output
+        from .draw.terminal import drop_output
 
         drop_output()
         sys.exit(1)

@@ -9,7 +9,7 @@ from test_cli import call, printed
 from descend import rules
 from descend.core.rule import rule
 from descend.core.symbols import STATE, meaning
-from descend.draw.tables import wrapped
+from descend.draw.terminal import wrapped
 from descend.explain import facts, relative
 from descend.explain.by_hand import by_hand, shown
 

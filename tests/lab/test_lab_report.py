@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from lab_samples import FINALS, record
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from descend.draw.scale import Scale, spread, ticks
@@ -245,3 +246,27 @@ def test_a_curve_can_be_seen_alone_without_a_script():
 def charts_of(page: str) -> list[str]:
     part = page[page.index('id="curves"') : page.index('id="sensitivity"')]
     return re.findall(r'<svg class="chart" viewBox="0 0 (?:760|340) .*?</svg>', part)
+
+
+def test_who_leads_stands_out_and_a_failed_rule_is_named():
+    sample = record(FINALS)
+    page = page_of(sample)
+    tuned = page[page.index("Learning rate tuned") : page.index("Learning rate left")]
+    leading = [line.rule for line in results(sample).tuned if line.standing.rank == 1]
+    assert re.findall(r"<tr class=first>.*?</svg>(\w+)</th>", tuned) == leading
+    assert "<td>failed</td>" not in page_of(sample)
+    sample.runs = [run for run in sample.runs if run.rule != "lion"]
+    sample.failed = {"lion": "no matrix"}
+    assert re.search(r"</svg>lion</th>.*<td>failed</td>", page_of(sample))
+
+
+def test_plot_returns_axes_with_a_line_for_each_rule():
+    sample, ax = record(FINALS), Figure().add_subplot()
+    assert sample.plot(ax) is ax
+    assert {text.get_text() for text in ax.texts} == set(FINALS)
+    by_name = {line.get_label(): line for line in ax.lines}
+    found = results(sample).line("adam")
+    assert found
+    assert by_name["adam"].get_ydata()[-1] == pytest.approx(found.standing.mean)
+    with pytest.raises(ValueError, match="no rule of this race has finished"):
+        replace(sample, runs=[]).plot(ax)

@@ -57,7 +57,7 @@ class _Page:
     """Where results are printed as they come."""
 
     def __init__(self, column: int, quiet: bool, silent: bool) -> None:
-        from ..draw.tables import console
+        from ..draw.terminal import console
 
         self.to, self.column, self.quiet, self.silent = console(WIDTH), column, quiet, silent
         self.to.file = sys.stdout  # this one, also while what the rule prints goes to stderr

@@ -65,11 +65,3 @@ def free_stem(folder: Path, stem: str, endings: tuple[str, ...]) -> str:
 def wrote(path: Path | str, was_there: bool) -> str:
     """The line that says what became of a file."""
     return f"{'replaced' if was_there else 'wrote'} {path}"
-
-
-def hidden(columns: list[str]) -> str:
-    """The line below a table that lacks columns for want of room; empty if it lacks none."""
-    if not columns:
-        return ""
-    what = "column" if len(columns) == 1 else "columns"
-    return f"{len(columns)} {what} hidden ({', '.join(columns)}): widen the terminal, or --json"

@@ -40,7 +40,7 @@ def list_rules(compare: bool, as_json: bool, quiet: bool) -> None:
     elif quiet:
         click.echo("\n".join(known))
     else:
-        from ..draw.tables import console
+        from ..draw.terminal import console
         from .pages import LIST_WIDTH, print_list
 
         print_list(console(LIST_WIDTH))
@@ -54,7 +54,7 @@ def _compare(as_json: bool, quiet: bool) -> None:
     elif quiet:
         click.echo("\n".join(" ".join([name, *compare.words(name)]) for name in compare.names()))
     else:
-        from ..draw.tables import console
+        from ..draw.terminal import console
 
         compare.print_compare(console(compare.WIDTH))
 
@@ -103,7 +103,7 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, 
             raise click.FileError(str(html), error.strerror) from None
         click.echo(files.wrote(html, was_there))
     else:
-        from ..draw.tables import console
+        from ..draw.terminal import console
         from .pages import EXPLAIN_WIDTH, print_page
 
         print_page(console(EXPLAIN_WIDTH), found, steps)

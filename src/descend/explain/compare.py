@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from .. import rules
-from ..draw.tables import ROOM
+from ..draw.terminal import ROOM
 
 WIDTH = 120  # the page grows no wider than this
 LEFT = 29  # columns for the name of a rule

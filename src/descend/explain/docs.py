@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import rules
 from ..core.rule import Rule
-from ..draw.tables import wrapped
+from ..draw.terminal import wrapped
 from . import advice, facts, tree
 from .by_hand import by_hand, given, shown
 from .cost import SIDE

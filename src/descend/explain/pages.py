@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -12,8 +12,7 @@ from rich.text import Text
 from .. import rules
 from ..core.rule import Rule
 from ..core.symbols import MEANING
-from ..draw.files import hidden
-from ..draw.tables import padded, print_table, wrapped
+from ..draw.terminal import Column, Table, wrapped
 from . import advice, facts, relative, tree
 from .by_hand import Step, by_hand, given, shown
 from .cost import SIDE
@@ -21,7 +20,6 @@ from .formula.print import text
 from .formula.read import formulas
 
 EXPLAIN_WIDTH, LIST_WIDTH = 100, 140  # a page grows no wider than this
-IDEA = 28  # characters an idea should have beside it
 
 
 # descend list
@@ -30,42 +28,43 @@ IDEA = 28  # characters an idea should have beside it
 def print_list(to: Console) -> None:
     """Every rule and modifier, by family; columns go where the terminal is narrow."""
     known = facts.catalogue()
-    costs = {name: facts.cost(rule) for name, rule in known.items()}
-    columns: list[tuple[str, Callable[[str], str], int]] = [  # heading, cell, its turn to give way
-        ("rule", lambda n: f"  {n}", 0),
-        ("year", lambda n: str(facts.year(known[n]) or ""), 1),
-        ("state", lambda n: ", ".join(facts.symbol(slot.name) for slot in known[n].slots), 3),
-        ("held", lambda n: str(costs[n].held), 2),
-        ("moved", lambda n: "–" if costs[n].moved is None else str(costs[n].moved), 2),
-        ("engines", lambda n: " ".join(facts.engines(costs[n])), 4),
-        ("idea", lambda n: facts.idea(known[n]), 0),
-    ]
-    rows = {name: [cell(name) for _, cell, _ in columns] for name in known}
-    widths = [max(map(cell_len, (c[0], *(row[i] for row in rows.values())))) for i, c in enumerate(columns)]
-    kept = list(range(len(columns)))
-
-    def needed(columns_kept: list[int]) -> int:
-        return sum(widths[i] + 2 for i in columns_kept[:-1])
-
-    beside = to.width >= needed([0, 1, 3, 4, 6]) + IDEA  # else ideas go below the names
-    for turn in (4, 3, 2, 1):
-        if needed(kept) + (IDEA if beside else 0) > to.width:
-            kept = [i for i in kept if columns[i][2] != turn]
-    right = [position for position, i in enumerate(kept) if columns[i][0] in ("held", "moved")]
+    columns = (
+        Column("rule"),
+        Column("year", gives_way=1),
+        Column("state", gives_way=4),
+        Column("held", right=True, gives_way=2),
+        Column("moved", right=True, gives_way=2),
+        Column("engines", gives_way=5),
+        Column("idea", gives_way=3),
+    )
     body: list[list[str]] = []
     for family in rules.FAMILIES:
-        members = [[rows[name][i] for i in kept] for name in known if rules.family_of(name) == family]
-        body += [[family]] * bool(members) + members
-    print_table(to, body, header=[columns[i][0] for i in kept], right=right, indent=0)
+        members = [rule for name, rule in known.items() if rules.family_of(name) == family]
+        body += [[family]] * bool(members) + [_row(rule) for rule in members]
+    table = Table(columns, body, prose=True, style="cyan")
+    to.print(table)
+    to.print()
     bytes_shown = (
         "held, moved: bytes per parameter in float32, kept as state and read or written in a step; "
-        f"where state counts rows and columns, of a {SIDE}×{SIDE} matrix."
+        f"where state counts rows and columns, of a {SIDE}×{SIDE} matrix. "
     )
-    to.print()
-    gone = hidden([head for i, (head, _, _) in enumerate(columns) if i not in kept])
-    for said in (gone, (bytes_shown + " ") * bool(right) + "More: descend explain NAME"):
+    kept = table.fit(to.width)[0]
+    for said in (table.hidden(to.width), bytes_shown * (3 in kept) + "More: descend explain NAME"):
         for line in textwrap.wrap(said, to.width):
             to.print(Text(line, style="dim"))
+
+
+def _row(rule: Rule) -> list[str]:
+    price = facts.cost(rule)
+    return [
+        f"  {rule.name}",
+        str(facts.year(rule) or ""),
+        ", ".join(facts.symbol(slot.name) for slot in rule.slots),
+        str(price.held),
+        "–" if price.moved is None else str(price.moved),
+        " ".join(facts.engines(price)),
+        facts.idea(rule),
+    ]
 
 
 # descend explain
@@ -86,13 +85,13 @@ def print_page(to: Console, rule: Rule, steps: int) -> None:
     _names(to, rule)
     _advice(to, rule)
     _heading(to, "Cost" if rule.kind == "rule" else "Cost, on top of the rule's own")
-    print_table(to, facts.cost_lines(rule))
+    _table(to, facts.cost_lines(rule))
     if origin := facts.origin_lines(rule):
         _heading(to, "Where it comes from")
-        print_table(to, origin)
+        _table(to, origin)
     if kin := tree.family_lines(rule):
         _heading(to, "Family")
-        print_table(to, kin)
+        _table(to, kin)
     _relative(to, rule)
     _by_hand(to, rule, steps)
 
@@ -100,6 +99,10 @@ def print_page(to: Console, rule: Rule, steps: int) -> None:
 def _heading(to: Console, title: str) -> None:
     to.print()
     to.print(Text(title, style="bold"))
+
+
+def _table(to: Console, rows: Sequence[Sequence[str]]) -> None:
+    to.print(Table([""] * len(rows[0]), rows, prose=True, indent=2, style="cyan"))
 
 
 def _formulas(to: Console, rule: Rule) -> None:
@@ -123,7 +126,7 @@ def _names(to: Console, rule: Rule) -> None:
     for title, rows in (("State", facts.state_lines(rule)), ("Settings", facts.setting_lines(rule))):
         if rows:
             _heading(to, title)
-            print_table(to, rows)
+            _table(to, rows)
     explained = [f"{name}: {MEANING[name]}" for name in ("p", "q", "g", "t", "shipped") if name in used]
     if any(name.endswith("_hat") for name in used):
         explained.append("with a hat: corrected for the start at zero")
@@ -141,7 +144,7 @@ def _advice(to: Console, rule: Rule) -> None:
     for title, rows in advice.sections(rule):
         _heading(to, title)
         if rule.stages:
-            print_table(to, rows)
+            _table(to, rows)
         else:
             for line in textwrap.wrap(rows[0][0], to.width - 2):
                 to.print(f"  {line}")
@@ -184,6 +187,7 @@ def _steps(to: Console, steps: list[Step]) -> None:
         return
     for start in range(0, len(cells), fit):
         to.print()
-        for label, *row in zip(labels, *cells[start : start + fit], strict=True):
-            numbers = "".join(padded(cell, each, right=True) for cell in row)
-            to.print(Text.assemble("  ", (padded(label, first, right=False), "cyan"), numbers))
+        shown_now = cells[start : start + fit]
+        for label, *row in zip(labels, *shown_now, strict=True):
+            numbers = "".join(f"{cell:>{each - cell_len(cell) + len(cell)}}" for cell in row)
+            to.print(Text.assemble("  ", (label, "cyan"), " " * (first - cell_len(label)), numbers))

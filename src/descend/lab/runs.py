@@ -40,7 +40,7 @@ def runs(forget: str | None, as_json: bool, quiet: bool) -> None:
     if quiet:
         click.echo("".join(f"{kept.id}\n" for kept in races), nl=False)
         return
-    from ..draw.tables import console, print_table
+    from ..draw.terminal import Table, console
 
     to = console(110)
     to.print(f"{path}{'' if races else ': no race yet'}", soft_wrap=True)
@@ -49,5 +49,6 @@ def runs(forget: str | None, as_json: bool, quiet: bool) -> None:
             (k.id, k.begun[:16].replace("T", " "), k.state, str(k.runs), ", ".join(k.asked["config"]["rules"]))
             for k in races
         ]
-        print_table(to, rows, ("race", "begun (UTC)", "state", "runs", "rules"), right=(3,))
+        head = ("race", "begun (UTC)", "state", "runs", "rules")
+        to.print(Table(head, rows, right=("runs",), prose=True, indent=2, style="cyan"))
         to.print("show: descend race --from RACE    go on: descend race --resume RACE")

@@ -1,9 +1,9 @@
 """What the terminal shows: a live table during the race, plain lines where nobody watches, the final tables.
 
-Wide or narrow, nothing wraps inside a table: columns give way (`table.fitting`).
+Wide or narrow, nothing wraps inside a table: columns give way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Protocol
@@ -11,17 +11,17 @@ from typing import Protocol
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
-from ...draw.files import hidden
+from ...draw.terminal import Column, Table
 from ..tasks.task import Task
 from ..trials.workers import Event, RuleFailed
 from .protocol.stages import Round, Stages
 from .race import Config
 from .record import Record
 from .results import Line, Results, mean_curve, results
-from .table import CURVE, DEFAULT, TUNED, Column, cells, duration, fitting, rate, spark
+from .table import CURVE, DEFAULT, TUNED, cells, duration, rate, spark
 from .verdict import limits, verdict
 from .watch import Watch
 
@@ -123,24 +123,21 @@ class LiveTable(Silent):
 
 
 def table(
-    console: Console, columns: Sequence[Column], lines: Sequence[Line], found: Results, record: Record
+    console: Console, columns: Mapping[str, Column], lines: Sequence[Line], found: Results, record: Record
 ) -> RenderableType:
     """One of the two tables, cut to the width of the console, and below it what that cost."""
     rows = [{**cells(line, found), "curve": curve} for line, curve in zip(lines, _sparks(lines, record), strict=True)]
     if columns is TUNED:
-        rows += [{"rule": rule, "loss": "–", "status": "failed", "curve": ""} for rule in record.failed]
-    wide = (CURVE,) if console.width >= WIDE else ()
-    kept, gap = fitting((*columns, *wide), rows, console.width)
-    drawn = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
-    for c in kept:
-        drawn.add_column(c.short, justify="right" if c.right else "left", no_wrap=True)
+        rows += [{"rule": rule, "loss": "–", "status": "failed"} for rule in record.failed]
+    shown = {**columns, **(CURVE if console.width >= WIDE else {})}
+    body = []
     for row in rows:
         style = STYLES.get(row["status"], "")
-        shown = [Text(row.get(c.key, ""), style=style if c.key in ("rule", "status", "loss") else "") for c in kept]
-        for text in shown:
+        body.append([Text(row.get(key, ""), style if key in ("rule", "status", "loss") else "") for key in shown])
+        for text in body[-1]:
             text.highlight_words([" edge", "diverged", "failed"], style="yellow")
-        drawn.add_row(*shown)
-    gone = hidden([c.long for c in columns if c not in kept])
+    drawn = Table(list(shown.values()), body)
+    gone = Table(list(columns.values()), [row[: len(columns)] for row in body]).hidden(console.width)
     return Group(drawn, Text(gone, style="dim")) if gone else drawn
 
 
@@ -206,8 +203,8 @@ def _sparks(lines: Sequence[Line], record: Record) -> list[str]:
     return [spark(curve, curves[0][0] if curves[0] else max(every), min(every)) for curve in curves]
 
 
-def _row(*parts: RenderableType) -> Table:
-    grid = Table.grid(padding=(0, 1))
+def _row(*parts: RenderableType) -> Grid:
+    grid = Grid.grid(padding=(0, 1))
     grid.add_row(*parts)
     return grid
 

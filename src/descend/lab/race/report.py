@@ -87,10 +87,14 @@ def _standings(record: Record, found: Results, swatches: dict[str, Markup]) -> l
     ):
         rows = [{**cells(line, found), "rule": _named(line.rule, swatches)} for line in lines]
         rows += [{"rule": _named(rule, swatches), "status": "failed"} for rule in record.failed]
-        shown = [[row.get(column.key, "") for column in columns] for row in rows]
-        right = [k for k, column in enumerate(columns) if column.right]
+        shown = [[row.get(key, "") for key in columns] for row in rows]
+        right = [k for k, column in enumerate(columns.values()) if column.right]
         first = [k for k, line in enumerate(lines) if line.standing.rank == 1]
-        made += [table(shown, [c.long for c in columns], right, caption, first, name=1)] if lines else []
+        made += (
+            [table(shown, [c.long or c.name for c in columns.values()], right, caption, first=first, name=1)]
+            if lines
+            else []
+        )
     return made
 
 

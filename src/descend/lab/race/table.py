@@ -1,42 +1,32 @@
 """The tables as text cells: the terminal and the report show the same strings."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
+from ...draw.terminal import Column
 from .protocol.stages import LADDER
 from .protocol.standing import Standing
 from .results import Line, Results
 from .stats import Width
 
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its cell, its headings in terminal and report, and its turn to give way (0: never)."""
-
-    key: str
-    short: str
-    long: str
-    gives_way: int
-    right: bool = True
-
-
-TUNED = (
-    Column("rank", "", "rank", 3),
-    Column("rule", "rule", "rule", 0, right=False),
-    Column("lr", "lr", "tuned lr", 1, right=False),
-    Column("loss", "loss", "validation loss", 0),
-    Column("interval", "to leader", "to the leader", 4),
-    Column("status", "", "standing", 2, right=False),
-    Column("seeds", "seeds", "fresh seeds", 7),
-    Column("times", "steps", "steps for its loss", 5),
-    Column("target", "to target", "steps to target", 6),
-    Column("accuracy", "acc.", "accuracy", 8),
-    Column("step", "ms/step", "ms/step", 9),
-)
+# By the key of the cell. Headings in the terminal are short, those of the report long.
+TUNED = {
+    "rank": Column("", right=True, gives_way=3, long="rank"),
+    "rule": Column("rule"),
+    "lr": Column("lr", gives_way=1, long="tuned lr"),
+    "loss": Column("loss", right=True, long="validation loss"),
+    "interval": Column("to leader", right=True, gives_way=4, long="to the leader"),
+    "status": Column("", gives_way=2, long="standing"),
+    "seeds": Column("seeds", right=True, gives_way=7, long="fresh seeds"),
+    "times": Column("steps", right=True, gives_way=5, long="steps for its loss"),
+    "target": Column("to target", right=True, gives_way=6, long="steps to target"),
+    "accuracy": Column("acc.", right=True, gives_way=8, long="accuracy"),
+    "step": Column("ms/step", right=True, gives_way=9),
+}
 KEPT_UNTUNED = ("rank", "rule", "lr", "loss", "interval", "status", "seeds", "accuracy")
-DEFAULT = tuple(replace(c, long="default lr") if c.key == "lr" else c for c in TUNED if c.key in KEPT_UNTUNED)
-CURVE = Column("curve", "over the steps", "", 10, right=False)
+DEFAULT = {key: replace(TUNED[key], long="default lr") if key == "lr" else TUNED[key] for key in KEPT_UNTUNED}
+CURVE = {"curve": Column("over the steps", gives_way=10)}
 
 
 def cells(line: Line, found: Results) -> dict[str, str]:
@@ -70,23 +60,6 @@ def relative(standing: Standing) -> str:
 def times(factor: float) -> str:
     """`2.1×`; `> 4×` where the leader was better on the shortest of its budgets."""
     return f"{factor:.1f}×" if math.isfinite(factor) else f"> {1 / min(LADDER):.0f}×"
-
-
-def fitting(columns: Sequence[Column], rows: Sequence[Mapping[str, str]], width: int) -> tuple[list[Column], int]:
-    """The columns that fit into `width` characters, and the spaces between them; nothing is ever wrapped.
-
-    First the spaces shrink from two to one, then columns go by their turn, the highest first.
-    """
-    kept = list(columns)
-    while True:
-        widths = [max([len(c.short), *(len(row.get(c.key, "")) for row in rows)]) for c in kept]
-        for gap in (2, 1):
-            if sum(widths) + gap * (len(kept) - 1) <= width:
-                return kept, gap
-        next_to_go = max(kept, key=lambda c: c.gives_way)
-        if not next_to_go.gives_way:
-            return kept, 1
-        kept.remove(next_to_go)
 
 
 def spark(curve: Sequence[float], top: float, bottom: float, width: int = 10) -> str:

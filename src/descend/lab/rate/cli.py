@@ -115,14 +115,14 @@ def _writing(where: str) -> Iterator[None]:
         raise
     except OSError as error:
         if where == "standard output":
-            from ...draw.tables import drop_output
+            from ...draw.terminal import drop_output
 
             drop_output()
         raise click.ClickException(f"could not write to {where}: {error.strerror or error}") from None
 
 
 def _width() -> int:
-    from ...draw.tables import console
+    from ...draw.terminal import console
 
     return console(100).width
 

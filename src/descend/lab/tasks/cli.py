@@ -24,14 +24,15 @@ def tasks(as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(json.dumps([{**asdict(card), "missing": lacking(card)} for card in cards], indent=1))
         return
-    from ...draw.tables import console, print_table
+    from ...draw.terminal import Table, console
 
     to = console(120)
     rows = [
         (card.name, str(card.steps), str(card.batch), f"{card.seconds:g}", _told(card.shows, card.model, lacking(card)))
         for card in cards
     ]
-    print_table(to, rows, ("task", "steps", "batch", "s/run", "model · what it shows"), right=(1, 2, 3))
+    head = ("task", "steps", "batch", "s/run", "model · what it shows")
+    to.print(Table(head, rows, right=head[1:4], prose=True, indent=2, style="cyan"))
     to.print("race on one: descend race --task NAME")
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ...core.shown import Shown
-from ...draw import report
+from ...draw import terminal
 from ..loop.batch import check_batch, on_device, tensors
 from ..loop.loss import objective
 from ..loop.untouched import hold, hold_randomness, untouched
@@ -72,7 +72,7 @@ class InitialLoss(Shown):
 
     def show(self) -> None:
         """Print the verdict."""
-        report.show(self.sentence)
+        terminal.show(self.sentence)
 
 
 def initial_loss(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...core.shown import Shown
-from ...draw import report
+from ...draw import terminal
 from .differences import Slope
 
 RIGHT, NEAR_KINKS, DOUBTFUL = 1e-7, 1e-4, 1e-2
@@ -124,7 +124,7 @@ class GradientReport(Shown):
             said = f"{words}: {pair}" + (f" at {where}" if where else "") if t.verdict != "right" else words
             rows.append((t.name, shape, str(len(t.checked)), f"{worst.error:.0e}", str(near or ""), said))
         columns = ("tensor", "shape", "checked", "error", "kinks", "verdict")
-        return [report.table(columns, rows, right=("checked", "error", "kinks")), self.sentence]
+        return [terminal.Table(columns, rows, right=("checked", "error", "kinks"), prose=True), self.sentence]
 
     @property
     def sentence(self) -> str:
@@ -145,8 +145,8 @@ class GradientReport(Shown):
         )
 
     def __str__(self) -> str:
-        return report.text(*self._parts())
+        return terminal.text(*self._parts())
 
     def show(self) -> None:
         """Print the table."""
-        report.show(*self._parts())
+        terminal.show(*self._parts())

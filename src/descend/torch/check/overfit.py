@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ...core.shown import Shown
-from ...draw import report
+from ...draw import terminal
 from ...draw.braille import braille
 from ...draw.chart import curve
 from ...draw.svg import svg
@@ -81,7 +81,7 @@ class Overfit(Shown):
 
     def show(self) -> None:
         """Print the curve and the verdict."""
-        report.show(braille(range(len(self.losses)), self.losses, width=48, height=8, log_y=self._log), self.sentence)
+        terminal.show(braille(range(len(self.losses)), self.losses, width=48, height=8, log_y=self._log), self.sentence)
 
 
 def _some(names: tuple[str, ...]) -> str:

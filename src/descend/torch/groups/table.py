@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 
 from ...core.shown import Shown
-from ...draw import report
+from ...draw import terminal
 
 Why = Mapping[str, tuple[str, tuple[str, ...]]]  # name -> why it does not decay, why its rate differs
 Held = tuple[str, str, tuple[str, ...]]  # the same with the name
@@ -36,10 +36,10 @@ class Groups(list[dict[str, Any]], Shown):
 
     def show(self, each: bool = False) -> None:
         """Print the table; ``each``: with a row for each parameter."""
-        report.show(*_parts(self, self._why, self._frozen, each, report.width()))
+        terminal.show(*_parts(self, self._why, self._frozen, each, terminal.console().width))
 
     def __str__(self) -> str:
-        return report.text(*_parts(self, self._why, self._frozen, False, 100))
+        return terminal.text(*_parts(self, self._why, self._frozen, False, 100))
 
 
 def _members(group: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -74,7 +74,7 @@ def _parts(
     names = ("group", "lr", "decay", "tensors", "numbers")
     if width >= WIDE:
         lines = [[*numbers, f"{reason}\n{which}" if reason else which] for numbers, reason, which in rows]
-        yield report.table((*names, "what and why"), lines, right=names)
+        yield terminal.Table((*names, "what and why"), lines, right=names, prose=True)
         return
     for numbers, reason, which in rows:
         shown = [f"{name} {value}" for name, value in zip(names, numbers, strict=True) if value]

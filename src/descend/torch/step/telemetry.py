@@ -160,7 +160,7 @@ class Telemetry(Shown):
         return f"<telemetry of {optimizer.spec.name}: step {self.step}, {count} tensors>"
 
     def __str__(self) -> str:
-        from ...draw import report  # which loads rich: not for every program that trains
+        from ...draw import terminal  # which loads rich: not for every program that trains
 
         tensors, total = self.tensors, self.total
         first = first_line(self.step, self.skipped, self.lrs)
@@ -171,7 +171,7 @@ class Telemetry(Shown):
         names = ("tensor", *(name for name, _ in columns))
         rows = list(zip([m.name for m in shown], *(cells for _, cells in columns), strict=True))
         more = [f"… and {len(tensors) - ROWS} more in .tensors"] if len(tensors) > ROWS else []
-        return report.text(first, report.table(names, rows, right=names[1:]), *more, HINT)
+        return terminal.text(first, terminal.Table(names, rows, right=names[1:]), *more, HINT)
 
     def _read(self) -> Iterator[tuple[tuple[int, int], Measured]]:
         plan = self._optimizer._plan

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...core.shown import Shown
-from ...draw import report
+from ...draw import terminal
 
 WIDE = 70
 
@@ -39,12 +39,12 @@ class SwitchPlan(Shown):
         if rows:
             yield ""
             if width >= WIDE:
-                yield report.table(("state", "", "tensors", "how"), rows, right=("tensors",))
+                yield terminal.Table(("state", "", "tensors", "how"), rows, right=("tensors",), prose=True)
             else:
                 yield from (f"{name} {action} ({count}){why and f': {why}'}" for name, action, count, why in rows)
         yield ""
         if width >= WIDE:
-            yield report.table(("setting", "value", "from"), self.settings)
+            yield terminal.Table(("setting", "value", "from"), self.settings, prose=True)
         else:
             yield from (f"{name} = {value} ({why})" for name, value, why in self.settings)
         if self.notes:
@@ -53,11 +53,11 @@ class SwitchPlan(Shown):
 
     def text(self, width: int = 100) -> str:
         """The page as plain text, in lines of at most ``width`` characters."""
-        return report.text(*self._parts(width), width=width)
+        return terminal.text(*self._parts(width), width=width)
 
     def show(self) -> None:
         """Print it as wide as the terminal is."""
-        report.show(*self._parts(report.width()))
+        terminal.show(*self._parts(terminal.console().width))
 
     def __str__(self) -> str:
         return self.text()
