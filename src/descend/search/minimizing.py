@@ -83,7 +83,7 @@ def minimize(
     problem = Problem(f, x0, (low, high), jac=jac, hess=hess, hessp=hessp, vectorized=vectorized)
     automatic = isinstance(method, str) and names.folded(method) == "auto"
     if automatic:
-        method = names.suited(problem.differentiable)
+        method = names.suited(problem.differentiable, start.size)
     if tol is not None:
         options["tol"] = tol
     limit = budget or max(15_000, 1_000 * start.size)

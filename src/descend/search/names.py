@@ -64,9 +64,11 @@ def find(name: Any) -> type[Method]:
     return getattr(importlib.import_module(f"{__package__}.{module}"), kind)
 
 
-def suited(differentiable: bool) -> str:
+def suited(differentiable: bool, n: int) -> str:
     """What "auto" takes: quasi-Newton where a gradient is cheap; elsewhere CMA-ES, at first with a quadratic model."""
-    return "l_bfgs" if differentiable and "l_bfgs" in METHODS else "auto"
+    if differentiable and "l_bfgs" in METHODS:
+        return "l_bfgs"
+    return "auto" if n <= 1_000 else "sep_cma_es"  # to decompose a full covariance of 1,000 coordinates takes a second
 
 
 def options(kind: type[Method]) -> dict[str, inspect.Parameter]:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .in_backward.step import step_in_backward
     from .learning_rate import LRFinding, find_lr
     from .loop.accumulator import Accumulator
+    from .population import evolve
     from .switching.policy import switch_at
     from .switching.rule import switch
     from .switching.swats import swats
@@ -71,6 +72,7 @@ _AROUND = {
     "check_gradients": "check.checking",
     "initial_loss": "check.checking",
     "overfit_one_batch": "check.checking",
+    "evolve": "population",
     "find_lr": "learning_rate",
     "live": "watch.live",
     "param_groups": "groups.groups",
@@ -102,6 +104,7 @@ __all__ = [
     "SparseAdam",
     "TelemetryLogger",
     "check_gradients",
+    "evolve",
     "find_lr",
     "initial_loss",
     "live",

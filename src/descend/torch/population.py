@@ -1,0 +1,166 @@
+"""Evolve a model: a population of its parameters is evaluated at once, without a gradient."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from ..search.minimizing import minimize
+from ..search.result import OptimizeResult
+
+Loss = Callable[[Callable[..., Any]], Tensor]
+FULL = 300  # parameters up to which a full covariance is learned by default
+
+
+def evolve(
+    model: nn.Module,
+    loss_fn: Loss,
+    method: Any = None,
+    *,
+    budget: int | None = None,
+    target: float | None = None,
+    memory: int = 2**30,
+    executor: Executor | None = None,
+    callback: Callable[[OptimizeResult], Any] | None = None,
+    seed: Any = None,
+    **options: Any,
+) -> OptimizeResult:
+    """Minimise a loss over the parameters of a model by a population method, and leave the best ones in the model.
+
+    Many models are evaluated in one call, by ``torch.func.functional_call`` under ``vmap``, as many at once as fit into
+    ``memory``. A loss that cannot be vmapped (``.item()``, control flow that depends on data) is evaluated model by
+    model, on ``executor`` if there is one. The message of the result says which.
+
+    Args:
+        model: its parameters with ``requires_grad`` are evolved; buffers and all others stay.
+        loss_fn: takes ``net``, to be called as the model is called, and returns the loss, one number:
+            ``lambda net: F.cross_entropy(net(x), y)``. For processes it must be a function of a module.
+        method: a name (``descend.search.names``); None: "cma_es" up to 300 parameters, "snes" beyond.
+        budget, target, callback, seed, options: those of ``descend.minimize``.
+        memory: bytes that the evaluations of one call may take: parameters and all that the forward pass computes.
+        executor: any ``concurrent.futures.Executor``, for what cannot be vmapped.
+
+    Returns:
+        OptimizeResult; x are the best parameters as one vector, in the order of ``model.parameters()``.
+
+    Raises:
+        ValueError: no parameter to evolve, parameters on several devices, a memory below 1.
+    """
+    parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ValueError("model has no parameter with requires_grad: there is nothing to evolve")
+    if len({p.device for p in parameters.values()}) > 1:
+        raise ValueError("model has parameters on several devices; a population needs them on one")
+    if memory < 1:
+        raise ValueError(f"memory must be a number of bytes, at least 1, got {memory}")
+    start = torch.cat([p.detach().reshape(-1).to(torch.get_default_dtype()) for p in parameters.values()])
+    population = Population(model, loss_fn, list(parameters), memory, executor)
+    result = minimize(
+        population.losses,
+        start,
+        method or ("cma_es" if len(start) <= FULL else "snes"),
+        budget=budget,
+        target=target,
+        callback=callback,
+        seed=seed,
+        vectorized=True,
+        **options,
+    )
+    with torch.no_grad():
+        for name, value in population.named(result.x).items():
+            parameters[name].copy_(value)
+    result.message = f"{result.message}; {population.how}"
+    return result
+
+
+class Population:
+    """Losses of many models that differ in their parameters.
+
+    Attributes:
+        how: in words, how they are evaluated.
+    """
+
+    def __init__(self, model: nn.Module, loss_fn: Loss, names: list[str], memory: int, executor: Executor | None):
+        self.model, self.loss_fn, self.names, self.executor = model, loss_fn, names, executor
+        self.memory = memory
+        self.chunk = 0  # models at once; 0: not tried yet, −1: one by one
+        self.how = ""
+
+    def named(self, vector: Tensor) -> dict[str, Tensor]:
+        """The parameters that lie in a vector, each with its own dtype."""
+        own = dict(self.model.named_parameters())
+        sizes = [own[name].numel() for name in self.names]
+        parts = vector.split(sizes)
+        return {
+            name: part.view(own[name].shape).to(own[name].dtype) for name, part in zip(self.names, parts, strict=True)
+        }
+
+    def loss(self, vector: Tensor) -> Tensor:
+        values = self.named(vector)
+        return self.loss_fn(lambda *args, **kwargs: functional_call(self.model, values, args, kwargs))
+
+    @torch.no_grad()
+    def losses(self, vectors: Tensor) -> Tensor:
+        """(n, D) -> (n,), NaN for a model whose loss raised."""
+        if self.chunk == 0:
+            self._try(vectors[0])
+        if self.chunk > 0:
+            return vmap(self.loss, chunk_size=self.chunk, randomness="different")(vectors)
+        if self.executor is None:
+            return torch.tensor(one_by_one(self, vectors))
+        workers = getattr(self.executor, "_max_workers", None) or os.cpu_count() or 1
+        alone = Population(self.model, self.loss_fn, self.names, self.memory, None)  # an executor cannot be pickled
+        running = [self.executor.submit(one_by_one, alone, part) for part in vectors.tensor_split(workers) if len(part)]
+        return torch.tensor([loss for part in running for loss in part.result()])
+
+    def _try(self, vector: Tensor) -> None:
+        """Find out whether the loss can be vmapped, and how many models fit into the memory."""
+        with Computed() as computed:
+            first = self.loss(vector)
+        if not isinstance(first, Tensor) or first.numel() != 1:
+            raise TypeError(f"loss_fn must return a tensor of one number, got {first!r}")
+        at_once = max(1, self.memory // (computed.bytes + vector.nbytes))
+        try:
+            vmap(self.loss, randomness="different")(torch.stack((vector, vector)))
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+            where = "one by one" if self.executor is None else f"on {type(self.executor).__name__}"
+            self.chunk, self.how = -1, f"models were evaluated {where}, for vmap cannot: {reason}"
+        else:
+            self.chunk, self.how = at_once, f"up to {at_once} models were evaluated at once"
+
+
+def one_by_one(population: Population, vectors: Tensor) -> list[float]:
+    """Losses model by model; NaN where one raised. What is a mistake in the loss itself is raised."""
+    found = []
+    with torch.no_grad():
+        for vector in vectors:
+            try:
+                found.append(float(population.loss(vector)))
+            except (TypeError, NameError, AttributeError):
+                raise
+            except Exception:
+                found.append(np.nan)
+    return found
+
+
+class Computed(TorchDispatchMode):
+    """Counts the bytes of all that is computed within: no evaluation can need more at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.bytes += sum(leaf.nbytes for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        return result
