@@ -15,7 +15,7 @@ BASE = f"""
 {palette.CHART}
 * {{ box-sizing: border-box; }}
 body {{ margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 {palette.FONT}; }}
-main {{ max-width: 900px; margin: 0 auto; padding: 40px 20px 80px; }}
+main {{ max-width: 1000px; margin: 0 auto; padding: 40px 20px 80px; }}
 h1 {{ font-size: 1.8rem; line-height: 1.2; margin: 0 0 .7em; letter-spacing: -.01em; }}
 h2 {{ font-size: 1.2rem; margin: 2.2em 0 .5em; }} h3 {{ font-size: 1rem; margin: 1.4em 0 .2em; }}
 p {{ margin: .5em 0; max-width: 70ch; }} li {{ margin: .4em 0; max-width: 75ch; }} ul {{ padding-left: 1.2em; }}
@@ -28,7 +28,7 @@ caption {{ text-align: left; font-weight: 600; padding: .3em 0; white-space: now
 th, td {{ padding: .36em 1em .36em 0; text-align: left; border-bottom: 1px solid var(--rule); vertical-align: top;
   white-space: nowrap; }}
 th {{ font-weight: 400; }} .words {{ white-space: normal; min-width: 12em; }}
-thead th {{ color: var(--quiet); vertical-align: bottom; }}
+thead th {{ color: var(--quiet); vertical-align: bottom; white-space: normal; }}
 .right {{ text-align: right; }} .first th {{ font-weight: 600; }}
 figure {{ margin: .6em 0; }} .chart {{ display: block; }}
 .swatch {{ display: inline-block; max-width: none; vertical-align: middle; margin-right: .5em; }}

@@ -126,7 +126,7 @@ class Table:
         left = 6 if below else self.indent + sum(self.widths[i] + gap for i in fixed)
 
         def line(cells: Sequence[Text]) -> Text:
-            made = Text(" " * self.indent, no_wrap=True, overflow="ignore")
+            made = Text(" " * self.indent, overflow="fold")  # where even one column is too wide
             for n, i in enumerate(fixed):
                 blank = " " * (self.widths[i] - cells[i].cell_len)
                 parts = (blank, cells[i]) if self.columns[i].right else (cells[i], blank)
