@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .check.checking import check_gradients, initial_loss, overfit_one_batch
     from .groups.groups import param_groups
     from .in_backward.step import step_in_backward
+    from .kronecker.optimizer import KFAC
     from .learning_rate import LRFinding, find_lr
     from .loop.accumulator import Accumulator
     from .population import evolve
@@ -67,6 +68,7 @@ _torch.serialization.add_safe_globals([_remade])
 _AROUND = {
     "Alarms": "watch.alarms",
     "Accumulator": "loop.accumulator",
+    "KFAC": "kronecker.optimizer",
     "LRFinding": "learning_rate",
     "TelemetryLogger": "watch.log",
     "check_gradients": "check.checking",
@@ -84,6 +86,7 @@ _AROUND = {
 
 __all__ = [
     "ASGD",
+    "KFAC",
     "SGD",
     "Accumulator",
     "Adadelta",
