@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .kronecker.optimizer import KFAC
     from .learning_rate import LRFinding, find_lr
     from .loop.accumulator import Accumulator
+    from .natural_gradient import NaturalGradient
     from .population import evolve
     from .switching.policy import switch_at
     from .switching.rule import switch
@@ -70,6 +71,7 @@ _AROUND = {
     "Accumulator": "loop.accumulator",
     "KFAC": "kronecker.optimizer",
     "LRFinding": "learning_rate",
+    "NaturalGradient": "natural_gradient",
     "TelemetryLogger": "watch.log",
     "check_gradients": "check.checking",
     "initial_loss": "check.checking",
@@ -100,6 +102,7 @@ __all__ = [
     "Lion",
     "Muon",
     "NAdam",
+    "NaturalGradient",
     "RAdam",
     "RMSprop",
     "Rprop",

@@ -176,7 +176,7 @@ def _refusal(uses: list[Use], owners: set[nn.Module], skipped: set[nn.Module]) -
 
 
 def entering(layer: nn.Module, x: Tensor) -> Tensor:
-    """The input of a Linear or Conv2d as rows (n, in): one for each position (Grosse & Martens 2016, eq. 10)."""
+    """The input of a Linear or Conv2d as rows (n, in): one for each position (Grosse & Martens 2016)."""
     if not isinstance(layer, nn.Conv2d):
         return x.reshape(-1, x.shape[-1])
     x = x if x.dim() == 4 else x[None]

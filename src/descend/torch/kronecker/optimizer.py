@@ -46,7 +46,7 @@ class KFAC(torch.optim.Optimizer):
     What is heard are forward passes in training mode, with gradients on, that a backward pass follows.
 
     Dialect: G is of the loss's own gradients (the empirical Fisher) unless ``draw`` is called. Momentum and decay come
-    after the division. ν is that of Ba et al. 2017, section 5.3, and not the quadratic model of section 6.4.
+    after the division. ν is that of Ba et al. 2017, and not the quadratic model of section 6.4.
 
     Args:
         model: the module; its trainable parameters are stepped.
