@@ -162,7 +162,7 @@ def test_a_value_that_is_not_finite_is_never_the_best():
 
 @pytest.mark.parametrize(
     "state",
-    [{}, None, {"method": "NelderMead", "began": {"n": 2}, "answers": []}],
+    [{}, None, {"method": "NelderMead", "given": [], "options": {}, "began": {"n": 2}, "answers": []}],
 )
 def test_a_state_of_something_else_is_refused(state):
     one = build("random_search", np.zeros(2), seed=0)

@@ -100,7 +100,12 @@ class Method:
         lower, upper = bounds if bounds is not None else (-np.inf, np.inf)
         self.lower = np.broadcast_to(np.asarray(lower, float), (self.n,))
         self.upper = np.broadcast_to(np.asarray(upper, float), (self.n,))
-        self.rng = np.random.default_rng(seed)
+        try:
+            self.rng = np.random.default_rng(seed)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"seed must be a whole number of at least 0, a numpy.random.Generator or None; got {seed!r}"
+            ) from None
         self.nit = 0
         self.stop: Stop | None = None
         self.begun = False
@@ -161,8 +166,8 @@ class Method:
                 if self._running is None:
                     self._saved, self._answers = self._state(), []
                     self._running = self.iterate() if self.begun else self.begin()
-                    self._wanted = next(self._running)
-                else:
+                    answer = None  # a generator begins with it
+                with np.errstate(all="ignore"):  # huge values overflow; what is not finite is met where it matters
                     self._wanted = self._running.send(answer)
                 return
             except StopIteration as end:
@@ -233,12 +238,17 @@ class Method:
         gradients = np.atleast_2d(np.asarray(gradients, float))
         if gradients.shape != points.shape:
             raise ValueError(f"tell: gradients must have the shape {points.shape}, got {gradients.shape}")
-        for x, value, gradient in zip(points, values, gradients, strict=True):
-            if not np.array_equal(x, wanted.points[0]):
-                raise ValueError("tell: a point that was not asked for; hand the rows of ask() back")
-            whole = bool(np.isfinite(gradient).all())
-            self.answer((float(value) if whole else np.inf, gradient if whole else np.zeros(self.n)))
-            return
+        keys = [row.tobytes() for row in points]
+        current = (np.asarray(wanted.points[0], float) + 0.0).tobytes()
+        for i, key in enumerate(keys):
+            if key != current and key not in self._last_told:
+                raise ValueError(f"tell: points[{i}] was not asked for; hand the rows of ask() back unchanged")
+        if current in keys:
+            i = keys.index(current)
+            self.see(wanted.points, values[i : i + 1])  # the value counts also where the gradient is not finite
+            whole = bool(np.isfinite(gradients[i]).all())
+            self._last_told = frozenset((current,))
+            self.answer((float(values[i]) if whole else np.inf, gradients[i] if whole else np.zeros(self.n)))
 
     # ------------------------------------------------------------ checkpoints
 
@@ -251,6 +261,8 @@ class Method:
         told = self._partial
         saved = {
             "method": type(self).__name__,
+            "given": list(self._built[0]),
+            "options": {name: one for name, one in self._built[1].items() if not callable(one)},
             "began": self._state() if self._saved is None else self._saved,
             "answers": self._answers,
             "told": None if told is None else {"values": told.values, "told": told.told},
@@ -259,22 +271,25 @@ class Method:
         return copy.deepcopy(saved)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where the method that ``state`` is of stood.
+        """Go on where the method that ``state`` is of stood, with its start, bounds and options.
+
+        Only options that are functions stay those of this method, for a state has none.
 
         Raises:
             ValueError: the state of another method, of other coordinates, or not one at all. Nothing is changed then.
         """
-        if not isinstance(state, dict) or not {"method", "began", "answers"} <= set(state):
+        if not isinstance(state, dict) or not {"method", "given", "options", "began", "answers"} <= set(state):
             raise ValueError("load_state_dict: this is not a state_dict() of a method")
         if state["method"] != type(self).__name__:
             raise ValueError(f"load_state_dict: the state of {state['method']} does not fit {type(self).__name__}")
         if state["began"]["n"] != self.n:
             raise ValueError(f"load_state_dict: the state has {state['began']['n']} coordinates, this method {self.n}")
         state = copy.deepcopy(state)
-        for name, value in state["began"].items():
-            setattr(self, name, thawed(value, self.parts))
-        self._running = self._wanted = self._saved = self._partial = None
-        self._answers = []
+        functions = {name: one for name, one in self._built[1].items() if callable(one)}
+        built = type(self)(*state["given"], **functions | state["options"])
+        began = {name: thawed(value, self.parts) for name, value in state["began"].items()}
+        vars(self).clear()
+        vars(self).update(vars(built) | began)
         for answer in state["answers"]:
             self.answer(answer)
         self._last_told = frozenset(state.get("last_told", ()))
@@ -321,8 +336,7 @@ def frozen(value: Any) -> Any:
         case np.random.Generator():
             return {"rng": value.bit_generator.state}
         case Method():
-            given, options = value._built
-            return {"part": type(value).__name__, "given": list(given), "options": options, "state": value.state_dict()}
+            return {"part": type(value).__name__, "state": value.state_dict()}
         case list():
             return [frozen(one) for one in value]
         case dict():
@@ -337,11 +351,11 @@ def thawed(value: Any, parts: tuple[type[Method], ...] = ()) -> Any:
             rng = np.random.Generator(getattr(np.random, _generator(state["bit_generator"]))())
             rng.bit_generator.state = state
             return rng
-        case {"part": name, "given": given, "options": options, "state": state}:
+        case {"part": name, "state": state}:
             kind = next((part for part in parts if part.__name__ == name), None)
             if kind is None:
                 raise ValueError(f"load_state_dict: {name!r} is no part of this method")
-            part = kind(*given, **options)
+            part = kind(*state["given"], **state["options"])
             part.load_state_dict(state)
             return part
         case list():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from . import names
 from .arrays import like
 from .bounds import checked_start, middle, two_arrays
-from .method import Method, Wanted
+from .method import Best, Method, Wanted
 from .problem import Problem
 from .result import OptimizeResult
 
@@ -36,8 +37,8 @@ def minimize(
 ) -> OptimizeResult:
     """Search for the point where ``f`` is smallest; the best point ever seen is returned, whatever happens.
 
-    A value that is not finite, or an evaluation that raises, is counted and never chosen; a TypeError or NameError,
-    which is a mistake in ``f``, is raised at once.
+    A value that is not finite, or an evaluation that raises, is counted and never chosen; a TypeError, NameError or
+    AttributeError, which is a mistake in ``f``, is raised at once.
 
     Args:
         f: takes an array like ``x0`` (NumPy, torch or JAX; its shape, dtype, device) and returns one number.
@@ -76,7 +77,7 @@ def minimize(
     if budget is not None and (not isinstance(budget, int | np.integer) or budget < 1):
         raise ValueError(f"budget must be a whole number of evaluations, at least 1; got {budget!r}")
     for name, value in (("target", target), ("tol", tol)):
-        if value is not None and (np.isnan(value) or (name == "tol" and value < 0)):
+        if value is not None and (not isinstance(value, Real) or np.isnan(value) or (name == "tol" and value < 0)):
             raise ValueError(f"{name} must be a number{', at least 0' if name == 'tol' else ''}; got {value!r}")
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be a function of the result so far, got {callback!r}")
@@ -110,7 +111,7 @@ def run(
             _spend(problem, method, wanted, budget - problem.nfev)
             return _result(problem, method, SPENT, f"the budget of {budget} evaluations is spent")
         method.answer(problem.answer(wanted))
-        if target is not None and method.best.f <= target:
+        if target is not None and _best(problem, method).f <= target:
             return _result(problem, method, CONVERGED, f"the target {target:g} is reached")
         if callback is not None and method.nit > done:
             try:
@@ -122,6 +123,10 @@ def run(
     return _result(problem, method, CONVERGED if stop.success else STUCK, stop.message)
 
 
+def _best(problem: Problem, method: Method) -> Best:
+    return min(method.best, problem.best, key=lambda best: best.f)
+
+
 def _spend(problem: Problem, method: Method, wanted: Wanted, left: int) -> None:
     """Look at as many of a population as are left, or at the start where nothing was seen yet."""
     if left > 0 and (wanted.what == "values" or not np.isfinite(method.best.f)):
@@ -130,7 +135,7 @@ def _spend(problem: Problem, method: Method, wanted: Wanted, left: int) -> None:
 
 
 def _result(problem: Problem, method: Method, status: int, message: str) -> OptimizeResult:
-    best = method.best
+    best = _best(problem, method)
     if said := method.said():
         message = f"{message} ({said})"
     if not np.isfinite(best.f):

@@ -11,7 +11,7 @@ from . import differences
 from .arrays import like
 from .arrays.base import Undifferentiable
 from .arrays.numpy import NumpyArrays
-from .method import Wanted
+from .method import Best, Wanted
 
 # A mistake in the text of the function is no property of the point; it is raised at once.
 MISTAKES = (NameError, AttributeError, TypeError, ImportError, SyntaxError, NotImplementedError)
@@ -33,6 +33,8 @@ class Problem:
     Attributes:
         nfev, njev, nhev, nbad: how many values, gradients, Hessians or products with one, and non-finite answers.
         first_bad: what was the matter the first time, a sentence.
+        best: the best point of all evaluations, also of those that a method does not see: of finite differences, and
+            where the gradient is not finite.
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class Problem:
         self.low, self.high = bounds
         self.nfev = self.njev = self.nhev = self.nbad = 0
         self.first_bad = ""
-        self._by_library = jac is None and not vectorized  # until it turns out that it cannot
+        self.best = Best(self.arrays.start, np.inf)
+        able = jac is None and not vectorized and not isinstance(self.arrays, NumpyArrays)
+        self._by_library = able  # until it turns out that it cannot
         self._last: tuple[bytes, float] = b"", np.inf
 
     @property
@@ -70,7 +74,7 @@ class Problem:
     @property
     def differentiable(self) -> bool:
         """Whether a gradient costs about as much as a value: it is given, or the library may take it."""
-        return self.jac is True or callable(self.jac) or (self._by_library and not isinstance(self.arrays, NumpyArrays))
+        return self.jac is True or callable(self.jac) or self._by_library
 
     def cost(self, wanted: Wanted) -> int:
         """How many values the answer may take."""
@@ -108,6 +112,8 @@ class Problem:
         if bad.any():
             self._bad(int(bad.sum()), f"f is {found[bad][0]}")
             found = np.where(bad, np.inf, found)
+        i = int(found.argmin())
+        self._seen(points[i], float(found[i]))
         if len(points) == 1:
             self._last = points[0].tobytes(), float(found[0])
         return found
@@ -140,7 +146,17 @@ class Problem:
         returned = self._guarded(lambda: self.f(self.arrays.array(x)), _RAISED)
         if returned is _RAISED:
             return np.inf
-        return self._number(returned[0] if self.jac is True else returned)
+        return self._number(self._pair(returned)[0] if self.jac is True else returned)
+
+    def _seen(self, x: np.ndarray, value: float) -> None:
+        if -np.inf < value < self.best.f:
+            self.best = Best(x.copy(), value)
+
+    def _pair(self, returned: Any) -> tuple[Any, Any]:
+        """What f returned with jac=True."""
+        if not isinstance(returned, tuple | list) or len(returned) != 2:
+            raise TypeError(f"jac=True: f must return (value, gradient), got {returned!r}")
+        return returned[0], returned[1]
 
     def _number(self, value: Any) -> float:
         found = self._real(value)
@@ -161,8 +177,12 @@ class Problem:
         if isinstance(value, complex) or "complex" in str(getattr(value, "dtype", "")):
             raise TypeError(f"f must return a real number, got {value!r}")
         try:
-            if value is not None:  # which NumPy takes for NaN
+            if value is np.ma.masked:
+                return np.array(np.nan)
+            if not (value is None or isinstance(value, str | bytes)):  # which NumPy takes for NaN, or reads
                 return self.arrays.numbers(value)
+        except OverflowError:  # an int above all floats
+            return np.array(np.inf)
         except (TypeError, ValueError):
             pass
         raise TypeError(f"f must return one number, got {value!r}")
@@ -171,8 +191,10 @@ class Problem:
         if self.jac is True:
             self.nfev += 1
             self.njev += 1
-            value, gradient = self.f(self.arrays.array(x))
-            return self._number(value), self._shaped(gradient, "the gradient", x.shape)
+            returned, gradient = self._pair(self.f(self.arrays.array(x)))
+            value = self._number(returned)
+            self._seen(x, value)
+            return value, self._shaped(gradient, "the gradient", x.shape)
         if callable(self.jac):
             value = float(self.values(x[None])[0])
             if not np.isfinite(value):
@@ -181,9 +203,10 @@ class Problem:
             return value, self._shaped(self.jac(self.arrays.array(x)), "jac", x.shape)
         if self._by_library:
             try:
+                self.nfev += 1  # also where it raises, or turns out to be none of the library's
                 found = self.arrays.gradient(self._scalar, x)
-                self.nfev += 1
                 self.njev += 1
+                self._seen(x, found[0])
                 return found
             except Undifferentiable:
                 self._by_library = False

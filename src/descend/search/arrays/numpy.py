@@ -13,7 +13,10 @@ class NumpyArrays:
     """Arrays of the shape of x0; float32 stays, everything else is float64."""
 
     def __init__(self, x0: Any) -> None:
-        x0 = np.asarray(x0)
+        try:
+            x0 = np.asarray(x0)
+        except ValueError as error:  # lists of different lengths
+            raise ValueError(f"x0 must be an array of numbers, got {x0!r}") from error
         if x0.dtype.kind not in "fiub":
             raise ValueError(f"x0 must be of real numbers, got dtype {x0.dtype}")
         self.shape = x0.shape

@@ -1,8 +1,9 @@
 """CMA-ES: a normal distribution that learns its mean, its covariance and its step size from ranks.
 
 Hansen, The CMA Evolution Strategy: A Tutorial (2016, arXiv:1604.00772); numbers in brackets are its equations.
-Dialect: the defaults are those of pycma 4: c_mu has an offset of 1/4 in place of 0, d_sigma grows with the dimension
-for large populations, h_sigma compares squared lengths, and a run ends by pycma's criteria.
+Dialect: the defaults are those of pycma 4: c_mu has an offset of 1/4 in place of 0, c_1 shrinks with λ / 6 below λ = 6,
+c_sigma is 0.5 at most, d_sigma grows with the dimension for large populations, h_sigma compares squared lengths, sigma
+grows by e at most in a generation, and a run ends by pycma's criteria.
 """
 
 import functools

@@ -1,0 +1,350 @@
+"""What holds for every method of the list, from outside: honest counts, the best of all calls, no trace elsewhere."""
+
+import json
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+from descend import minimize
+from descend.search import names
+from descend.search.method import Method, Stop, Wanted
+
+METHODS = sorted(names.METHODS)
+START = np.array([0.9, -1.4, 0.6])
+BUDGET = 150
+
+
+def half_plane(x):
+    return np.nan if x[0] < 0.2 else float(x @ x)
+
+
+def walls(x):
+    return np.inf if np.any(np.abs(x) > 1.5) else float(x @ x)
+
+
+def mine(x):
+    if x[1] > -0.3:
+        raise FloatingPointError("no value here")
+    return float(x @ x)
+
+
+FUNCTIONS = {
+    "sphere": lambda x: float(x @ x),
+    "rosenbrock": lambda x: float(np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)),
+    "flat": lambda x: 3.0,
+    "steps": lambda x: float(np.floor(2 * np.abs(x)).sum()),
+    "abs": lambda x: float(np.abs(x).sum()),
+    "saddle": lambda x: float(x[0] ** 2 - x[1] ** 2 + 0.1 * x[1] ** 4 + x[2] ** 2),
+    "linear": lambda x: float(x.sum()),
+    "half plane of nan": half_plane,
+    "walls of inf": walls,
+    "raises": mine,
+    "huge": lambda x: 1e300 * float(x @ x),
+    "tiny": lambda x: 1e-300 * float(x @ x),
+}
+
+
+class Witness:
+    """Calls f, and keeps what it was asked and what it said."""
+
+    def __init__(self, f):
+        self.f, self.points, self.values = f, [], []
+
+    def __call__(self, x):
+        self.points.append(np.array(x))
+        self.values.append(np.nan)
+        self.values[-1] = self.f(x)
+        return self.values[-1]
+
+    @property
+    def finite(self):
+        return np.isfinite(self.values)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_result_is_the_best_of_all_calls_and_all_calls_are_counted(method, name):
+    f = Witness(FUNCTIONS[name])
+    result = minimize(f, START, method, budget=BUDGET, seed=3)
+    values, points = np.array(f.values), np.array(f.points)
+    assert np.isfinite(points).all()
+    assert result.nfev == len(values) <= BUDGET
+    assert result.nbad == (~f.finite).sum()
+    assert result.fun == values[f.finite].min()
+    assert any(np.array_equal(result.x, p) and result.fun == v for p, v in zip(points, values, strict=True))
+    assert result.message
+    assert isinstance(result.success, bool)
+    assert result.status == 0 or not result.success
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_noise_does_not_bring_another_point_than_its_value(method):
+    noise = np.random.default_rng(0)
+    f = Witness(lambda x: float(x @ x + 0.1 * noise.standard_normal()))
+    result = minimize(f, START, method, budget=BUDGET, seed=3)
+    best = int(np.argmin(f.values))
+    assert result.nfev == len(f.values) <= BUDGET
+    assert result.fun == f.values[best]
+    assert np.array_equal(result.x, f.points[best])
+
+
+@pytest.mark.parametrize("budget", [1, 2, 5, 17])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_small_budget_is_kept(method, budget):
+    f = Witness(FUNCTIONS["rosenbrock"])
+    result = minimize(f, START, method, budget=budget, seed=3)
+    assert result.nfev == len(f.values) <= budget
+    assert result.fun == min(f.values)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_point_asked_lies_within_the_bounds(method):
+    f = Witness(FUNCTIONS["linear"])
+    bounds = [(-1.0, 1.0), (-2.0, -1.4), (None, 0.6)]
+    result = minimize(f, START, method, bounds, budget=BUDGET, seed=3)
+    points = np.array(f.points)
+    assert (points >= [-1.0, -2.0, -np.inf]).all()
+    assert (points <= [1.0, -1.4, 0.6]).all()
+    assert result.fun == min(f.values)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_function_that_writes_into_x_changes_nothing(method):
+    def vandal(x):
+        value = FUNCTIONS["rosenbrock"](x)
+        x[:] = np.nan
+        return value
+
+    start = START.copy()
+    clean = minimize(FUNCTIONS["rosenbrock"], START, method, budget=BUDGET, seed=3)
+    result = minimize(vandal, start, method, budget=BUDGET, seed=3)
+    assert np.array_equal(start, START)
+    assert np.array_equal(result.x, clean.x)
+    assert (result.fun, result.nfev) == (clean.fun, clean.nfev)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_callback_that_writes_into_its_result_changes_nothing(method):
+    def vandal(result):
+        result.x[:] = 77.0
+        result.fun = -1e9
+
+    clean = minimize(FUNCTIONS["sphere"], START, method, budget=BUDGET, seed=3)
+    result = minimize(FUNCTIONS["sphere"], START, method, budget=BUDGET, seed=3, callback=vandal)
+    assert np.array_equal(result.x, clean.x)
+    assert result.fun == clean.fun
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_same_seed_gives_the_same_calls_and_nothing_else_is_touched(method):
+    torch = pytest.importorskip("torch")
+
+    def surroundings():
+        legacy = np.random.get_state()
+        return (legacy[1].tobytes(), legacy[2:], torch.get_rng_state().numpy().tobytes(), torch.get_num_threads(),
+                torch.get_default_dtype(), torch.is_grad_enabled(), list(warnings.filters), np.geterr())  # fmt: skip
+
+    before = surroundings()
+    first, second = Witness(FUNCTIONS["rosenbrock"]), Witness(FUNCTIONS["rosenbrock"])
+    minimize(first, START, method, budget=BUDGET, seed=3)
+    np.random.seed(5)  # other chance elsewhere is not ours
+    rng = np.random.get_state()
+    minimize(second, START, method, budget=BUDGET, seed=3)
+    assert np.array_equal(first.points, second.points)
+    assert np.random.get_state()[1].tobytes() == rng[1].tobytes()
+    assert surroundings()[2:] == before[2:]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_target_met_at_once_ends_it_at_once(method):
+    f = Witness(FUNCTIONS["sphere"])
+    result = minimize(f, START, method, budget=BUDGET, seed=3, target=1e3)
+    assert result.success
+    assert result.status == 0
+    assert result.fun <= 1e3
+    assert "target" in result.message
+    assert result.nfev == len(f.values) < 0.5 * BUDGET
+
+
+def answered(method, f):
+    """Answer what a method wants next, from f and central differences."""
+    wanted = method.wanted
+    x = np.array(wanted.points)
+    h = 1e-4 * np.eye(x.shape[1])
+
+    def slope(x):
+        return np.array([(f(x + d) - f(x - d)) / 2e-4 for d in h])
+
+    if wanted.what == "values":
+        return np.array([f(p) for p in x])
+    if wanted.what == "gradient":
+        return f(x[0]), slope(x[0])
+    hessian = np.array([(slope(x[0] + d) - slope(x[0] - d)) / 2e-4 for d in h])
+    hessian = (hessian + hessian.T) / 2
+    return hessian @ wanted.along if wanted.what == "product" else hessian
+
+
+def plain(state):
+    """A state in words that JSON has: arrays with their dtype as hexadecimal bytes."""
+    if isinstance(state, dict):
+        return {k: plain(v) for k, v in state.items()}
+    if isinstance(state, list | tuple):
+        return {"list": [plain(v) for v in state], "tuple": isinstance(state, tuple)}
+    if isinstance(state, np.ndarray):
+        return {"array": state.tobytes().hex(), "dtype": state.dtype.str, "shape": list(state.shape)}
+    if isinstance(state, np.generic):
+        return plain(np.asarray(state))
+    return {"bytes": state.hex()} if isinstance(state, bytes) else state
+
+
+def back(state):
+    if not isinstance(state, dict):
+        return state
+    if "array" in state:
+        shape = state["shape"]
+        return np.frombuffer(bytes.fromhex(state["array"]), state["dtype"]).reshape(shape).copy()
+    if set(state) == {"list", "tuple"}:
+        inner = [back(v) for v in state["list"]]
+        return tuple(inner) if state["tuple"] else inner
+    return bytes.fromhex(state["bytes"]) if set(state) == {"bytes"} else {k: back(v) for k, v in state.items()}
+
+
+@pytest.mark.parametrize("through", ["pickle", "json"])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_state_kept_after_any_answer_goes_on_to_the_bit(method, through):
+    f = FUNCTIONS["rosenbrock"]
+    one = names.build(method, START, seed=3)
+    trail, states = [], []
+    for _ in range(24):
+        if one.wanted is None:
+            break
+        state = one.state_dict()
+        states.append(pickle.dumps(state) if through == "pickle" else json.dumps(plain(state)))
+        trail.append((one.wanted.what, np.array(one.wanted.points)))
+        one.answer(answered(one, f))
+    for k in range(0, len(states), 5):
+        other = names.build(method, START + 1, seed=9)  # all of it has to come from the state
+        other.load_state_dict(pickle.loads(states[k]) if through == "pickle" else back(json.loads(states[k])))
+        for what, points in trail[k:]:
+            assert other.wanted.what == what
+            assert np.array_equal(other.wanted.points, points)
+            other.answer(answered(other, f))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_points_told_one_by_one_backwards_and_twice_lead_on_as_at_once(method):
+    f = FUNCTIONS["rosenbrock"]
+    one, other = names.build(method, START, seed=3), names.build(method, START, seed=3)
+    rounds = 0
+    while rounds < 6 and one.wanted is not None and one.wanted.what == "values":
+        points = one.ask()
+        one.tell(points, [f(p) for p in points])
+        for p in points[::-1]:
+            other.tell(p, f(p))
+            other.tell(p, f(p) + 5)  # told again: what came first stays
+        rounds += 1
+        assert np.array_equal(one.ask(), other.ask())
+    if rounds:
+        with pytest.raises(ValueError, match="ask"):
+            other.tell(np.full(3, 123.0), 1.0)
+
+
+def test_a_state_brings_its_options_and_its_start():
+    one = names.build("de", START, seed=3, F=0.7, population=9)
+    answers = [one.answer(answered(one, FUNCTIONS["rosenbrock"])) for _ in range(3)]
+    other = names.build("de", np.zeros(3), seed=1)
+    other.load_state_dict(one.state_dict())
+    for _ in answers:
+        assert np.array_equal(one.ask(), other.ask())
+        one.answer(answered(one, FUNCTIONS["rosenbrock"]))
+        other.answer(answered(other, FUNCTIONS["rosenbrock"]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"seed": -1}, "seed must be a whole number.*got -1"),
+        ({"seed": "a"}, "seed must be"),
+        ({"seed": 1.5}, "seed must be"),
+        ({"tol": "a"}, "tol must be a number.*'a'"),
+        ({"target": "a"}, "target must be a number.*'a'"),
+        ({"jac": True}, "jac=True: f must return"),
+        ({"x0": [[1.0], [1.0, 2.0]]}, "x0 must be"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_its_name(arguments, says):
+    start = arguments.pop("x0", START)
+    with pytest.raises((ValueError, TypeError), match=says):
+        minimize(FUNCTIONS["sphere"], start, "cma_es", budget=30, **arguments)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.array, lambda v: np.array([v]), lambda v: [v], int, bool])
+def test_what_is_one_number_is_taken_for_it(kind):
+    f = Witness(lambda x: kind(10 * (x @ x)))
+    result = minimize(f, START, "cma_es", budget=60, seed=3)
+    assert type(result.fun) is float
+    assert result.fun == min(float(np.squeeze(v)) for v in f.values)
+
+
+@pytest.mark.parametrize("value", [np.ma.masked, 10**400, -np.inf, -(10**400)])
+def test_a_value_that_is_no_finite_number_is_never_the_best(value):
+    result = minimize(lambda x: value if x[0] < 0.5 else float(x @ x), START, "cma_es", budget=60, seed=3)
+    assert np.isfinite(result.fun)
+    assert result.x[0] >= 0.5
+    assert result.nbad > 0
+
+
+@pytest.mark.parametrize("value", ["1", b"1", None, 1 + 0j, "abc", np.zeros(2), np.zeros(0)])
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(TypeError, match="f must return"):
+        minimize(lambda x: value, START, "cma_es", budget=60, seed=3)
+
+
+class Follower(Method):
+    """A method that wants gradients, for the face is not to lose what comes beside them."""
+
+    def iterate(self):
+        _, gradient = yield Wanted("gradient", self.x0[None])
+        self.x0 = self.x0 - 0.1 * gradient - 1e-3
+        return None if self.nit < 20 else Stop("done")
+
+
+def test_values_of_finite_differences_are_seen_too():
+    f = Witness(FUNCTIONS["sphere"])
+    result = minimize(f, START, Follower, budget=40)
+    assert result.nfev == len(f.values) <= 40
+    assert result.fun == min(f.values)
+
+
+def test_a_value_counts_where_its_gradient_is_not_finite():
+    f = Witness(FUNCTIONS["sphere"])
+    result = minimize(f, START, Follower, jac=lambda x: np.full(3, np.nan), budget=40)
+    assert result.fun == min(f.values)
+    one = Follower(START)
+    one.tell(START, 2.0, np.full(3, np.nan))
+    assert one.best.f == 2.0
+
+
+def test_calls_that_torch_could_not_differentiate_are_counted():
+    torch = pytest.importorskip("torch")
+    calls = []
+
+    def f(x):
+        calls.append(1)
+        return float((x**2).sum())  # a float has no graph
+
+    result = minimize(f, torch.ones(3), Follower, budget=30)
+    assert result.nfev == len(calls) <= 30
+
+
+def test_a_gradient_told_again_is_left_at_what_was_told_first():
+    one = Follower(START)
+    asked = one.ask()
+    one.tell(asked, 1.0, START)
+    then = one.ask()
+    one.tell(asked, 5.0, 2 * START)
+    assert np.array_equal(one.ask(), then)
+    with pytest.raises(ValueError, match="not asked for"):
+        one.tell(asked + 1, 5.0, START)
