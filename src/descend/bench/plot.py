@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from html import escape
@@ -93,7 +94,8 @@ def panel(cells: list[Cell]) -> Chart:
     for width, members in groupby(sorted(cells, key=_place), key=lambda cell: cell.bytes_per_param or 0.0):
         column = list(members)
         chart.add(*_column(column, width, end, (top / bottom) ** 0.036))
-        chart.foot += _wrapped(f"{width:g} bytes: ", [f"{cell.rule} {cell.ns_per_param:.3g}" for cell in column])
+        said = ", ".join(f"{cell.rule} {cell.ns_per_param:.3g}" for cell in column)
+        chart.foot += textwrap.wrap(f"{width:g} bytes: {said}", WRAP, subsequent_indent="    ")
     chart.shapes = _key(chart.shapes)
     return chart
 
@@ -132,15 +134,6 @@ def _key(shapes: list[Shape]) -> list[Shape]:
         replace(shape, name=names.pop((shape.sign, shape.hollow), "")) if isinstance(shape, Mark) else shape
         for shape in shapes
     ]
-
-
-def _wrapped(head: str, words: list[str]) -> list[str]:
-    lines = [head]
-    for word in words:
-        if len(lines[-1]) + len(word) > WRAP:
-            lines.append("    ")
-        lines[-1] += word + ", "
-    return [line.rstrip(", ") for line in lines]
 
 
 def html(cells: list[Cell], machine: dict[str, Any]) -> str:

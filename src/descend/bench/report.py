@@ -7,12 +7,12 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..core.machine import cpu, versions
 from ..core.shown import Shown
 from . import measures
 from .measures import Bar
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .waits.start import First
 
 SCHEMA = "descend.bench/1"
+PACKAGES = ("descend", "torch", "llvmlite", "numpy", "jax", "optax", "pytorch_optimizer")
 STEADY = 0.1
 BUSY = "torch's threads wait for each other, which on a busy machine takes milliseconds and flatters ours."
 HEAD = (
@@ -35,35 +36,20 @@ HEAD = (
 
 def machine() -> dict[str, Any]:
     """What the numbers depend on besides descend."""
-    versions: dict[str, str | None] = {}
-    for name in ("descend", "torch", "llvmlite", "numpy", "jax", "optax", "pytorch_optimizer"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
     pages = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": cores(),
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "huge_pages": pages.read_text().strip() if pages.is_file() else None,
-        "versions": versions,
+        "versions": versions(PACKAGES),
     }
 
 
 def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def load() -> float | None:

@@ -29,6 +29,11 @@ def svg(chart: Chart, width: int = 760, height: int = 340, key: str = "") -> str
     return element(body, width, tall, chart.title, alone=not key)
 
 
+def panel(chart: Chart, width: int, height: int, key: str) -> str:
+    """The parts of a chart, to stand in a picture of another kind."""
+    return _Drawing(chart, width, height, key).drawn()[0]
+
+
 def stacked(charts: Sequence[Chart], width: int = 960, height: int = 380) -> str:
     """Several charts, one below the other, as one picture."""
     parts, at = [], 0.0

@@ -29,8 +29,8 @@ learning rate is constant, so rules with steps of one length end beside the mini
 rule ships others. Sophia is given the true curvature.</p>
 <p>A vector of two numbers shows nothing of a <b>matrix rule</b>: it has no rows and columns, and such a rule hands it
 to another. They learn a linear memory of eight pairs instead, W·key = value with W of 8×8, where the k-th pair is seen
-1/k times as often as the first; the learning rate falls linearly to zero. Bars: error of each pair at the end, from the
-most to the least frequent; blue: the parent's.</p></details>
+1/k times as often as the first; the learning rate falls linearly to zero. Dots: error of each pair at the end, from the
+most to the least frequent; rings: the parent's.</p></details>
 """
 
 MADE = "<!-- Made from the rules by `make docs`. Edits here are overwritten. -->"

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ...core.rule import Rule
-from ...draw.palette import FONT
-from ...draw.svg import element
+from ...draw.chart import Axis, Chart, Line, Mark
+from ...draw.palette import CHART, FONT
+from ...draw.svg import element, panel
 from .. import tree
 from .runs import GRID, MEMORY, PAIRS, ROSENBROCK, STEEP, STEPS, TURN, Run, Task, tasks_of, tuned
 
@@ -23,12 +24,13 @@ WIDTH, HEIGHT, PANEL, TOP, MARGIN = 360, 256, 168, 46, 8
 FINE = 10  # paths are drawn in tenths of a unit, as whole numbers
 LEVELS = (300, 100, 30, 10, 3, 0.5)  # where the bands of a surface end; each lies on the one before
 STYLE = (
-    f"text{{font:11px {FONT};fill:var(--ink)}}.n{{font-size:15px;font-weight:600}}.d{{fill:var(--quiet)}}"
-    ".e{text-anchor:end}path,circle,ellipse{fill:none;stroke-linejoin:round}.a{fill:var(--quiet);opacity:.3}"
+    f"text{{font:11px {FONT};fill:var(--ink)}}.chart .n{{font-size:15px;font-weight:600;fill:var(--ink)}}"
+    ".chart .d{fill:var(--quiet)}"
+    "path,circle,ellipse{fill:none;stroke-linejoin:round}.a{fill:var(--quiet);opacity:.3}"
     ".b{fill:var(--paper);fill-opacity:.3;stroke:var(--quiet);stroke-opacity:.6;stroke-width:5}"
     ".h{stroke:var(--paper);stroke-width:34;stroke-opacity:.8}.r{stroke:var(--s1);stroke-width:17}.f{fill:var(--s1)}"
-    ".p{stroke:var(--s0);stroke-width:15;stroke-dasharray:40 26}.q{stroke:var(--s0);stroke-width:24}"
-    ".t{stroke:var(--quiet);stroke-width:8}.k{stroke:var(--ink);stroke-width:14}.g{stroke:var(--quiet);stroke-opacity:.5;stroke-width:5}"
+    ".p{stroke:var(--s0);stroke-width:15;stroke-dasharray:40 26}"
+    ".t{stroke:var(--quiet);stroke-width:8}.k{stroke:var(--ink);stroke-width:14}"
 )
 DOT = '<marker id="s" markerUnits="userSpaceOnUse" markerWidth="40" markerHeight="40" refX="20" refY="20">'
 DOT += '<circle class="f" cx="20" cy="20" r="17"/></marker>'
@@ -40,23 +42,25 @@ def picture(rule: Rule) -> str:
     runs = [tuned(rule, task) for task in tasks]
     parents = [tuned(above, task) if above else None for task in tasks]
     if tasks == (MEMORY,):
-        panels = [_curves(runs[0], parents[0]), _pairs(runs[0], parents[0])]
+        charts = (_curves(runs[0], parents[0]), _pairs(runs[0], parents[0]))
+        panels = [panel(chart, PANEL, PANEL - 36, f"m{k}") for k, chart in enumerate(charts)]
         captions = [(MEMORY.name, _result(runs[0])), ("Error of each pair at the end", "often seen … rarely seen")]
     else:
         panels = [_surface(task, run, other) for task, run, other in zip(tasks, runs, parents, strict=True)]
         captions = [(task.name, _result(run)) for task, run in zip(tasks, runs, strict=True)]
     told = "; ".join(f"{task.name}: {_result(run)}" for task, run in zip(tasks, runs, strict=True))
     parts = [
-        f'<defs>{DOT}<clipPath id="c"><rect width="{PANEL * FINE}" height="{PANEL * FINE}" rx="40"/></clipPath></defs>',
+        f'<defs>{DOT}<clipPath id="c"><rect width="{PANEL}" height="{PANEL}" rx="4"/></clipPath></defs>',
         _key(14, "r", rule.name, "n"),
         _key(33, "p", f"{above.name}, its parent, tuned alike", "d") if above else "",
     ]
-    for i, (panel, lines) in enumerate(zip(panels, captions, strict=True)):
+    for i, (drawn, lines) in enumerate(zip(panels, captions, strict=True)):
         x = MARGIN + i * (PANEL + MARGIN)
-        parts.append(f'<g transform="translate({x} {TOP}) scale({1 / FINE})" clip-path="url(#c)">{panel}</g>')
+        parts.append(f'<g transform="translate({x} {TOP})" clip-path="url(#c)">{drawn}</g>')
         for row, (line, kind) in enumerate(zip(lines, ("", ' class="d"'), strict=True)):
             parts.append(f'<text x="{x}" y="{TOP + PANEL + 16 + 15 * row}"{kind}>{line}</text>')
-    return element("".join(parts), WIDTH, HEIGHT, f"{rule.name}. {told}", alone=True, style=STYLE) + "\n"
+    style = CHART * (tasks == (MEMORY,)) + STYLE
+    return element("".join(parts), WIDTH, HEIGHT, f"{rule.name}. {told}", alone=True, style=style) + "\n"
 
 
 def _key(y: int, kind: str, name: str, style: str) -> str:
@@ -85,7 +89,7 @@ def _surface(task: Task, run: Run, other: Run | None) -> str:
     (x, y), (u, v) = _places(task, [task.start, task.best])
     parts.append(f'<circle class="k" cx="{x}" cy="{y}" r="42"/>')
     parts.append(f'<path class="k" d="M{u - 40} {v - 40}l80 80m0-80l-80 80"/>')
-    return "".join(parts)
+    return f'<g transform="scale({1 / FINE})">{"".join(parts)}</g>'
 
 
 def _places(task: Task, points: Any) -> list[tuple[int, int]]:
@@ -129,44 +133,22 @@ def _path(points: list[tuple[int, int]]) -> str:
     return text
 
 
-# The memory: logarithmic, from 1 down to LOWEST
-
-LOWEST = -8
-LEFT, LONG, BOTTOM = 34 * FINE, (PANEL - 34 - 4) * FINE, round(0.94 * PANEL * FINE)
+# The memory
 
 
-def _down(loss: float) -> int:
-    share = math.log10(max(loss, 10.0**LOWEST)) / LOWEST
-    return round((0.06 + 0.88 * min(max(share, -0.05), 1.0)) * PANEL * FINE)
+def _curves(run: Run, other: Run | None) -> Chart:
+    chart = Chart(Axis(0, STEPS), Axis(1e-8, 2, log=True), "the loss by step")
+    if other is not None:
+        chart.add(Line(range(len(other.losses)), other.losses, "s0", (4, 2.6), 1.5))
+    chart.add(Line(range(len(run.losses)), run.losses, "s1", width=1.7))
+    return chart
 
 
-def _grid() -> str:
-    parts = []
-    for power in range(0, LOWEST - 1, -2):
-        y = _down(10.0**power)
-        label = "1" if power == 0 else f"1e{power}"
-        parts.append(f'<path class="g" d="M{LEFT} {y}h{LONG}"/>')
-        parts.append(f'<text class="d e" transform="translate({LEFT - 40} {y + 40}) scale({FINE})">{label}</text>')
-    return "".join(parts)
-
-
-def _curves(run: Run, other: Run | None) -> str:
-    def line(losses: np.ndarray) -> str:
-        return _path([(LEFT + round(t / STEPS * LONG), _down(x)) for t, x in enumerate(losses)])
-
-    behind = f'<path class="p" d="{line(other.losses)}"/>' if other is not None else ""
-    return f'{_grid()}{behind}<path class="h" d="{line(run.losses)}"/><path class="r" d="{line(run.losses)}"/>'
-
-
-def _pairs(run: Run, other: Run | None) -> str:
-    """The error of each pair, from the most to the least frequent: a bar, and the parent's as a dash."""
+def _pairs(run: Run, other: Run | None) -> Chart:
+    """The error of each pair, from the most to the least frequent; the parent's hollow."""
     assert MEMORY.each is not None
-    parts, room = [_grid()], LONG / PAIRS
-    for k, error in enumerate(MEMORY.each(run.shipped[-1])):
-        y = min(_down(error), BOTTOM - 10)
-        place = f'x="{LEFT + round((k + 0.2) * room)}" y="{y}" width="{round(0.6 * room)}" height="{BOTTOM - y}"'
-        parts.append(f'<rect class="f" {place}/>')
-    for k, error in enumerate(MEMORY.each(other.shipped[-1]) if other is not None else []):
-        line = f"M{LEFT + round((k + 0.06) * room)} {_down(error)}h{round(0.88 * room)}"
-        parts.append(f'<path class="q" d="{line}"/>')
-    return "".join(parts)
+    chart = Chart(Axis(0, PAIRS + 1, marks={}), Axis(1e-8, 2, log=True), "the error of each pair")
+    for of, colour in ((other, "s0"), (run, "s1")):
+        errors = MEMORY.each(of.shipped[-1]) if of is not None else []
+        chart.add(*(Mark(k, max(e, 1e-8), "circle", colour, of is other) for k, e in enumerate(errors, start=1)))
+    return chart

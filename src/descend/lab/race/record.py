@@ -5,16 +5,15 @@ The report is rebuilt from the record alone. Losses that are not finite are writ
 
 import gzip
 import importlib
-import importlib.metadata
 import json
 import os
 import platform
-import sys
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ...core.machine import cpu, versions
 from ...core.shown import Shown
 from ..store import run_of, without_nan
 from ..trials.workers import Event, RuleFailed, RuleReady, RunDone
@@ -141,31 +140,13 @@ def write(path: Path, text: str) -> None:
 
 def environment(processes: int) -> dict[str, Any]:
     """Versions, CPU and threads: what the timings, and the last digits, depend on."""
-    names = {"descend": "descend", "numpy": "numpy", "llvmlite": "llvmlite", "scikit_learn": "scikit-learn"}
+    installed = versions(("descend", "numpy", "llvmlite", "scikit-learn"))
     return {
         "python": platform.python_version(),
-        **{key: _version(name) for key, name in names.items()},
-        "cpu": _cpu(),
+        **{name.replace("-", "_"): found or "not installed" for name, found in installed.items()},
+        "cpu": cpu(),
         "cores": os.cpu_count() or 1,
         "processes": processes,
         "blas_threads_per_process": 1,
         "system": f"{platform.system()} {platform.machine()}",
     }
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _cpu() -> str:
-    if sys.platform == "linux":
-        try:
-            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-        except OSError:
-            pass
-    return platform.processor() or platform.machine()
