@@ -327,7 +327,7 @@ class Partial:
         return found
 
 
-PLAIN = frozenset((np.ndarray, float, int, bool, str, type(None)))  # kept as it is: nearly all of a state
+PLAIN = frozenset((np.ndarray, float, int, bool, str, tuple, type(None)))  # kept as it is: nearly all of a state
 
 
 def frozen(value: Any) -> Any:

@@ -9,7 +9,7 @@ remains of their digits once the points are close together.
 import functools
 import math
 from collections.abc import Generator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class LqCMAES(CMAES):
         super().start_run(x0, sigma)
         self.archive_x = np.empty((0, self.n))  # the latest first
         self.archive_f = np.empty(0)
-        self.model: dict[str, Any] = {}
+        self.model: tuple[Any, ...] = ()  # a Model, in a type that every checkpoint can hold
         self.model_optimum = np.empty(0)
         self.offered = self.asked = 0  # points of this run, and those whose true value was asked for
 
@@ -53,8 +53,9 @@ class LqCMAES(CMAES):
         values = np.full(len(X), np.nan)
         known = 0
         number = int(1 + max(0.02 * len(X), 3 / TRUNCATION - len(self.archive_f)))
-        ranked = np.argsort(predicted(self.model, X), kind="stable") if self.model else np.arange(len(X))
+        model = Model(*self.model) if self.model else None
         while True:
+            ranked = np.arange(len(X)) if model is None else predicted(model, X).argsort(kind="stable")
             chosen = ranked[np.isnan(values[ranked])][: number - known]
             told = yield Wanted("values", shown[chosen])
             values[chosen] = told
@@ -63,7 +64,7 @@ class LqCMAES(CMAES):
             self.asked += len(chosen)
             self.keep(X[chosen], told, known)
             if len(self.archive_f) > 1:
-                self.model, at_data = fitted(self.archive_x, self.archive_f, self.mean, self.B / (self.sigma * self.D))
+                model, at_data = fitted(self.archive_x, self.archive_f, self.mean, self.B, self.sigma * self.D)
                 latest = int(max(15, min(1.2 * known, 0.75 * self.population)))
                 agrees = kendall(self.archive_f[:latest], at_data[:latest]) >= TRUSTED  # section 3
                 if agrees and np.isfinite(told).any():
@@ -71,11 +72,11 @@ class LqCMAES(CMAES):
             if known == len(X):
                 break
             number += math.ceil(number / 2)
-            ranked = np.argsort(predicted(self.model, X), kind="stable") if self.model else ranked
-        if known < len(X):  # Algorithm 2, line 15: model values, moved up to the best true one
-            guesses = predicted(self.model, X)
+        if model is not None and known < len(X):  # Algorithm 2, line 15: model values, moved up to the best true one
+            guesses = predicted(model, X)
             values = np.where(np.isinf(values), np.inf, guesses - guesses.min() + np.nanmin(values))
-        best = optimum(self.model, self.archive_x[0]) if self.model else np.empty(0)
+        best = np.empty(0) if model is None else optimum(model, self.archive_x[0])
+        self.model = () if model is None else tuple(model)
         outside = self.forced and np.isinf(values[0])  # of where f is finite; the model would offer the point again
         reasons = self.tell_generation(Y, Z, values)
         self.forced = 0
@@ -101,7 +102,7 @@ class LqCMAES(CMAES):
 
 # ---------------------------------------------------------------- the model
 
-KINDS = ("full", "diagonal", "linear")  # monomials 1, u_i, then u_i², then u_i u_j
+KINDS = ("full", "diagonal", "linear")
 
 
 def coefficients_of(kind: str, n: int) -> int:
@@ -109,69 +110,85 @@ def coefficients_of(kind: str, n: int) -> int:
 
 
 @functools.cache
-def pairs(n: int) -> tuple[Array, Array]:
-    return np.triu_indices(n, 1)
-
-
-def monomials(kind: str, U: Array) -> Array:
-    size, n = U.shape
-    Z = np.empty((size, coefficients_of(kind, n)))
-    Z[:, 0] = 1
-    Z[:, 1 : n + 1] = U
-    if kind != "linear":
-        np.multiply(U, U, out=Z[:, n + 1 : 2 * n + 1])
-    if kind == "full":
-        i, j = pairs(n)
-        np.multiply(U[:, i], U[:, j], out=Z[:, 2 * n + 1 :])
-    return Z
-
-
-def fitted(X: Array, f: Array, mean: Array, W: Array) -> tuple[dict[str, Any], Array]:
-    """A weighted least squares fit to points X (size, n) with values f, in the coordinates u = (x − mean) W.
-
-    The largest kind that there are points enough for (section 3.1); the best points, the better the more weight.
-
-    Returns:
-        The model, whose values are less the smallest of f; and its values at X.
-    """
-    size, n = X.shape
-    kind = next((k for k in KINDS if size * TRUNCATION >= ENOUGH * coefficients_of(k, n)), "linear")
-    Z = monomials(kind, (X - mean) @ W)
-    used = min(size, max(Z.shape[1] + 2, int(TRUNCATION * (size + 1))))
-    best = f.argsort(kind="stable")[:used]
-    weights = weights_of(used)
-    coefficients = least_squares(weights[:, None] * Z[best], weights * (f[best] - f[best[0]]))
-    return {"kind": kind, "coefficients": coefficients, "mean": mean, "W": W}, Z @ coefficients
+def factors(kind: str, n: int) -> tuple[Array, Array]:
+    """Every monomial is a product of two of (1, u_1, …, u_n): 1, u_i, then u_i², then u_i u_j for i < j."""
+    single, (i, j) = np.arange(1, n + 1), np.triu_indices(n, 1)
+    first = np.concatenate(([0], 0 * single, single, i + 1))
+    second = np.concatenate(([0], single, single, j + 1))
+    count = coefficients_of(kind, n)
+    return first[:count], second[:count]
 
 
 @functools.cache
-def weights_of(used: int) -> Array:
-    return np.linspace(LARGEST_WEIGHT, 1, used)
+def hessian_of(n: int) -> tuple[Array, Array]:
+    """Where each entry (n, n) of half the Hessian of a full model stands among its coefficients, and its factor."""
+    i, j = np.triu_indices(n, 1)
+    at = np.diag(np.arange(n + 1, 2 * n + 1))
+    at[i, j] = at[j, i] = np.arange(2 * n + 1, 2 * n + 1 + len(i))
+    return at, np.where(np.eye(n, dtype=bool), 1.0, 0.5)
 
 
-def predicted(model: dict[str, Any], X: Array) -> Array:
-    return monomials(model["kind"], (X - model["mean"]) @ model["W"]) @ model["coefficients"]
+@functools.cache
+def weights_of(used: int) -> tuple[Array, Array]:
+    weights = np.linspace(LARGEST_WEIGHT, 1, used)
+    return weights, weights[:, None]
 
 
-def optimum(model: dict[str, Any], latest: Array) -> Array:
+class Model(NamedTuple):
+    """A polynomial in u = Bᵀ(x − mean) / scale, less the smallest value that it was fitted to."""
+
+    kind: str
+    coefficients: Array
+    mean: Array
+    B: Array
+    scale: Array
+
+
+def monomials(kind: str, X: Array, mean: Array, B: Array, scale: Array) -> Array:
+    size, n = X.shape
+    factor = np.empty((size, n + 1))
+    factor[:, 0] = 1
+    factor[:, 1:] = ((X - mean) @ B) / scale
+    first, second = factors(kind, n)
+    return factor.take(first, axis=1) * factor.take(second, axis=1)
+
+
+def fitted(X: Array, f: Array, mean: Array, B: Array, scale: Array) -> tuple[Model, Array]:
+    """A weighted least squares fit to points X (size, n) with values f; and its values at X.
+
+    The largest kind that there are points enough for (section 3.1); the best points, the better the more weight.
+    """
+    size, n = X.shape
+    kind = next((k for k in KINDS if size * TRUNCATION >= ENOUGH * coefficients_of(k, n)), "linear")
+    Z = monomials(kind, X, mean, B, scale)
+    used = min(size, max(Z.shape[1] + 2, int(TRUNCATION * (size + 1))))
+    best = f.argsort(kind="stable")[:used]
+    row, column = weights_of(used)
+    coefficients = least_squares(column * Z[best], row * (f[best] - f[best[0]]))
+    return Model(kind, coefficients, mean, B, scale), Z @ coefficients
+
+
+def predicted(model: Model, X: Array) -> Array:
+    return monomials(model.kind, X, model.mean, model.B, model.scale) @ model.coefficients
+
+
+def optimum(model: Model, latest: Array) -> Array:
     """The stationary point; for a linear model a step down the slope from the latest best point."""
-    c, mean, W = model["coefficients"], model["mean"], model["W"]
-    n = len(mean)
-    slope = c[1 : n + 1]
-    if model["kind"] == "linear":
-        u = (latest - mean) @ W - 2 * slope
-    elif model["kind"] == "diagonal":
+    c, n = model.coefficients, len(latest)
+    half_slope = c[1 : n + 1] / -2
+    if model.kind == "linear":
+        u = ((latest - model.mean) @ model.B) / model.scale + 4 * half_slope
+    elif model.kind == "diagonal":
         curvature = c[n + 1 :]
-        u = np.where(curvature == 0, 0, slope / np.where(curvature == 0, 1, -2 * curvature))
+        u = np.where(curvature == 0, 0, half_slope / np.where(curvature == 0, 1, curvature))
     else:
-        hessian = np.diag(c[n + 1 : 2 * n + 1])
-        i, j = pairs(n)
-        hessian[i, j] = hessian[j, i] = c[2 * n + 1 :] / 2
+        at, share = hessian_of(n)
+        hessian = c[at] * share
         try:
-            u = np.linalg.solve(hessian, slope / -2)
+            u = np.linalg.solve(hessian, half_slope)
         except np.linalg.LinAlgError:
-            u = np.linalg.pinv(hessian) @ slope / -2
-    return mean + np.linalg.solve(W.T, u)
+            u = np.linalg.pinv(hessian) @ half_slope
+    return model.mean + model.B @ (model.scale * u)
 
 
 def least_squares(A: Array, b: Array) -> Array:
@@ -180,20 +197,18 @@ def least_squares(A: Array, b: Array) -> Array:
     The normal equations with one step of refinement ("corrected seminormal equations", Björck 1987), which are as good
     as a QR factorisation while the square of the condition has digits left; beyond, a singular value decomposition.
     """
-    rows, columns = A.shape
-    if rows > columns:
-        size = np.sqrt(np.einsum("ij,ij->j", A, A))
+    if len(A) > A.shape[1]:
+        squares = A.T @ A
+        size = np.sqrt(squares.diagonal())
         if size.min() > 0:
-            A = A / size
             try:
-                inverse = np.linalg.inv(A.T @ A)
+                inverse = np.linalg.inv(squares / size / size[:, None])
             except np.linalg.LinAlgError:
-                inverse = np.full((1, 1), np.inf)
-            if np.abs(inverse).max() < 1e10:
-                x = inverse @ (b @ A)
-                x += inverse @ ((b - A @ x) @ A)
-                return x / size
-            return np.linalg.lstsq(A, b, rcond=1e-13)[0] / size
+                return np.linalg.lstsq(A / size, b, rcond=1e-13)[0] / size
+            if inverse.diagonal().max() < 1e10:  # its largest entry
+                x = inverse @ ((b @ A) / size) / size
+                return x + inverse @ (((b - A @ x) @ A) / size) / size
+            return np.linalg.lstsq(A / size, b, rcond=1e-13)[0] / size
     return np.linalg.lstsq(A, b, rcond=1e-13)[0]
 
 
