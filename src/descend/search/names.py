@@ -10,6 +10,16 @@ from ..core.nearest import did_you_mean, folded
 from .method import EPS, Method
 
 METHODS = {  # name -> where its class stands
+    "l_bfgs": "second_order.l_bfgs:LBFGS",
+    "bfgs": "second_order.bfgs:BFGS",
+    "ssbroyden": "second_order.bfgs:SSBroyden",
+    "nonlinear_cg": "second_order.nonlinear_cg:NonlinearCG",
+    "newton": "second_order.newton:Newton",
+    "saddle_free": "second_order.newton:SaddleFree",
+    "newton_cg": "second_order.newton_cg:NewtonCG",
+    "trust_ncg": "second_order.trust:TrustNCG",
+    "trust_krylov": "second_order.trust:TrustKrylov",
+    "trust_exact": "second_order.trust:TrustExact",
     "nelder_mead": "populations.nelder_mead:NelderMead",
     "random_search": "populations.random_search:RandomSearch",
     "ga": "populations.genetic:GA",

@@ -1,0 +1,100 @@
+"""BFGS and the self-scaled Broyden method: the whole inverse Hessian, corrected by each step."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from ..method import Wanted
+from .descent import Descent
+from .line_search import Point, along, wolfe_from
+from .memory import refuse_large
+from .vectors import dot, norm
+
+
+class BFGS(Descent):
+    """BFGS: the inverse Hessian as a matrix that each step corrects (Broyden, Fletcher, Goldfarb, Shanno 1970).
+
+    Memory: D² numbers, asked for before anything is evaluated.
+
+    Args:
+        tol: content when no entry of the gradient is larger. c1, c2: of the strong Wolfe conditions.
+        memory_limit: bytes that the matrix may take.
+    """
+
+    def __init__(
+        self,
+        x0: Any,
+        bounds: Any = None,
+        *,
+        tol: float = 1e-6,
+        c1: float = 1e-4,
+        c2: float = 0.9,
+        memory_limit: float = 4e9,
+        **base: Any,
+    ) -> None:
+        super().__init__(x0, bounds, tol=tol, **base)
+        if not 0 < c1 < c2 < 1:
+            raise ValueError(f"c1 and c2 must be 0 < c1 < c2 < 1, got {c1} and {c2}")
+        refuse_large(type(self).__name__, "inverse Hessian", self.n, memory_limit)
+        self.c1, self.c2 = c1, c2
+        self.H: Any = None  # the identity, until a step has told its size
+
+    def step(self) -> Generator[Wanted, Any, Point | None]:
+        here = Point(self.x, self.f, self.g)
+        d, first = (-here.g, min(1.0, 1 / norm(here.g))) if self.H is None else (-(self.H @ here.g), 1.0)
+        if dot(d, here.g) >= 0:
+            self.H, d, first = None, -here.g, min(1.0, 1 / norm(here.g))
+        search = wolfe_from(here, d, first, self.eps, c1=self.c1, c2=self.c2)
+        point = yield from along(search, here.x, d, here)
+        if point is None and self.H is not None:  # the matrix may be wrong: once more, straight down
+            self.H = None
+            return (yield from self.step())
+        if point is not None:
+            self.correct(point.x - here.x, point.g - here.g, here.g)
+        return point
+
+    def correct(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
+        """The update of H for a step s from where the gradient was g, if the function curves upwards along it."""
+        curved = dot(s, y)
+        if curved <= self.eps * norm(s) * norm(y):
+            return
+        H = np.eye(self.n) * (curved / dot(y, y)) if self.H is None else self.H  # (6.20)
+        self.H = self.updated(H, s, y, g, curved)
+
+    def updated(self, H: np.ndarray, s: np.ndarray, y: np.ndarray, g: np.ndarray, curved: float) -> np.ndarray:
+        """Nocedal and Wright (2006), (6.17), written out so that nothing of D³ is computed."""
+        Hy = H @ y
+        return H + np.outer(s, s) * ((1 + dot(y, Hy) / curved) / curved) - (np.outer(Hy, s) + np.outer(s, Hy)) / curved
+
+
+class SSBroyden(BFGS):
+    """SSBroyden: a Broyden update that rescales the matrix and chooses its member of the family at each step.
+
+    After Al-Baali (1998) in the form of Urbán, Stefanou and Pons (2025, section 3), made known by physics-informed
+    networks. Memory: D² numbers.
+
+    Args:
+        tol, c1, c2, memory_limit: as for BFGS.
+    """
+
+    def updated(self, H: np.ndarray, s: np.ndarray, y: np.ndarray, g: np.ndarray, curved: float) -> np.ndarray:
+        Hy = H @ y
+        yHy = dot(y, Hy)
+        h = yHy / curved
+        # s·B s / (y·s): where s = -t H g, it is -t s·g / (y·s), and t = |s| / |H g|.
+        b = -(norm(s) / norm(H @ g)) * dot(s, g) / curved
+        a = max(h * b - 1, 0.0)  # Cauchy and Schwarz: negative by rounding only
+        tau, theta = min(1.0, 1 / b), 0.0
+        if a > self.eps:
+            c = (a / (a + 1)) ** 0.5
+            rho = min(1.0, h * (1 - c))
+            theta = max((rho - 1) / a, min(1 / rho, (1 - b) / b))
+            sigma = 1 + theta * a
+            root = sigma ** (-1 / max(self.n - 1, 1))
+            tau = tau * min(root, 1 / theta) if theta > 0 else min(tau * root, sigma)
+        phi = (1 - theta) / (1 + a * theta)
+        v = yHy**0.5 * (s / curved - Hy / yHy)
+        return (H - np.outer(Hy, Hy) / yHy + phi * np.outer(v, v)) / tau + np.outer(s, s) / curved

@@ -1,0 +1,70 @@
+"""What the methods of this room share: a point that goes downhill, and the reasons to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import Any
+
+from ..method import Iteration, Method, Stop, Wanted
+from .line_search import Point
+from .vectors import largest
+
+FLAT = 10  # iterations in which the value does not change at all, until nothing more is expected
+
+
+class Descent(Method):
+    """A method with a current point ``x``, its value ``f`` and gradient ``g``. A subclass writes ``step``.
+
+    Args:
+        tol: content when no entry of the gradient is larger.
+    """
+
+    bounded = False  # whether the method keeps bounds
+
+    def __init__(self, x0: Any, bounds: Any = None, *, tol: float = 1e-6, **base: Any) -> None:
+        if bounds is not None and not self.bounded:
+            raise ValueError(
+                f"{type(self).__name__} keeps no bounds; l_bfgs does, and the methods that use values only"
+            )
+        super().__init__(x0, bounds, **base)
+        self.tol = tol
+        self.x, self.f, self.g = x0, math.inf, x0
+        self.flat = 0
+
+    def step(self) -> Generator[Wanted, Any, Point | None]:
+        """The next point; None if there is none lower."""
+        raise NotImplementedError
+
+    def begin(self) -> Iteration:
+        self.f, self.g = yield Wanted("gradient", self.x[None])
+        if not math.isfinite(self.f):
+            return Stop("the value or the gradient at the start is not finite", success=False)
+        return self.judged()
+
+    def iterate(self) -> Iteration:
+        point = yield from self.step()
+        if point is None:
+            return self.stuck()
+        self.flat = self.flat + 1 if self.f == point.f else 0
+        self.x, self.f, self.g = point
+        return self.judged()
+
+    def slope_size(self) -> float:
+        """The largest entry of the gradient."""
+        return largest(self.g)
+
+    def judged(self) -> Stop | None:
+        if self.slope_size() <= self.tol:
+            return Stop(f"no entry of the gradient is above {self.tol:g}")
+        if self.flat >= FLAT:
+            return Stop(f"the value has not changed for {FLAT} iterations")
+        return None
+
+    def stuck(self) -> Stop:
+        """Why there is no lower point: the rounding of the values hides it, or the gradient is wrong."""
+        size = self.slope_size()
+        hidden = size <= math.sqrt(self.eps) * max(1.0, abs(self.f))
+        if hidden:
+            return Stop(f"the value is as low as its rounding lets one see; the gradient is at most {size:.2g}")
+        return Stop(f"no lower value along the direction, though the gradient is up to {size:.2g}", success=False)

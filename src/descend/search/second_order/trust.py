@@ -1,0 +1,147 @@
+"""Trust-region Newton methods: a quadratic model is believed as far as it has proved right."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from ..method import Wanted
+from .descent import Descent
+from .forcing import Forcing
+from .line_search import Point
+from .memory import refuse_large
+from .trust_region import Exact, Krylov, Model, Steihaug
+from .vectors import norm
+
+
+class TrustRegion(Descent):
+    """A step within the region, tried and judged (Nocedal and Wright 2006, Algorithm 4.1). A subclass makes the model.
+
+    Args:
+        tol: content when no entry of the gradient is larger. radius: of the region at first.
+        largest_radius: at most. accept: the share of the promised fall that a step must keep.
+    """
+
+    def __init__(
+        self,
+        x0: Any,
+        bounds: Any = None,
+        *,
+        tol: float = 1e-6,
+        radius: float = 1.0,
+        largest_radius: float = 1000.0,
+        accept: float = 1e-3,
+        **base: Any,
+    ) -> None:
+        super().__init__(x0, bounds, tol=tol, **base)
+        if not 0 < radius <= largest_radius:
+            raise ValueError(f"radius must be above 0 and at most largest_radius, got {radius} and {largest_radius}")
+        if not 0 <= accept < 0.25:
+            raise ValueError(f"accept must be in [0, 0.25), got {accept}")
+        self.radius, self.largest_radius, self.accept = radius, largest_radius, accept
+
+    def model(self) -> Generator[Wanted, Any, Model]:
+        raise NotImplementedError
+
+    def step(self) -> Generator[Wanted, Any, Point | None]:
+        model = yield from self.model()
+        noise = 10 * self.eps * max(abs(self.f), 1e-300)
+        while True:
+            p, fall, held = yield from self.answered(model.within(self.radius))
+            size = norm(p)
+            if not size > self.eps * norm(self.x) or not fall > 0:
+                return None
+            x = self.x + p
+            f, g = yield Wanted("gradient", x[None])
+            # Below the rounding of the values nothing can be judged; the model is as good as the gradient.
+            unseen = fall <= noise and abs(f - self.f) <= noise
+            share = 1.0 if unseen else (self.f - f) / fall  # (4.4)
+            if share < 0.25:
+                self.radius = 0.25 * size
+            elif share > 0.75 and held:
+                self.radius = min(2 * self.radius, self.largest_radius)
+            if share > self.accept and (f < self.f or unseen):
+                return Point(x, f, g)
+
+    def answered(self, products: Generator[Any, Any, Any]) -> Generator[Wanted, Any, Any]:
+        """What a model finds, its products being asked for at x."""
+        try:
+            along = next(products)
+            while True:
+                along = products.send((yield Wanted("product", self.x[None], along)))
+        except StopIteration as end:
+            return end.value
+
+
+class TrustNCG(TrustRegion):
+    """Trust region by conjugate gradients: Hessian-vector products only (Steihaug 1983).
+
+    Args:
+        tol, radius, largest_radius, accept: as for TrustRegion. iterations: products of a step at most; None: 2·D, at
+            most 200.
+    """
+
+    kind: type[Steihaug] | type[Krylov] = Steihaug
+
+    def __init__(
+        self,
+        x0: Any,
+        bounds: Any = None,
+        *,
+        tol: float = 1e-6,
+        radius: float = 1.0,
+        largest_radius: float = 1000.0,
+        accept: float = 1e-3,
+        iterations: int | None = None,
+        **base: Any,
+    ) -> None:
+        super().__init__(x0, bounds, tol=tol, radius=radius, largest_radius=largest_radius, accept=accept, **base)
+        self.iterations = iterations or min(2 * self.n, 200)
+        self.forcing = Forcing()
+
+    def model(self) -> Generator[Wanted, Any, Model]:
+        yield from ()
+        size = norm(self.g)
+        self.forcing = self.forcing.after(size)
+        return self.kind(self.g, self.forcing.eta * size, self.iterations)
+
+
+class TrustKrylov(TrustNCG):
+    """Trust region in the Krylov space, where the edge is searched too (Gould, Lucidi, Roma and Toint 1999).
+
+    Args:
+        tol, radius, largest_radius, accept: as for TrustRegion. iterations: products of a step at most.
+    """
+
+    kind = Krylov
+
+
+class TrustExact(TrustRegion):
+    """Trust region with the exact Hessian and the best step there is (Moré and Sorensen 1983). Memory: 2·D² numbers.
+
+    Args:
+        tol, radius, largest_radius, accept: as for TrustRegion. memory_limit: bytes that the Hessian may take.
+    """
+
+    def __init__(
+        self,
+        x0: Any,
+        bounds: Any = None,
+        *,
+        tol: float = 1e-6,
+        radius: float = 1.0,
+        largest_radius: float = 1000.0,
+        accept: float = 1e-3,
+        memory_limit: float = 4e9,
+        **base: Any,
+    ) -> None:
+        super().__init__(x0, bounds, tol=tol, radius=radius, largest_radius=largest_radius, accept=accept, **base)
+        refuse_large("TrustExact", "Hessian", self.n, memory_limit)
+
+    def model(self) -> Generator[Wanted, Any, Model]:
+        H = yield Wanted("hessian", self.x[None])
+        if not np.isfinite(H).all():
+            H = np.zeros((self.n, self.n))  # no curvature to be had: as if the function were linear
+        return Exact(self.g, (H + H.T) / 2)

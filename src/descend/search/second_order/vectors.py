@@ -1,0 +1,18 @@
+"""The few operations on flat vectors that the methods need, written so that NumPy's and torch's do alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def dot(a: Any, b: Any) -> float:
+    return float(a @ b)
+
+
+def norm(a: Any) -> float:
+    return float(a @ a) ** 0.5
+
+
+def largest(a: Any) -> float:
+    """The largest absolute entry; NaN if one is."""
+    return float(abs(a).max())
