@@ -103,6 +103,11 @@ def test_a_small_budget_is_kept(method, budget):
 def test_every_point_asked_lies_within_the_bounds(method):
     f = Witness(FUNCTIONS["linear"])
     bounds = [(-1.0, 1.0), (-2.0, -1.4), (None, 0.6)]
+    if not names.find(method).bounded:
+        with pytest.raises(ValueError, match="keeps no bounds"):
+            minimize(f, START, method, bounds)
+        assert f.points == []
+        return
     result = minimize(f, START, method, bounds, budget=BUDGET, seed=3)
     points = np.array(f.points)
     assert (points >= [-1.0, -2.0, -np.inf]).all()

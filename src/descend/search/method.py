@@ -82,9 +82,11 @@ class Method:
     Attributes:
         n: D, the number of coordinates. lower, upper: (D,). rng: the only source of chance.
         nit: iterations done. stop: why it ended, or None.
+        bounded: whether the method keeps bounds; one that does not refuses them.
         parts: classes of the methods that this one may hold in its state, such as the one it restarts.
     """
 
+    bounded = True
     parts: tuple[type[Method], ...] = ()
     _built: tuple[tuple[Any, ...], dict[str, Any]]
 

@@ -20,7 +20,7 @@ class Descent(Method):
         tol: content when no entry of the gradient is larger.
     """
 
-    bounded = False  # whether the method keeps bounds
+    bounded = False
 
     def __init__(self, x0: Any, bounds: Any = None, *, tol: float = 1e-6, **base: Any) -> None:
         if bounds is not None and not self.bounded:

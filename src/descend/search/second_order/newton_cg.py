@@ -43,7 +43,7 @@ class NewtonCG(Descent):
     def step(self) -> Generator[Wanted, Any, Point | None]:
         here = Point(self.x, self.f, self.g)
         size = norm(here.g)
-        self.forcing = self.forcing.after(size)
+        self.forcing = Forcing(*self.forcing).after(size)
         d = yield from self.direction(here, self.forcing.eta * size)
         point = yield from along(wolfe_from(here, d, 1.0, self.eps, c1=self.c1, c2=self.c2), here.x, d, here)
         if point is None:

@@ -104,7 +104,7 @@ class TrustNCG(TrustRegion):
     def model(self) -> Generator[Wanted, Any, Model]:
         yield from ()
         size = norm(self.g)
-        self.forcing = self.forcing.after(size)
+        self.forcing = Forcing(*self.forcing).after(size)
         return self.kind(self.g, self.forcing.eta * size, self.iterations)
 
 
