@@ -16,6 +16,7 @@ LAYER = {
     "rules": 1,
     "schedules": 1,
     "engines": 2,
+    "signals": 0,
     "stepping": 2.5,
     "optimizer": 3,
     "state": 3,

@@ -5,21 +5,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from . import rules
-from .core.init import Init
 from .core.rule import Rule, chain
-from .core.settings import shared, unknown_setting
+from .core.settings import all_given
 from .core.untraced import tell, untraced
-from .engines import OF_ARRAYS, asked_for, load
-from .engines.base import Row, Work
-from .engines.eager.many import at_point
-from .stepping import NONFINITE, NonFiniteGradient, commit, pick, settle, threads_available
+from .engines import OF_ARRAYS, asked_for
+from .engines.arrays import address, begun, point_of, take_first_gradients
+from .engines.base import Row
+from .rules.names import rule_of
+from .signals import commit
+from .stepping import NONFINITE, NonFiniteGradient, pick, settle, threads_available
 
 # The setting is called as the option is, so that a rule may have a clip_norm of its own inside.
 CLIP = rules.clip_norm.renamed(max_norm="clip_norm")
@@ -60,14 +60,8 @@ class Optimizer:
         **settings: Any,
     ) -> None:
         tell()  # torch may have been loaded since
-        if isinstance(rule, str):
-            rule = rules.get(rule)
-        if not isinstance(rule, Rule) or rule.kind != "rule":
-            raise TypeError(f"{rule!r} is no rule; a modifier needs chain(...) around it")
-        self.rule = with_options(rule, clip_norm).bind(**settings)
-        for name, value in self.rule.settings.items():
-            if value is shared:
-                raise TypeError(unknown_setting(name, self.rule.settings, self.rule.name))
+        self.rule = with_options(rule_of(rule), clip_norm).bind(**settings)
+        all_given(self.rule.settings, self.rule.name)
         if nonfinite not in NONFINITE:
             raise ValueError(f"nonfinite must be one of {', '.join(NONFINITE)}; got {nonfinite!r}")
         engine = asked_for(engine, OF_ARRAYS, " for NumPy arrays")
@@ -93,7 +87,8 @@ class Optimizer:
         self.steps = 0
         self._run: Callable[[int], bool] | None = None
         self.works = [
-            _work(part, dtype, [self.params[i] for i in mine]) for part, mine in zip(parts, self.members, strict=True)
+            begun(part, [self.params[i] for i in mine], settle(part.settings, 0, part.name), dtype)
+            for part, mine in zip(parts, self.members, strict=True)
         ]
 
     @property
@@ -130,9 +125,9 @@ class Optimizer:
             settings = self.rule.of(shape).settings  # of the rule as it is now: another default may have been bound
             work.rows = [Row(self.steps + 1, settle(settings, self.steps, work.rule.name))]
             if self.steps == 0:
-                _first_gradients(work)
+                take_first_gradients(work)
             if self._engine.on_memory:
-                _point(work)
+                address(work)
         if not commit(self._advance):
             if self.nonfinite == "raise":
                 raise NonFiniteGradient("a gradient holds NaN or infinity; nothing was changed")
@@ -159,51 +154,3 @@ class Optimizer:
         for work, mine in zip(self.works, self.members, strict=True):
             points |= dict(zip(mine, point_of(of(work.rule), work), strict=True))
         return [points[i] for i in range(len(self.params))]
-
-
-def _work(rule: Rule, dtype: str, params: list[np.ndarray]) -> Work:
-    """The tensors of one rule, with state that has not begun."""
-    first = settle(rule.settings, 0, rule.name)
-    work = Work(rule, dtype, [p.size for p in params], [Row(0, first)], np.zeros(len(params), np.int64))
-    work.arrays["p"] = params
-    for slot in rule.slots:
-        fill = first.get(slot.init.fill, 0.0) if isinstance(slot.init.fill, str) else slot.init.fill
-        if slot.init.is_number:
-            work.numbers[slot.name] = np.full(len(params), fill)
-        elif slot.init.fill == "p":
-            work.arrays[slot.name] = [p.copy() for p in params]
-        else:
-            work.arrays[slot.name] = [_begin(slot.init, p, fill) for p in params]
-    return work
-
-
-def _first_gradients(work: Work) -> None:
-    for slot in work.rule.slots:
-        if slot.init.fill == "g":
-            for state, g in zip(work.arrays[slot.name], work.arrays["g"], strict=True):
-                state[...] = g
-
-
-def _point(work: Work) -> None:
-    if work.addresses is None:
-        work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
-    work.addresses[1] = [g.ctypes.data for g in work.arrays["g"]]
-
-
-def _begin(init: Init, p: np.ndarray, fill: Any) -> np.ndarray:
-    shape = init.shape_for(p.shape)
-    value = 0.0 if fill == "g" else fill
-    return (
-        value * np.eye(shape[0], dtype=p.dtype) if init.shape in ("left", "right") else np.full(shape, value, p.dtype)
-    )
-
-
-def point_of(point: Callable[..., Any] | None, work: Work) -> list[Any]:
-    """Of each tensor the point that a rule's function makes of it, its state and the settings."""
-    if point is None:
-        return work.arrays["p"]
-    wanted = [n for n in inspect.signature(point).parameters if n in work.rule.settings]
-    slots = [(work.arrays | work.numbers)[slot.name] for slot in work.rule.slots]
-    settings = {name: work.rows[0].settings[name] for name in wanted}
-    load("numpy")  # registers the words of the vocabulary for arrays
-    return [at_point(point, p, state, settings) for p, *state in zip(work.arrays["p"], *slots, strict=True)]

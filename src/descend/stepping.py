@@ -1,16 +1,14 @@
 """Layer 3: the parts of a step that every front end shares.
 
 ``settle`` turns settings (numbers or schedules) into the numbers of one step, ``pick`` chooses an
-engine, ``commit`` runs a step that cannot be torn.
+engine.
 """
 
 from __future__ import annotations
 
-import _signal  # pyright: ignore[reportMissingImports] - signal.signal converts to enums and back, which takes longer than a small step
 import logging
 import os
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .core.rule import Rule
@@ -20,13 +18,6 @@ from .engines import FUSED, load
 from .engines.base import Engine
 
 log = logging.getLogger("descend")
-_MAIN = threading.main_thread().ident
-_getsignal = _signal.getsignal
-_SIGNALS = [
-    int(getattr(_signal, name))
-    for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2")
-    if hasattr(_signal, name)
-]
 NONFINITE = ("propagate", "skip", "raise")
 
 
@@ -79,23 +70,6 @@ def say_once(about: str, message: str, level: int = logging.INFO) -> None:
 
 class NonFiniteGradient(FloatingPointError):
     """A gradient holds NaN or infinity and ``nonfinite="raise"`` was asked for. Nothing was changed."""
-
-
-def commit(run: Callable[[], bool]) -> bool:
-    """Run a step to its end: what arrives meanwhile for a Python signal handler is handled afterwards."""
-    if threading.get_ident() != _MAIN:
-        return run()  # handlers run in the main thread only
-    held: list[tuple[Any, Any]] = []
-    handlers = [(number, handler) for number in _SIGNALS if callable(handler := _getsignal(number))]
-    try:
-        for number, handler in handlers:
-            _signal.signal(number, lambda *event, handler=handler: held.append((handler, event)))
-        return run()
-    finally:
-        for number, handler in handlers:
-            _signal.signal(number, handler)
-        for handler, event in held:
-            handler(*event)
 
 
 def threads_available() -> int:

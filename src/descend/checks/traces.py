@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.init import Slot
 from ..core.rule import Rule
 from ..engines import load
-from ..engines.base import Row, Work
+from ..engines.arrays import begun, take_first_gradients
+from ..engines.base import Work
 
 Tensors = list[np.ndarray]
 SHAPES: tuple[tuple[int, ...], ...] = ((4, 3), (5,), (), (0,), (3, 3))
@@ -130,7 +130,7 @@ def oracle(rule: Rule, start: Tensors, grads: Sequence[Tensors], settings: dict[
     for t, g in enumerate(grads, 1):
         work.arrays["g"] = [np.array(x) for x in g]
         if t == 1:
-            _first_gradient(rule, work)
+            take_first_gradients(work)
         work.rows[0].t = t
         if rates:
             work.rows[0].settings["lr"] = rates[t - 1]
@@ -141,28 +141,7 @@ def oracle(rule: Rule, start: Tensors, grads: Sequence[Tensors], settings: dict[
 
 def begin(rule: Rule, start: Tensors, settings: dict[str, Any]) -> Work:
     """A Work on copies of ``start`` with fresh state."""
-    work = Work(rule, "float64", [x.size for x in start], [Row(0, settings)], np.zeros(len(start), np.int64))
-    work.arrays["p"] = [np.array(x) for x in start]
-    for slot in rule.slots:
-        fill = settings.get(str(slot.init.fill), slot.init.fill)
-        if slot.init.is_number:
-            work.numbers[slot.name] = np.full(len(start), float(fill))
-        else:
-            work.arrays[slot.name] = [_first(slot, x, fill) for x in start]
-    return work
-
-
-def _first(slot: Slot, x: np.ndarray, fill: Any) -> np.ndarray:
-    if fill in ("p", "g"):
-        return np.array(x) if fill == "p" else np.zeros_like(x)
-    shape = slot.init.shape_for(x.shape)
-    return fill * np.eye(shape[0]) if slot.init.shape in ("left", "right") else np.full(shape, fill)
-
-
-def _first_gradient(rule: Rule, work: Work) -> None:
-    for slot in rule.slots:
-        if slot.init.fill == "g":
-            work.arrays[slot.name] = [np.array(g) for g in work.arrays["g"]]
+    return begun(rule, [np.array(x) for x in start], settings)
 
 
 Reference = Callable[..., Iterator[tuple[Tensors, dict[str, Tensors]]]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +35,15 @@ class Init:
     @property
     def is_number(self) -> bool:
         return self.shape in ("tensor", "all")
+
+    @property
+    def is_square(self) -> bool:
+        """Whether it begins as so many times the identity."""
+        return self.shape in ("left", "right")
+
+    def first(self, settings: Mapping[str, Any]) -> Any:
+        """What it begins at: a number, ``"p"`` or ``"g"``."""
+        return settings.get(str(self.fill), self.fill)
 
     def shape_for(self, p: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the state of a parameter of shape ``p``."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .nearest import did_you_mean
@@ -22,13 +24,18 @@ _HALF_OPEN = ("beta", "beta1", "beta2", "beta3", "rho", "decay")
 _ANY_SIGN = ("dampening", "beta2_decay", "gamma", "nu")
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, of whatever library: no truth, no text, nothing that is called."""
+    return hasattr(value, "__float__") and not isinstance(value, bool)
+
+
 def check_setting(name: str, value: Any, of: str = "rule") -> float:
     """``value`` as a number if the setting ``name`` admits it.
 
     Raises:
         TypeError: it is no real number. ValueError: it is NaN, infinite or outside its interval.
     """
-    if isinstance(value, bool) or not hasattr(value, "__float__"):
+    if not is_number(value):
         raise TypeError(f"{of}: {name} must be a number or a schedule, got {value!r}")
     try:
         x = float(value)
@@ -41,6 +48,22 @@ def check_setting(name: str, value: Any, of: str = "rule") -> float:
     if name not in _ANY_SIGN and x < 0:
         raise ValueError(f"{of}: {name} must not be negative, got {x}")
     return x
+
+
+def taken_by(function: Callable[..., Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the settings that a function, such as a rule's point, has arguments for."""
+    return {name: settings[name] for name in inspect.signature(function).parameters if name in settings}
+
+
+def all_given(settings: Mapping[str, Any], of: str) -> None:
+    """Refuse a setting of a modifier that no rule of its chain has.
+
+    Raises:
+        TypeError: by name.
+    """
+    for name, value in settings.items():
+        if value is shared:
+            raise TypeError(unknown_setting(name, settings, of))
 
 
 def unknown_setting(name: str, valid: Any, of: str) -> str:

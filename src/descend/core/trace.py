@@ -8,7 +8,6 @@ work done on every element.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -18,6 +17,7 @@ from . import ops
 from .init import Init
 from .refusal import disordered, ending, explained, place
 from .rule import Declared, Rule
+from .settings import taken_by
 from .value import Misreturned, Refused, Value
 
 
@@ -443,10 +443,10 @@ def admit(rule: Rule) -> Rule:
 def _recorded_point(of: Declared, which: str, point: Callable[..., Any]) -> None:
     rule, tape = of.rule, Tape(of.rule)
     given = _inputs(tape)
-    wanted = [name for name in inspect.signature(point).parameters if name in rule.settings]
+    wanted = taken_by(point, {name: given[name] for name in rule.settings})
     kind = f"{which} of rule {rule.name}"
     try:
-        made = point(given["p"], *(given[s.name] for s in rule.slots), **{name: given[name] for name in wanted})
+        made = point(given["p"], *(given[s.name] for s in rule.slots), **wanted)
         tape.number(made)
     except Exception as error:
         raise explained(error, kind, point.__name__, point) from error

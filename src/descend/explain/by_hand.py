@@ -122,10 +122,10 @@ def _steps(rule: Rule, p: Any, gradients: list[Any], point: str) -> list[Step]:
 
 
 def _start(init: Init, named: dict[str, Any], shape: tuple[int, ...]) -> Any:
-    fill = named.get(str(init.fill), init.fill)
+    fill = init.first(named)
     if not shape or init.is_number:
         return fill
-    if init.shape in ("left", "right"):
+    if init.is_square:
         return fill * np.eye(init.shape_for(shape)[0])
     return np.broadcast_to(fill, init.shape_for(shape))
 

@@ -61,7 +61,7 @@ def starts_at(slot: Slot) -> str:
     """A number, a setting, ``p`` (the parameters) or ``g`` (the first gradient)."""
     fill = slot.init.fill
     begin = symbol(fill) if isinstance(fill, str) else default(fill)
-    return f"{begin}·I" if slot.init.shape in ("left", "right") and fill else begin
+    return f"{begin}·I" if slot.init.is_square and fill else begin
 
 
 def default(value: Any) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import jax
 
+from ..core.settings import taken_by
 from ..engines.jax.engine import Job, group_of, lifted
 from ..engines.jax.leaves import Leaves
 from .transform import RuleState, Transformation, settled
@@ -56,7 +56,6 @@ def _of_job(job: Job, which: str) -> list[Any]:
     point = getattr(job.rule, which)
     if point is None:
         return list(job.p)
-    wanted = [name for name in inspect.signature(point).parameters if name in job.rule.settings]
     p, _, *slots = lifted(job, group_of(job.p))
-    made: Leaves = point(p, *slots, **{name: job.settings[name] for name in wanted})
+    made: Leaves = point(p, *slots, **taken_by(point, job.settings))
     return [x.astype(p.dtype) for x, p in zip(made.items, job.p, strict=True)]

@@ -11,11 +11,11 @@ import numpy as np
 import optax
 
 from ..core.rule import Rule
-from ..core.settings import check_setting, shared, unknown_setting
+from ..core.settings import all_given, check_setting, unknown_setting
 from ..core.trace import admit
 from ..engines.jax.engine import evaluate
 from ..engines.jax.numbers import Number
-from ..rules.names import find_rule
+from ..rules.names import rule_of
 from ..schedules.schedule import Schedule
 from .trees import Tree, begin, jobs, loaded, merged, stored
 
@@ -58,15 +58,9 @@ def transform(rule: Rule | str, **settings: Any) -> Transformation:
             parameters that are no real numbers. ValueError: a setting that is not admitted; in ``update``: parameters
             that are missing or do not fit the gradients.
     """
-    if isinstance(rule, str):
-        rule = find_rule(rule)
-    if not isinstance(rule, Rule) or rule.kind != "rule":
-        raise TypeError(f"{rule!r} is no rule; a modifier needs chain(...) around it")
-    admit(rule)
+    rule = admit(rule_of(rule))
     whole = {**rule.settings, **_checked(rule, settings)}
-    for name, value in whole.items():
-        if value is shared:
-            raise TypeError(unknown_setting(name, rule.settings, rule.name))
+    all_given(whole, rule.name)
 
     def init(params: Any) -> RuleState:
         tree = Tree(params, rule)

@@ -72,14 +72,14 @@ def begin(tree: Tree, settings: Mapping[str, Any]) -> Values:
     """State before the first step, by checkpoint name: a list over the leaves, or a Number."""
     made: Values = {name: [None] * len(tree.leaves) for name in tree.slots()}
     for name, slot in tree.slots().items():
-        fill = settings.get(str(slot.init.fill), slot.init.fill)
+        fill = slot.init.first(settings)
         if slot.init.is_number:
             made[name] = Number.of(fill)
             if slot.init.shape == "tensor":
                 made[name] = made[name].per_tensor(len(tree.place))
     for rule, members in tree.groups:
         for slot in rule.slots:
-            fill = settings.get(str(slot.init.fill), slot.init.fill)
+            fill = slot.init.first(settings)
             for i in members if not slot.init.is_number else []:
                 made[slot.saved_as][i] = _array(slot.init, tree.leaves[i], fill)
     return made
@@ -91,7 +91,7 @@ def _array(init: Init, p: jax.Array, fill: Any) -> jax.Array:
         return jnp.array(p, dtype)  # a copy: a donated parameter must not share its memory with the state
     value = 0.0 if fill == "g" else fill.to(dtype) if isinstance(fill, Number) else fill
     shape = init.shape_for(p.shape)
-    if init.shape in ("left", "right"):
+    if init.is_square:
         return value * jnp.eye(shape[0], dtype=dtype)
     return jnp.full(shape, value, dtype)
 

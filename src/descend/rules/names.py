@@ -98,6 +98,18 @@ def find_rule(name: str) -> Rule:
     return found
 
 
+def rule_of(rule: Rule | str) -> Rule:
+    """A rule or chain itself, or that of the name.
+
+    Raises:
+        TypeError: a modifier alone, or something else. UnknownRule: as ``find_rule``.
+    """
+    rule = find_rule(rule) if isinstance(rule, str) else rule
+    if not isinstance(rule, Rule) or rule.kind != "rule":
+        raise TypeError(f"{rule!r} is no rule; a modifier needs chain(...) around it (and a function @rule)")
+    return rule
+
+
 def note(name: str) -> str:
     """Which of several meanings a name was taken for; empty where it has one."""
     said = []

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from ..core.settings import is_number
 from .schedule import Schedule
 
 Real: TypeAlias = float
@@ -42,7 +43,7 @@ def number(of: str, name: str, value: Any) -> float:
     Raises:
         TypeError: it is none. ValueError: it is not finite.
     """
-    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+    if not is_number(value):
         raise TypeError(f"{of}: {name} must be a number, got {value!r}")
     try:
         x = float(value)

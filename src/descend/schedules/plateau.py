@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..core.settings import is_number
 from .checks import number
 from .schedule import KINDS, Schedule
 from .words import filled
@@ -33,7 +34,7 @@ class Plateau(Schedule):
         Raises:
             TypeError: ``metric`` is no number.
         """
-        if isinstance(metric, str) or not hasattr(metric, "__float__"):
+        if not is_number(metric):
             raise TypeError(f"plateau: a metric is a number, got {metric!r}")
         x, s = float(metric), self.settings
         if self._better(x):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.settings import is_number
 from ..core.shown import Shown
 from .words import is_jax
 
@@ -49,7 +50,7 @@ class Schedule(Shown):
             return self.at(step)
         if isinstance(step, (np.ndarray, list, tuple, range)):
             return self._of_array(np.asarray(step))
-        if isinstance(step, (bool, str)) or not hasattr(step, "__float__"):
+        if not is_number(step):
             raise TypeError(f"a step is a number or an array of numbers, got {step!r}")
         try:
             k = float(step)
@@ -193,7 +194,7 @@ class Schedule(Shown):
 
 def _pair(kind: str, left: Any, right: Any) -> Any:
     for x in (left, right):
-        if not isinstance(x, Schedule) and (isinstance(x, bool | str) or not hasattr(x, "__float__")):
+        if not isinstance(x, Schedule) and not is_number(x):
             return NotImplemented
     # A number goes first, so that `s * 2 == 2 * s`; both operations commute to the bit.
     return KINDS[kind](right, left) if not isinstance(right, Schedule) else KINDS[kind](left, right)

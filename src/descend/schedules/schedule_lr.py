@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..core.settings import is_number
 from .ahead import admitted, refuse_values
 from .schedule import Schedule
 
@@ -117,7 +118,7 @@ def _place(group: dict[str, Any], setting: str) -> tuple[str, int | None]:
         )
     if setting in group:
         value = group[setting]
-        if setting == "params" or isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        if setting == "params" or not is_number(value):
             hint = "; name one of them: beta1, beta2" if setting == "betas" else ""
             raise ValueError(f"{OF}: {setting!r} of the parameter groups is {value!r:.80}, not one number{hint}")
         return setting, None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ...core.rule import Rule
+from ...core.settings import taken_by
 from .runs import Snapshot
 
 
@@ -17,7 +17,7 @@ def points(rule: Rule, after: Snapshot, settings: dict[str, float]) -> list[np.n
     seen = list(after["p"])
     for point in (rule.gradient_point, rule.shipped_point):
         if point is not None:
-            wanted = {n: settings[n] for n in inspect.signature(point).parameters if n in settings}
+            wanted = taken_by(point, settings)
             state = [after[slot.name] for slot in rule.slots]
             seen += [np.asarray(point(p, *own, **wanted)) for p, *own in zip(after["p"], *state, strict=True)]
     return seen

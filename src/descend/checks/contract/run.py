@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ...core.nearest import did_you_mean
 from ...core.rule import Rule
 from ...engines import FORMER
+from ...rules.names import rule_of
 from ..traces import Reference
 from .report import RED, Outcome, Report, Result, red, skipped
 from .runs import Subject, sentence
@@ -72,8 +73,7 @@ def check_rule(
     Raises:
         TypeError: no rule, or a modifier alone. ValueError: an unknown check (the message lists them).
     """
-    if not isinstance(rule, Rule) or rule.kind != "rule":
-        raise TypeError(f"{rule!r} is no rule; a modifier needs chain(...) around it")
+    rule_of(rule)
     chosen = select(only)
     subject = Subject(rule, reference, dict(equivalent or {}), quick)
     report, refused = Report(rule.name), ""

@@ -14,6 +14,7 @@ from ...core.rule import Rule
 from ...core.trace import NotTraceable, Tape, admit, trace
 from ...core.value import Refused
 from ...engines import load
+from ...engines.arrays import address, take_first_gradients
 from ...engines.base import Engine, Row, Work
 from ..traces import FED, Reference, Tensors, begin, gradients, settings_of, shapes_for
 
@@ -143,14 +144,14 @@ def walk(
     work.arrays = {name: [convert(a) for a in arrays] for name, arrays in work.arrays.items()}
     work.arrays["g"] = [convert(np.zeros_like(x)) for x in start]
     if made.on_memory:
-        work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
+        address(work)
     step = made.prepare([work])
     names = ["p", *(slot.name for slot in rule.slots)]
     for t, g in enumerate(grads, done + 1):
         for array, value in zip(work.arrays["g"], g, strict=True):
             array[...] = convert(value)
         if t == 1:
-            _take_first_gradient(rule, work)
+            take_first_gradients(work)
         work.rows = [Row(t, dict(settings))]
         if touch is not None:
             touch(t, work)
@@ -177,13 +178,6 @@ def _prepared(
         for array in work.arrays[FED[rule.name][0]]:
             array[...] = FED[rule.name][1]
     return work
-
-
-def _take_first_gradient(rule: Rule, work: Work) -> None:
-    for slot in rule.slots:
-        if slot.init.fill == "g":
-            for state, g in zip(work.arrays[slot.name], work.arrays["g"], strict=True):
-                state[...] = g
 
 
 def converter(engine: Engine, dtype: str) -> Callable[[Any], Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.rule import Rule, chain
+from ...core.settings import taken_by
 from ...explain.formula.print import text
 from ...explain.formula.read import formulas
 from ..mutate import BAR, EQUIVALENT, mutants, survives
@@ -60,7 +60,7 @@ def _descends(it: Subject) -> Outcome:
     for after, _ in zip(walk(it.rule, [x], grads, settings), range(300), strict=False):
         last = at = after["p"][0]
         if it.rule.gradient_point is not None:
-            wanted = {n: settings[n] for n in inspect.signature(it.rule.gradient_point).parameters if n in settings}
+            wanted = taken_by(it.rule.gradient_point, settings)
             at = it.rule.gradient_point(at, *(after[slot.name][0] for slot in it.rule.slots), **wanted)
         grads.append([curvature * at])
     before, end = (float((curvature * y * y).sum() / 2) for y in (x, last))

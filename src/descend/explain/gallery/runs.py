@@ -16,8 +16,7 @@ import numpy as np
 
 from ...core.rule import Rule
 from ...engines import load
-from ...engines.base import Row, Work
-from ...optimizer import point_of
+from ...engines.arrays import begun, point_of, take_first_gradients
 
 STEPS = 200
 GRID = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -137,7 +136,7 @@ def tuned(rule: Rule, task: Task) -> Run:
 
 def run(rule: Rule, task: Task, lr: float) -> Run:
     """All steps with one learning rate; fewer where the path leaves every bound."""
-    work = _begin(rule, task.start, {**rule.settings, "lr": lr})
+    work = begun(rule, [task.start.copy()], {**rule.settings, "lr": lr})
     step = load("numpy").prepare([work])
     path, shipped = [task.start], [task.start]
     with np.errstate(all="ignore"):
@@ -145,9 +144,9 @@ def run(rule: Rule, task: Task, lr: float) -> Run:
             work.rows[0].t = t
             work.rows[0].settings["lr"] = lr * (1 - (t - 1) / STEPS) if task.fades else lr
             work.arrays["g"] = [task.gradient(point_of(rule.gradient_point, work)[0])]
+            if t == 1:
+                take_first_gradients(work)
             for slot in rule.slots:
-                if slot.init.fill == "g" and t == 1:
-                    work.arrays[slot.name] = [work.arrays["g"][0].copy()]
                 if slot.saved_as == "hessian":  # what a training loop would estimate is known exactly here
                     work.arrays[slot.name] = [task.curvature(work.arrays["p"][0])]
             step(1)
@@ -158,19 +157,3 @@ def run(rule: Rule, task: Task, lr: float) -> Run:
             shipped.append(np.array(point_of(rule.shipped_point, work)[0]))
         losses = np.array([task.loss(p) for p in shipped])
     return Run(lr, np.array(path), np.array(shipped), losses)
-
-
-def _begin(rule: Rule, start: np.ndarray, settings: dict[str, float]) -> Work:
-    work = Work(rule, "float64", [start.size], [Row(0, settings)], np.zeros(1, np.int64))
-    work.arrays["p"] = [start.copy()]
-    for slot in rule.slots:
-        fill = settings.get(str(slot.init.fill), slot.init.fill)
-        shape = slot.init.shape_for(start.shape)
-        if slot.init.is_number:
-            work.numbers[slot.name] = np.full(1, float(fill))
-        elif fill in ("p", "g"):
-            work.arrays[slot.name] = [start.copy()]
-        else:
-            square = slot.init.shape in ("left", "right")
-            work.arrays[slot.name] = [float(fill) * np.eye(shape[0]) if square else np.full(shape, float(fill))]
-    return work

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...core.nearest import did_you_mean
+from ...core.settings import is_number
 from .depth import ancestors, depths, is_norm
 from .table import Groups
 
@@ -138,7 +139,7 @@ def _based(leaves: list[_Leaf], groups: list[dict[str, Any]]) -> list[_Leaf]:
 
 
 def _number(name: str, value: Any, low: float, high: float, words: str) -> float:
-    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+    if not is_number(value):
         raise TypeError(f"{name} must be {words}, got {value!r}")
     if not low <= float(value) <= high or not math.isfinite(float(value)):
         raise ValueError(f"{name} must be {words}, got {value!r}")

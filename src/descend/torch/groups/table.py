@@ -10,6 +10,7 @@ import torch
 from rich.console import RenderableType
 from rich.padding import Padding
 
+from ...core.settings import is_number
 from ...core.shown import Shown
 from ...draw import terminal
 
@@ -86,7 +87,7 @@ def _rate(value: Any) -> str:
     """A number, short; a schedule by its name; nothing where the class decides."""
     if value is None:
         return ""
-    return f"{float(value):.3g}" if hasattr(value, "__float__") else "schedule"
+    return f"{float(value):.3g}" if is_number(value) else "schedule"
 
 
 def _why(held: Sequence[Held]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...engines.base import Engine, NoFactors, Step, Work
-from ...stepping import commit
+from ...signals import commit
 from ..step import tensors
 from ..step.batch import Batch
 from ..step.leaf import Leaf

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ...core.settings import is_number
 from ...stepping import NONFINITE, NonFiniteGradient
 from ..learning_rate.trial import needs_closure
 from ..sharded.refusals import refuse_use
@@ -209,7 +210,7 @@ class Accumulator:
 
 
 def _count(count: Any) -> float:
-    if isinstance(count, bool | str) or not hasattr(count, "__float__"):
+    if not is_number(count):
         raise TypeError(f"count must be how many samples or tokens the loss is of, got {count!r:.60}")
     value = float(count)
     if not 0 <= value < math.inf:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...signals import Held
 from ..optim.group import Group
 from .reach import reached
 
@@ -208,40 +207,18 @@ def _global_generators() -> Thaw:
     return thaw
 
 
-class Signals:
-    """The first signal interrupts the trial; from then on, and from `close()`, signals wait for `release()`.
+class Signals(Held):
+    """The first signal interrupts the trial; from then on, and once it is closed, signals wait for `release()`."""
 
-    Only in the main thread, where Python runs handlers, and only for signals that have one.
-    """
+    open = True
 
-    def __init__(self) -> None:
-        self.open = True
-        self.held: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
-        self.before: dict[int, Callable[..., Any]] = {}
-
-    def catch(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for name in ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2"):
-            number = getattr(signal, name, None)
-            if number is not None and callable(handler := signal.getsignal(number)):
-                self.before[number] = handler
-                signal.signal(number, self._take)
-
-    def _take(self, number: int, frame: Any) -> None:
+    def take(self, number: int, frame: Any) -> None:
         if not self.open:
-            self.held.append((self.before[number], (number, frame)))
+            super().take(number, frame)
             return
         self.open = False
         self.before[number](number, frame)
         self.open = True  # the handler only took note and did not raise
-
-    def release(self) -> None:
-        """The handlers of before, and the signals that waited."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-        for handler, event in self.held:
-            handler(*event)
 
 
 def untouched(body: Callable[[], Any], *thaws: Thaw) -> Any:

@@ -16,7 +16,8 @@ import torch.optim.optimizer as _torch
 
 from ...core.untraced import untraced
 from ...engines import asked_for
-from ...stepping import NONFINITE, NonFiniteGradient, commit
+from ...signals import commit
+from ...stepping import NONFINITE, NonFiniteGradient
 from ..sharded import zero
 from ..sharded.plan import planned
 from ..step import telemetry, tensors

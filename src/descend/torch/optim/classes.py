@@ -11,9 +11,9 @@ import torch
 from ... import rules
 from ...core.nearest import folded
 from ...core.rule import Rule
-from ...core.settings import shared, unknown_setting
+from ...core.settings import all_given
 from ...core.trace import admit
-from ...rules.names import class_name, find_rule
+from ...rules.names import class_name, rule_of
 from ..step import tensors
 from ..step.leaf import Leaf
 from . import muon
@@ -244,19 +244,14 @@ def optimizer(rule: Rule | str, name: str | None = None) -> type[RuleOptimizer]:
         own = OF_TORCH.get(folded(rule.rpartition(".")[2]))
         if own is not None and name is None:
             return own
-        rule = find_rule(rule)
-    if not isinstance(rule, Rule) or rule.kind != "rule":
-        raise TypeError(f"optimizer() takes a rule or a chain; {rule!r} is neither (use @rule, or chain(...))")
-    admit(rule)
+    rule = admit(rule_of(rule))
     return _made(rule, name or class_name(rule.name))
 
 
 @functools.cache
 def _made(rule: Rule, name: str) -> type[RuleOptimizer]:
     settings = {**(rule.vectors.settings if rule.vectors else {}), **rule.settings}
-    for key, value in settings.items():
-        if value is shared:
-            raise TypeError(unknown_setting(key, rule.settings, rule.name))
+    all_given(settings, rule.name)
     arguments: dict[str, Any] = {}
     for key, value in settings.items():
         if key == "beta1" and "beta2" in settings:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ... import rules
+from ...core.settings import is_number
 
 # Labels and numbers that schedulers, trainers and torch itself put into groups, for themselves to read.
 LABELS = frozenset({
@@ -43,7 +44,7 @@ def carried(name: str, value: Any, valid: Iterable[str]) -> bool:
 
 
 def _is_zero(value: Any) -> bool:
-    return hasattr(value, "__float__") and float(value) == 0
+    return is_number(value) and float(value) == 0
 
 
 @functools.cache

@@ -9,7 +9,6 @@ What is saved while the parameters hold another point has the trained one beside
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ...core.rule import Rule
+from ...core.settings import taken_by
 from ...core.untraced import untraced
 from ...engines import load
 from ...engines.eager.many import at_point
@@ -288,9 +288,8 @@ def _points(
             point, state = getattr(rule, which), optimizer._begun(p)
             if point is None or not state:
                 continue
-            wanted = [name for name in inspect.signature(point).parameters if name in rule.settings]
             slots = [parts.part(state[slot.saved_as]) for slot in rule.slots]
-            settings = {name: numbers[name] for name in wanted}
+            settings = taken_by(point, {name: numbers[name] for name in rule.settings})
             here = parts.part(p if at is None else at.get(p, p))
             yield (
                 p,

@@ -15,7 +15,7 @@ import torch
 
 from ... import rules
 from ...core.rule import Rule, chain
-from ...core.settings import check_setting, unknown_setting
+from ...core.settings import check_setting, is_number, unknown_setting
 from ...optimizer import CLIP
 from ...rules import watching
 from ...schedules.ahead import refuse_values
@@ -205,7 +205,7 @@ class Spec:
                 continue
             said = [group[key] for key in (f"initial_{name}", f"max_{name}") if key in group]
             said = said or [self.arguments["lr"]] * (name == "lr")
-            largest = max((float(x) for x in said if hasattr(x, "__float__")), default=0.0)
+            largest = max((float(x) for x in said if is_number(x)), default=0.0)
             if float(value) >= -ROUNDING * largest and not _admitted(name, float(value)):
                 say_once(self.name, f"{self.name}: {name} fell a rounding error below 0, so 0 is used", WARNING)
                 group = {**group, name: 0.0}
@@ -267,7 +267,7 @@ class Spec:
             if value.numel() != 1:
                 raise ValueError(f"Tensor {name} must be 1-element" + where)
             value = value.detach()
-        if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        if not is_number(value):
             raise TypeError(f"{self.name}{where}: {name} must be a number or a schedule, got {value!r}")
         try:
             return float(value)

@@ -111,7 +111,7 @@ class Batch:
                     )
                     arrays[slot.name].append(made if leaf.rows is None else self._rows(made, leaf.rows))
                 else:
-                    start = settings.get(str(slot.init.fill), slot.init.fill)
+                    start = slot.init.first(settings)
                     numbers[slot.name][k] = float(leaf.state.get(slot.saved_as, start))
                     made = numbers[slot.name][k]
                 if not slot.init.passing:

@@ -219,10 +219,10 @@ def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, f
         if slot.init.fill in ("p", "g"):
             origin = leaf.p if slot.init.fill == "p" else leaf.grad
             return torch.empty_like(like, dtype=dtype).copy_(origin.detach())
-        fill = numbers[slot.init.fill] if isinstance(slot.init.fill, str) else slot.init.fill
+        fill = slot.init.first(numbers)
         if slot.init.shape == "element":
             return _filled(like, float(fill), dtype)
-        if slot.init.shape in ("left", "right"):
+        if slot.init.is_square:
             return fill * torch.eye(shape[0], dtype=dtype, device=like.device)
         return torch.full(shape, fill, dtype=dtype, device=like.device)
     if (
