@@ -33,6 +33,7 @@ GROUPS = {  # what a person wants -> the verbs for it
 EXTRAS = {  # what an optional package is for, and what brings it
     "sklearn": ("scikit-learn", "lab"),
     "jinja2": ("Jinja2", "lab"),
+    "PIL": ("Pillow", "lab"),
     "torch": ("PyTorch", "torch"),
     "jax": ("JAX", "jax"),
     "optax": ("Optax", "jax"),

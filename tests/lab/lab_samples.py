@@ -24,7 +24,9 @@ def run(trial: Trial, loss: float) -> Run:
     lost = trial.steps // 2 if not math.isfinite(loss) else None
     last = 5.0 if lost else loss
     late = 0.9 * trial.steps
-    curve = [last if at >= late else 2.4 * (last / 2.4) ** (at / late) for at in looks]
+    shares = [min(at / late, 1) for at in looks]
+    curve = [2.4 * (last / 2.4) ** s if last > 0 else 2.4 + (last - 2.4) * s for s in shares]
+    curve[-1] = last
     if lost:
         curve = [*curve[: sum(at < lost for at in looks)], math.nan]
     accuracy = [min(0.999, 0.1 + 0.9 * (1 - x / 2.4)) if math.isfinite(x) else 0.1 for x in curve]

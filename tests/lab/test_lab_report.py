@@ -270,3 +270,12 @@ def test_plot_returns_axes_with_a_line_for_each_rule():
     assert by_name["adam"].get_ydata()[-1] == pytest.approx(found.standing.mean)
     with pytest.raises(ValueError, match="no rule of this race has finished"):
         replace(sample, runs=[]).plot(ax)
+
+
+@pytest.mark.parametrize("shift", [0.0602, 1.0], ids=["to zero", "below zero"])
+def test_losses_that_are_not_positive_are_drawn_too(shift: float, tmp_path: Path):
+    finals = {rule: [x - shift for x in FINALS[rule]] for rule in ("adam", "rmsprop")}
+    finals["adam"][0] = 0.0 if shift < 1 else finals["adam"][0]
+    sample = record(finals)
+    assert "rmsprop" in page_of(sample)
+    assert "rmsprop" in terminal(sample, 140, tmp_path)

@@ -1,8 +1,10 @@
 """What the command line asks for, as a race: refused by name before anything trains."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,8 +13,8 @@ from ...core.nearest import did_you_mean
 from ...explain.named import named
 from ..store import Kept, Store
 from ..tasks.catalogue import MODULES
-from ..tasks.source import Source, TaskError, lacking
-from ..tasks.task import Task
+from ..tasks.source import Source, lacking, source_at, tried
+from ..tasks.task import Task, TaskError
 from .race import Config, Entry
 from .record import Record, environment
 
@@ -20,18 +22,43 @@ DEFAULT_TASK = "digits"
 MUST_AGREE = ("descend", "numpy", "llvmlite", "cpu", "rules", "data")  # what the numbers of a run depend on
 
 
-def source_of(what: str | None, task: str | None) -> Source:
-    """The task that WHAT or --task names.
+def source_of(what: str | None, task: str | None, target: str | None = None) -> Source:
+    """The task that WHAT or --task names, or what stands at that path.
 
     Raises:
-        UsageError: there is no such task or file, or what it needs is not installed.
+        UsageError: there is no such task or file.
     """
     if what and task:
         raise click.UsageError(f"both {what!r} and --task {task}: one of them is enough.")
     name = what or task or DEFAULT_TASK
-    if name not in MODULES:
+    yours = name not in MODULES and Path(name).exists()
+    source = source_at(Path(name), target or "") if yours else Source(name)
+    if not yours and (os.sep in name or Path(name).suffix):
+        raise click.UsageError(f"there is no file {name}.")
+    if not yours and name not in MODULES:
         raise click.UsageError(f"no task {name!r}.{did_you_mean(name, MODULES)} `descend tasks` lists them.")
-    return Source(name)
+    if target and source.kind != "table":
+        raise click.BadParameter("it names a column of a .csv file, and nothing else has one.", param_hint="--target")
+    return source
+
+
+def tried_first(source: Source, steps: int, seconds: float | None, card: Task) -> None:
+    """Refuse what cannot be raced, and a time that is over before one run.
+
+    Raises:
+        UsageError: the message says what is wrong and what to do.
+    """
+    takes = card.seconds * steps / max(card.steps, 1)
+    if source.kind != "task":
+        try:
+            takes = tried(source.problem(), steps)
+        except TaskError as error:
+            raise click.UsageError(f"{source.name}: {error}") from None
+    if seconds is not None and takes > seconds:
+        raise click.BadParameter(
+            f"{seconds:g} s, but one run of {steps} steps takes about {takes:.2g} s; give it more, or fewer --steps.",
+            param_hint="--seconds",
+        )
 
 
 def card_of(source: Source) -> Task:

@@ -45,7 +45,7 @@ def race_curves(record: Record, found: Results, over_time: bool = False, names: 
     unit = "milliseconds of training" if over_time else "step"
     chart = Chart(
         Axis(0, record.config.steps * max(pace.values()), label=unit),
-        Axis(lowest * 0.92, first * 1.15, log=True),
+        _losses(lowest, first, 0.92, 1.15),
         f"mean validation loss against {unit}, one line per rule",
         names=names,
     )
@@ -64,6 +64,14 @@ def race_curves(record: Record, found: Results, over_time: bool = False, names: 
     return chart
 
 
+def _losses(low: float, high: float, below: float, above: float = 1.0) -> Axis:
+    """The axis of losses: logarithmic, unless a loss is zero or negative."""
+    if low > 0:
+        return Axis(low * below, high * above, log=True)
+    room = 0.05 * ((high - low) or 1.0)
+    return Axis(low - room, high + room)
+
+
 def sensitivity(record: Record, found: Results, entry: Entry) -> Chart | None:
     """Mean final loss of the tuning seeds against the learning rate, with the tuned and the default one marked."""
     trials = found.rates.get(entry.rule)
@@ -76,7 +84,7 @@ def sensitivity(record: Record, found: Results, entry: Entry) -> Chart | None:
     lrs = [trial.lr for trial in trials] + [entry.default_lr] * (default is not None)
     chart = Chart(
         Axis(min(lrs) / 1.4, max(lrs) * 1.4, log=True),
-        Axis(min([*finite, top / 2]) * 0.85, top, log=True),
+        _losses(min([*finite, top / 2]), top, 0.85),
         f"{entry.rule}: final validation loss against the learning rate",
     )
     if band := found.widths.get(entry.rule):

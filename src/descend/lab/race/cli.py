@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from .record import Record
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-CONFIGURES = ("what", "task", "rules", "steps", "seeds", "seed", "schedule", "delta", "against")
+CONFIGURES = ("what", "task", "target", "rules", "steps", "seeds", "seed", "schedule", "delta", "against", "quick")
 
 
 @click.command()
 @click.argument("what", required=False)
 @click.option("--task", metavar="NAME", help="The task; `descend tasks` lists them.  [default: digits]")
+@click.option("--target", metavar="COLUMN", help="Of a .csv file: the column to be told from the others.")
 @click.option("--rules", metavar="A,B,C", help="Rules to race, by name.  [default: eight classics]")
 @click.option("--against", metavar="RULE", help="Hold every rule against this one instead of the leader.")
 @click.option("--steps", type=click.IntRange(min=10), help="Steps of each training.  [default: the task's]")
@@ -39,6 +40,7 @@ CONFIGURES = ("what", "task", "rules", "steps", "seeds", "seed", "schedule", "de
     type=click.FloatRange(min=0, min_open=True, max=1, max_open=True),
     help="Share of the leader's loss that makes no difference.  [default: the task's]",
 )
+@click.option("--quick", is_flag=True, help="Five rates and fewer seeds: a third of the time, more left undecided.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
 @click.option("--processes", type=click.IntRange(min=1), help="Trainings at once.  [default: 2, or fewer cores]")
 @click.option(
@@ -65,7 +67,10 @@ CONFIGURES = ("what", "task", "rules", "steps", "seeds", "seed", "schedule", "de
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.pass_context
 def race(ctx: click.Context, **given: Any) -> None:
-    """Race update rules, fairly, until it is decided: on handwritten digits, or on another task.
+    """Race update rules, fairly, until it is decided: on handwritten digits, or on WHAT you bring.
+
+    WHAT is a task (`descend tasks`), a script with model(), loss(model, batch) and batches(seed), a .csv file with
+    --target COLUMN, a folder with a folder of images for each class, or a text.
 
     Every rule gets the same number of learning rates around the one its own range test finds; then all meet on fresh
     seeds, with the same initial weights and the same order of the data, and more seeds are added until each rule is
@@ -128,15 +133,18 @@ def _fresh(given: dict[str, Any], console: "Console") -> "tuple[Record, int]":
     """A new race, as the options say."""
     from . import asked
 
-    source = asked.source_of(given["what"], given["task"])
+    source = asked.source_of(given["what"], given["task"], given["target"])
     against, rules = asked.against_of(given["against"], asked.rules_of(given["rules"]))
     card = asked.with_options(asked.card_of(source), given["steps"], given["seeds"], given["delta"])
     config = Config(
         rules, card.name, card.steps, card.batch, card.seeds, given["seed"], card.delta, given["schedule"], against
     )
-    store = _store()
+    if given["quick"]:
+        config = config.quick(keep_seeds=given["seeds"] is not None)
     if not given["quiet"]:
         _announce(console, config, card, _processes(given, len(rules)))
+    asked.tried_first(source, config.steps, given["seconds"], card)
+    store = _store()
     record = asked.new_record(config, source, card, _processes(given, len(rules)))
     if store is not None:
         asked.begin(record, store)

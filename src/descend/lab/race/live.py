@@ -152,6 +152,8 @@ def print_header(console: Console, config: Config, card: Task, processes: int) -
         _count(processes, "process", "processes"),
     )
     console.print(" · ".join(parts))
+    if "unreadable" in card.data or "left out" in card.data:
+        print_line(console, card.data)
 
 
 def print_results(console: Console, record: Record, found: Results, report: Path, replay: str) -> None:

@@ -63,11 +63,14 @@ def times(factor: float) -> str:
 
 
 def spark(curve: Sequence[float], top: float, bottom: float, width: int = 10) -> str:
-    """A falling loss as a row of bars, logarithmic from `bottom` to `top`, one bar per part of the run."""
+    """A falling loss as a row of bars, from `bottom` to `top`, logarithmic where both are positive."""
     marks = "▁▂▃▄▅▆▇█"
     picked = [curve[k * (len(curve) - 1) // (width - 1)] for k in range(width)] if curve else []
-    span = math.log(top / bottom) or 1.0
-    heights = [min(max(math.log(x / bottom) / span, 0), 1) for x in picked]
+    if bottom > 0:
+        span = math.log(top / bottom) or 1.0
+        heights = [min(max(math.log(x / bottom) / span, 0), 1) for x in picked]
+    else:
+        heights = [min(max((x - bottom) / ((top - bottom) or 1.0), 0), 1) for x in picked]
     return "".join(marks[round(h * (len(marks) - 1))] for h in heights)
 
 

@@ -114,7 +114,7 @@ def _defaults(found: Results) -> list[str]:
         return []
     near = [line.rule for line in others if line.standing.standing in (EQUAL, UNDECIDED)]
     lead = f"{leader.rule} leads" + (f", with {_names(near)} too near to tell" if near else "")
-    most = max(gains, key=lambda rule: gains[rule][0] / gains[rule][1])
+    most = max(gains, key=lambda rule: gains[rule][0] - gains[rule][1])
     before, after = (loss(x) for x in gains[most])
     return [f"At the default learning rates {lead}; tuning matters most for {most} ({before} → {after})."]
 

@@ -2,48 +2,103 @@
 
 import importlib
 import importlib.util
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 from .catalogue import MODULES
-from .task import Task
+from .task import Task, TaskError
 
 if TYPE_CHECKING:
     from .problem import Problem
 
-
-class TaskError(ValueError):
-    """Data or a script that cannot be raced; the message says what is wrong and what to do."""
+YOURS = {"script": "yours.script", "table": "yours.table", "pictures": "yours.pictures", "text": "yours.text"}
+TRIED = 3  # steps by which a run's time is estimated
 
 
 @dataclass(frozen=True)
 class Source:
-    """A task by name. `options` are (name, value) pairs for what is not in the catalogue."""
+    """A task by name; of what somebody brings, `kind` says how to read it and `options` are (name, value) pairs."""
 
     name: str
     kind: str = "task"
     options: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def _module(self):
-        return importlib.import_module(f"{__package__}.{MODULES[self.name]}")
+    def _module(self) -> Any:
+        return importlib.import_module(f"{__package__}.{YOURS.get(self.kind) or MODULES[self.name]}")
 
     def card(self) -> Task:
-        """The task's card."""
-        return self._module.TASK
+        """The task's card, with the hash of its data.
+
+        Raises:
+            TaskError: what somebody brings cannot be raced; the message says why.
+        """
+        if self.kind != "task":
+            return self._module().card(dict(self.options))
+        module = self._module()
+        return getattr(module, "card", lambda: module.TASK)()
 
     def problem(self) -> "Problem":
         """The task, its data loaded.
 
         Raises:
-            TaskError: what it needs is not installed; the message says what to install.
+            TaskError: what it needs is not installed, or its data cannot be raced.
         """
+        if self.kind != "task":
+            return self._module().problem(dict(self.options))
         if said := lacking(self.card()):
             raise TaskError(said)
-        return self._module.problem()
+        return self._module().problem()
+
+
+def source_at(path: Path, target: str = "") -> Source:
+    """What stands at a path, as a task: a script, a table, a folder of images, or else a text."""
+    kind = {".py": "script", ".csv": "table", ".tsv": "table"}.get(path.suffix.lower(), "text")
+    options = {"path": str(path.resolve()), **({"target": target} if target else {})}
+    return Source(path.stem, "pictures" if path.is_dir() else kind, tuple(options.items()))
 
 
 def lacking(card: Task) -> str:
     """What to install for a task, as a sentence; empty if all is there."""
-    missing = [package for module, package in card.needs if importlib.util.find_spec(module) is None]
-    return f"the task {card.name} needs {' and '.join(missing)}: pip install {' '.join(missing)}" if missing else ""
+    missing = [package for module, package in card.needs if not _there(module)]
+    if not missing:
+        return ""
+    how = "" if "(" in missing[-1] else f": pip install {' '.join(missing)}"
+    return f"the task {card.name} needs {' and '.join(missing)}{how}"
+
+
+def _there(what: str) -> bool:
+    """Whether a module, or a file with an absolute path, is installed."""
+    return Path(what).exists() if what.startswith("/") else importlib.util.find_spec(what) is not None
+
+
+def tried(problem: "Problem", steps: int) -> float:
+    """A few steps' worth of a task, to find what cannot be raced before anything trains; the seconds a run may take.
+
+    Raises:
+        TaskError: the loss is no finite number at the start, or does not depend on the parameters.
+    """
+    import numpy as np
+
+    try:
+        params = problem.init(0)
+        kinds = {str(p.dtype) for p in params}
+        if len(kinds) != 1 or not kinds <= {"float32", "float64"}:
+            listed = ", ".join(sorted(kinds)) or "none"
+            raise TaskError(f"the parameters must be all float32 or all float64; they are {listed}")
+        begin = perf_counter()
+        found = [problem.loss_and_grads(params, batch) for batch in problem.batches(0, TRIED)]
+        taken = perf_counter() - begin
+        loss, _ = problem.validate(params)
+    except TaskError:
+        raise
+    except Exception as error:
+        raise TaskError(f"the first step stopped with {type(error).__name__}: {error}") from error
+    for name, value in (("the loss of the first batch", found[0][0]), ("the validation loss", loss)):
+        if not math.isfinite(value):
+            raise TaskError(f"{name} is {value} before any step: look at the data and at the initial weights")
+    if not any(np.any(g) for _, grads in found for g in grads):
+        raise TaskError("every gradient is zero at the start: the loss does not depend on the parameters")
+    return taken / TRIED * steps

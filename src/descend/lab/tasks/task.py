@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 
+class TaskError(ValueError):
+    """Data or a script that cannot be raced; the message says what is wrong and what to do."""
+
+
 @dataclass(frozen=True)
 class Task:
     """The card of a task. What is written here is kept in every record.
@@ -16,7 +20,7 @@ class Task:
     title: str
     data: str
     licence: str
-    sha256: str  # of the arrays as they are trained on; "" where the data are made by the program or are the user's
+    sha256: str  # of the files the data come in; "" where the program makes them
     split: str
     model: str
     loss: str

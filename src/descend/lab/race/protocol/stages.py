@@ -54,6 +54,8 @@ class Stages:
         return None
 
     def _stages(self) -> Iterator[Round]:
+        if not self.rules:
+            return
         yield from self._tuning()
         yield from self._final()
         yield from self._ladder()

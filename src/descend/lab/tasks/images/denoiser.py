@@ -1,0 +1,51 @@
+"""The task `denoiser`: clean digits out of noisy ones, by a perceptron with a narrow middle.
+
+Noise of standard deviation ½ is drawn anew for every batch; validation has one noise, fixed for ever.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .. import digits, perceptron
+from ..perceptron import Perceptron
+from ..problem import Array
+from ..task import Task
+
+NOISE = 0.5
+TASK = Task(
+    name="denoiser",
+    title="denoising of digits",
+    data=digits.TASK.data,
+    licence=digits.TASK.licence,
+    sha256=digits.TASK.sha256,
+    split="fixed: 899 images for training, noise drawn anew; 898 for validation, noise fixed",
+    model="MLP 64-96-64, ReLU, He initialisation, float32, 12,448 parameters",
+    loss="mean squared error of pixels in 0..1",
+    shows="regression with noisy targets: the gap between rules is small and mostly early",
+    steps=500,
+    batch=64,
+    seconds=0.12,
+    seeds=40,
+    needs=digits.TASK.needs,
+)
+
+
+class Denoiser(Perceptron):
+    """The perceptron, with noise added to every batch."""
+
+    def batches(self, seed: int, steps: int) -> Iterator[tuple[Array, Array]]:
+        rng = np.random.default_rng([seed, 2])
+        clean = self.train[1]
+        for rows in perceptron.shuffled(seed, steps, self.batch, len(clean)):
+            yield noisy(clean[rows], rng), clean[rows]
+
+
+def noisy(clean: Array, rng: np.random.Generator) -> Array:
+    return clean + (NOISE * rng.standard_normal(clean.shape)).astype(clean.dtype)
+
+
+def problem() -> Denoiser:
+    data = digits.load(share=digits.RACED_SHARE)
+    fixed = noisy(data.val_x, np.random.default_rng(7))
+    return Denoiser((64, 96, 64), (data.train_x, data.train_x), (fixed, data.val_x), TASK.batch)

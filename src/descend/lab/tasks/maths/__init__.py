@@ -1,0 +1,1 @@
+"""Tasks that the program makes itself, with something known about the answer."""

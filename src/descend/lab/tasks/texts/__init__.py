@@ -1,0 +1,1 @@
+"""Tasks on text, letter by letter."""

@@ -1,0 +1,92 @@
+"""A folder of somebody's images as a task: one folder for each class, told apart by a perceptron."""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ..packaged import halves
+from ..perceptron import Perceptron
+from ..task import Task, TaskError
+
+SIDE, WIDTH, BATCH, STEPS, SEEDS = 16, 64, 32, 300, 40
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+FEWEST = 20
+
+
+class Folder:
+    """All images as small colour squares, and the folder each stands in."""
+
+    def __init__(self, path: Path) -> None:
+        from PIL import Image
+
+        self.path = path
+        files = sorted(f for f in path.glob("*/*") if f.suffix.lower() in ENDINGS and f.is_file())
+        if not files:
+            raise TaskError(
+                f"{path}: no image in a folder of its own class; put each class in a folder: {path}/cat/1.jpg"
+            )
+        self.unreadable: list[str] = []
+        squares, names, self.hash = [], [], hashlib.sha256()
+        for file in files:
+            try:
+                with Image.open(file) as image:
+                    squares.append(np.asarray(image.convert("RGB").resize((SIDE, SIDE)), np.float32) / 255)
+            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises of bad files
+                self.unreadable.append(str(file.relative_to(path)))
+                continue
+            names.append(file.parent.name)
+            self.hash.update(file.read_bytes())
+        self.classes = sorted(set(names))
+        if len(squares) < FEWEST:
+            raise TaskError(f"{path}: {len(squares)} readable images{self.told()}; at least {FEWEST} are needed")
+        if len(self.classes) < 2:
+            raise TaskError(f"{path}: all images are in one folder, {self.classes[0]}; there is nothing to tell apart")
+        self.x = np.stack(squares).reshape(len(squares), -1)
+        self.y = np.array([self.classes.index(name) for name in names], np.int64)
+        self.train, self.held = halves(len(self.y), len(self.y), 0.3)
+        if missing := set(range(len(self.classes))) - set(self.y[self.train].tolist()):
+            rare = ", ".join(self.classes[k] for k in sorted(missing))
+            raise TaskError(f"{path}: too few images to learn {rare}")
+        self.x -= self.x[self.train].mean(axis=0)
+        self.batch = min(BATCH, len(self.train) // 4)
+        self.layers = (3 * SIDE * SIDE, WIDTH, len(self.classes))
+
+    def told(self) -> str:
+        """What could not be read: how many, and the first of them."""
+        if not self.unreadable:
+            return ""
+        more = ", …" if len(self.unreadable) > 3 else ""
+        return f", {len(self.unreadable)} unreadable ({', '.join(self.unreadable[:3])}{more})"
+
+
+@lru_cache(1)
+def read(path: str) -> Folder:
+    return Folder(Path(path))
+
+
+def card(options: dict[str, str]) -> Task:
+    folder = read(options["path"])
+    return Task(
+        name=folder.path.name,
+        title=f"the images of {folder.path.name}",
+        data=f"{folder.path.name}: {len(folder.y):,} images in {len(folder.classes)} classes{folder.told()}",
+        licence="yours",
+        sha256=folder.hash.hexdigest(),
+        split=f"fixed: {len(folder.train):,} images for training, {len(folder.held):,} for validation",
+        model=f"MLP {'-'.join(map(str, folder.layers))} on squares of {SIDE} pixels, ReLU, float32",
+        loss="cross entropy in nats",
+        shows="what suits it",
+        steps=STEPS,
+        batch=folder.batch,
+        seconds=0.0,
+        seeds=SEEDS,
+        needs=(("PIL", "pillow"),),
+    )
+
+
+def problem(options: dict[str, str]) -> Perceptron:
+    folder = read(options["path"])
+    parts = [(folder.x[rows], folder.y[rows]) for rows in (folder.train, folder.held)]
+    return Perceptron(folder.layers, *parts, batch=folder.batch)
