@@ -133,7 +133,7 @@ def test_bounds_in_every_spelling_are_kept():
         ({"method": "nelder"}, "Did you mean 'nelder_mead'"),
         ({"method": 3}, "method must be a name"),
         ({"popsize": 3}, "has no option 'popsize'"),
-        ({"method": "random_search", "size": 0}, "size must be at least 1"),
+        ({"method": "random_search", "size": 0}, "size must be a whole number of at least 1"),
         ({"jac": "4-point"}, "jac must be"),
         ({"hess": 3}, "hess must be"),
         ({"f": 3}, "f must be a function"),

@@ -353,3 +353,20 @@ def test_a_gradient_told_again_is_left_at_what_was_told_first():
     assert np.array_equal(one.ask(), then)
     with pytest.raises(ValueError, match="not asked for"):
         one.tell(asked + 1, 5.0, START)
+
+
+def odd_values(option):
+    """What no option takes, whatever it is called."""
+    given = [np.nan, [1, 2], -np.inf, object()]
+    return given if option in ("strategy", "form", "topology", "restarts") else [*given, "none such", -3]
+
+
+OPTIONS = [(method, option) for method in METHODS for option in names.options(names.find(method))]
+OPTIONS = [pair for pair in OPTIONS if pair[1] not in ("seed", "eps", "budget", "tol")]
+
+
+@pytest.mark.parametrize(("method", "option"), OPTIONS)
+def test_an_option_that_cannot_be_meant_is_refused_by_its_name(method, option):
+    for value in odd_values(option):
+        with pytest.raises((ValueError, TypeError), match=option):
+            names.build(method, START, seed=3, **{option: value})

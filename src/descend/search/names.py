@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any
+from typing import Any, get_type_hints
 
 from ..core.nearest import did_you_mean, folded
+from .kinds import checked
 from .method import EPS, Method
 
 METHODS = {  # name -> where its class stands
@@ -94,14 +95,16 @@ def build(
 
     Raises:
         ValueError: an unknown name, or options that the method refuses.
-        TypeError: an option it does not have; the message lists those it has.
+        TypeError: an option it does not have, and the message lists those it has; or one of another kind.
     """
     kind = find(name)
     known = options(kind)
-    for option in given:
+    kinds = get_type_hints(kind.__init__)
+    for option, value in given.items():
         if option not in known:
             says = f"it takes {', '.join(known)}" if known else "it takes none"
             raise TypeError(
                 f"{kind.__name__} has no option {option!r}.{did_you_mean(option, known)} Besides the start, {says}."
             )
+        checked(option, value, kinds[option])
     return kind(x0, bounds, seed=seed, eps=eps, **given)

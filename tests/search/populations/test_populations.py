@@ -140,7 +140,7 @@ def test_one_coordinate_and_many(name, n, share):
         ("pso", {"c1": 1.0}, r"c1 \+ c2 must be above 4"),
         ("cma_es", {"restarts": "never"}, "restarts must be one of"),
         ("cma_es", {"sigma0": 0.0}, "sigma0 must be a finite number above 0"),
-        ("snes", {"sigma0": np.nan}, "sigma0 must be a finite number above 0"),
+        ("snes", {"sigma0": np.nan}, "sigma0 must be a number"),
         ("simulated_annealing", {"cooling": 1.0}, "cooling must be between 0 and 1"),
         ("simulated_annealing", {"temperature": -1.0}, "temperature must be a finite number above 0"),
         ("simulated_annealing", {"chains": 0}, "chains must be a whole number of at least 1"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..method import Iteration, Method, Stop, Wanted
-from .start import Array, events, first_population, replaced, whole
+from .start import Array, events, first_population, replaced, step_size, whole
 
 STRATEGIES = ("rand1", "best1", "current_to_pbest")
 
@@ -46,7 +46,7 @@ class DE(Method):
         if not 0 < F <= 2 or not 0 <= CR <= 1 or not 0 < p <= 1:
             raise ValueError(f"expected 0 < F ≤ 2, 0 ≤ CR ≤ 1 and 0 < p ≤ 1; got F={F}, CR={CR}, p={p}")
         self._strategy, self._F, self._CR, self._p, self._tol = strategy, F, CR, p, tol
-        self._sigma0 = sigma0
+        self._sigma0 = step_size(sigma0)
         self.population = whole("population", population, max(8, 10 * self.n), 4)
         self.X = np.empty((0, self.n))
         self.f = np.empty(0)
@@ -105,7 +105,7 @@ class LSHADE(Method):
     ) -> None:
         super().__init__(np.asarray(x0, float), bounds, **base)
         self._budget = whole("budget", budget, 10_000 * self.n, 1)
-        self._tol, self._sigma0 = tol, sigma0
+        self._tol, self._sigma0 = tol, step_size(sigma0)
         self.population = whole("population", population, 18 * self.n, self.LEAST)
         self.nfev = 0
         self.X, self.archive = np.empty((0, self.n)), np.empty((0, self.n))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..method import Iteration, Method, Wanted
 from .differential_evolution import alike
-from .start import Array, events, first_population, spread_of, whole
+from .start import Array, between, events, first_population, spread_of, whole
 
 
 class GA(Method):
@@ -48,8 +48,9 @@ class GA(Method):
         if self._elite >= self.population:
             raise ValueError(f"elite must be below the population of {self.population}, got {elite}")
         self._tournament = whole("tournament", tournament, 2, 1)
-        self._crossover, self._eta_c = crossover, eta_c
-        self._mutation, self._eta_m = 1 / self.n if mutation is None else mutation, eta_m
+        self._crossover, self._eta_c = between("crossover", crossover, 0, 1), between("eta_c", eta_c, 0)
+        self._mutation = 1 / self.n if mutation is None else between("mutation", mutation, 0, 1)
+        self._eta_m = between("eta_m", eta_m, 0)
         self._tol, self._sigma0 = tol, sigma0
         self._bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
         sigma, scale = spread_of(self.x0, self.lower, self.upper, sigma0)

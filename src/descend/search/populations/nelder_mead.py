@@ -39,9 +39,14 @@ class NelderMead(Method):
             steps = np.where(self.x0 != 0, 0.05 * self.x0, 0.00025)
             steps = np.where((self.x0 + steps > self.upper) | (self.x0 + steps < self.lower), -steps, steps)
             simplex = np.vstack([self.x0, self.x0 + np.diag(steps)])
-        self.corners = np.clip(np.asarray(simplex, float), self.lower, self.upper)
+        try:
+            self.corners = np.clip(np.asarray(simplex, float), self.lower, self.upper)
+        except (TypeError, ValueError):
+            raise ValueError(f"simplex must be an array of shape {(self.n + 1, self.n)}, got {simplex!r}") from None
         if self.corners.shape != (self.n + 1, self.n):
             raise ValueError(f"simplex must have the shape {(self.n + 1, self.n)}, got {self.corners.shape}")
+        if not np.isfinite(self.corners).all():
+            raise ValueError("simplex must be finite numbers")
         self.values = np.full(self.n + 1, np.inf)
 
     def begin(self) -> Iteration:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..method import Iteration, Method, Stop, Wanted
-from .start import first_population, replaced, whole
+from .start import between, first_population, replaced, step_size, whole
 
 TOPOLOGIES = ("ring", "global")
 
@@ -48,6 +48,8 @@ class PSO(Method):
             raise ValueError(f"form must be 'constriction' or 'inertia', got {form!r}")
         if topology not in TOPOLOGIES:
             raise ValueError(f"topology must be one of {', '.join(TOPOLOGIES)}; got {topology!r}")
+        for name, value in (("c1", c1), ("c2", c2), ("inertia", inertia)):
+            between(name, 0 if value is None else value, 0)
         usual = 2.05 if form == "constriction" else 1.49618
         self._c1, self._c2 = usual if c1 is None else c1, usual if c2 is None else c2
         if form == "constriction":
@@ -55,7 +57,7 @@ class PSO(Method):
             self._c1, self._c2 = self._w * self._c1, self._w * self._c2
         else:
             self._w = inertia
-        self._topology, self._tol, self._sigma0 = topology, tol, sigma0
+        self._topology, self._tol, self._sigma0 = topology, tol, step_size(sigma0)
         self._bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
         self.population = whole("population", population, max(40, round(10 + 2 * math.sqrt(self.n))), 3)
         self.X = self.V = self.P = np.empty((0, self.n))

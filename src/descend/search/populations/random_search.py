@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..method import Iteration, Method, Stop, Wanted
+from .start import whole
 
 
 class RandomSearch(Method):
@@ -28,11 +29,10 @@ class RandomSearch(Method):
         **base: Any,
     ) -> None:
         super().__init__(x0, bounds, **base)
-        if size < 1:
-            raise ValueError(f"size must be at least 1, got {size}")
-        if not sigma > 0:
-            raise ValueError(f"sigma must be above 0, got {sigma}")
-        self.size, self.sigma, self.iterations = size, sigma, iterations
+        if not 0 < sigma < np.inf:
+            raise ValueError(f"sigma must be a finite number above 0, got {sigma}")
+        self.size, self.sigma = whole("size", size, 32, 1), sigma
+        self.iterations = None if iterations is None else whole("iterations", iterations, 1, 1)
 
     def begin(self) -> Iteration:
         yield Wanted("values", self.x0[None])  # the start is a guess too

@@ -48,11 +48,15 @@ class Restarted(Method):
         **base: Any,
     ) -> None:
         super().__init__(np.asarray(x0, float), bounds, **base)
-        restarts = restarts or self.REGIME
+        restarts = self.REGIME if restarts is None else restarts
         if restarts not in REGIMES:
             raise ValueError(f"restarts must be one of {', '.join(REGIMES)}; got {restarts!r}")
         self.tol = tol
-        self._regime, self._max_restarts, self._restart_from = restarts, max_restarts, restart_from
+        self._regime, self._max_restarts, self._restart_from = (
+            restarts,
+            whole("max_restarts", max_restarts, 9, 0),
+            restart_from,
+        )
         self._sigma0, self._scale = spread_of(self.x0, self.lower, self.upper, sigma0)
         self._population0 = whole("population", population, int(4 + 3 * np.log(self.n)), 4)  # (48)
         self._iterations0 = 100 + 150 * (self.n + 3) ** 2 // self._population0**0.5

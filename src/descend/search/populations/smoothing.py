@@ -11,7 +11,7 @@ import numpy as np
 
 from ..method import Iteration, Method, Wanted
 from .bounds import box_of
-from .start import Array, spread_of, whole
+from .start import Array, between, spread_of, whole
 
 
 def centred_ranks(values: Array) -> Array:
@@ -43,7 +43,7 @@ class Mirrored(Method):
         super().__init__(np.asarray(x0, float), bounds, **base)
         self.population = whole("population", population, max(20, int(4 + 3 * np.log(self.n))), 2)
         self.population += self.population % 2
-        self._lr = self.LR if lr is None else lr
+        self._lr = self.LR if lr is None else between("lr", lr, 0)
         self._box = box_of(self.lower, self.upper)
         self.mean = self.x0 if self._box is None else self._box.unfold(self.x0)
         sigma, scale = spread_of(self.x0, self.lower, self.upper, sigma0)
@@ -86,7 +86,7 @@ class PGPE(Mirrored):
         **base: Any,
     ) -> None:
         super().__init__(x0, bounds, sigma0=sigma0, population=population, lr=lr, **base)
-        self._lr_sigma = lr_sigma
+        self._lr_sigma = between("lr_sigma", lr_sigma, 0)
 
     def learn(self, half: Array, plus: Array, minus: Array) -> None:
         T, S = half, (half**2 - self.sigma**2) / self.sigma
@@ -117,6 +117,8 @@ class OpenAIES(Mirrored):
         **base: Any,
     ) -> None:
         super().__init__(x0, bounds, sigma0=sigma0, population=population, lr=lr, **base)
+        if not 0 < decay <= 1:
+            raise ValueError(f"decay must be above 0 and at most 1, got {decay}")
         self._decay = decay
         self.t = 0
         self.m, self.v = np.zeros(self.n), np.zeros(self.n)

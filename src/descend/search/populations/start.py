@@ -14,12 +14,18 @@ def spread_of(x0: Array, lower: Array, upper: Array, sigma0: float | None) -> tu
     Raises:
         ValueError: sigma0 is not a finite number above 0.
     """
-    if sigma0 is not None and not 0 < sigma0 < np.inf:
-        raise ValueError(f"sigma0 must be a finite number above 0, got {sigma0}: about a third of where f may be least")
+    step_size(sigma0)
     width = upper - lower
     size = np.where(np.isfinite(width), width / 4, 0.3 * np.maximum(1, np.abs(x0).max(initial=0)))
     mean = float(np.exp(np.mean(np.log(size))))
     return mean if sigma0 is None else float(sigma0), size / mean
+
+
+def step_size(sigma0: float | None) -> float | None:
+    """``sigma0``, refused where it is no finite number above 0."""
+    if sigma0 is not None and not 0 < sigma0 < np.inf:
+        raise ValueError(f"sigma0 must be a finite number above 0, got {sigma0}: about a third of where f may be least")
+    return sigma0
 
 
 def first_population(
@@ -46,9 +52,21 @@ def whole(name: str, value: int | None, default: int, least: int) -> int:
     """
     if value is None:
         return max(default, least)
-    if int(value) != value or value < least:
+    if not least <= value < np.inf or int(value) != value:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
     return int(value)
+
+
+def between(name: str, value: float, least: float, most: float = np.inf) -> float:
+    """``value``, which must be finite and from ``least`` to ``most``.
+
+    Raises:
+        ValueError: it is not, by name.
+    """
+    if not (least <= value <= most and abs(value) < np.inf):
+        limits = f"at least {least:g}" if most == np.inf else f"from {least:g} to {most:g}"
+        raise ValueError(f"{name} must be a finite number, {limits}; got {value}")
+    return value
 
 
 def replaced(old: Array, new: Array, where: Array) -> Array:

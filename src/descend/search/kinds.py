@@ -1,0 +1,38 @@
+"""Options of a method checked by the annotations of its class, so that each kind of mistake has one sentence."""
+
+from __future__ import annotations
+
+import collections.abc
+import math
+import types
+from numbers import Integral, Real
+from typing import Any, Union, get_args, get_origin
+
+import numpy as np
+
+WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a name", type(None): "None"}
+
+
+def checked(name: str, value: Any, annotation: Any) -> None:
+    """Refuse a value that is none of what the annotation of the option admits; NaN is no number.
+
+    Raises:
+        TypeError, ValueError: it names the option, and what it may be.
+    """
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    if not any(is_one(value, kind) for kind in kinds):
+        what = " or ".join(WORDS.get(kind, "a function") for kind in kinds)
+        wrong = ValueError if isinstance(value, Real) else TypeError  # 2.5 or NaN; "2"
+        raise wrong(f"{name} must be {what}, got {value!r}")
+
+
+def is_one(value: Any, kind: Any) -> bool:
+    if kind in (int, float):
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or math.isnan(value):
+            return False
+        return kind is float or isinstance(value, Integral) or float(value).is_integer()
+    if kind is bool:
+        return isinstance(value, bool | np.bool_)
+    if get_origin(kind) is collections.abc.Callable:
+        return callable(value)
+    return kind is Any or isinstance(value, get_origin(kind) or kind)
