@@ -67,6 +67,23 @@ def test_the_axes_have_the_same_values_colours_and_dashes():
     assert (ring.get_marker(), to_hex(ring.get_markerfacecolor())) == ("s", palette.LIGHT["paper"])
 
 
+def test_axes_of_a_part_of_a_figure_will_do_and_what_is_the_users_stays():
+    figure = Figure(layout="constrained", facecolor="yellow")
+    left, right = figure.subfigures(1, 2)
+    other = right.add_subplot()
+    other.plot([1, 2], [1, 2])
+    ax = axes.on(sample(), left.add_subplot())
+    assert {text.get_text() for text in ax.texts} >= {"here", "there"}
+    assert (to_hex(figure.get_facecolor()), other.get_xscale(), len(other.lines)) == ("#ffff00", "linear", 1)
+
+
+def test_on_dark_axes_it_takes_the_colours_for_dark():
+    ax = axes.on(sample(), Figure().add_subplot(facecolor="black"))
+    line = next(line for line in ax.lines if line.get_label() == "falls")
+    assert to_hex(line.get_color()) == palette.DARK["s1"]
+    assert to_hex(ax.xaxis.label.get_color()) == palette.DARK["quiet"]
+
+
 def test_alone_it_brings_paper_and_both_schemes_and_on_a_page_neither():
     alone, inside = svg(sample()), svg(sample(), key="one")
     assert "prefers-color-scheme:dark" in alone
