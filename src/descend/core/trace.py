@@ -11,14 +11,14 @@ import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import ops
 from .init import Init
 from .refusal import disordered, ending, explained, place
 from .rule import Declared, Rule
 from .settings import taken_by
-from .value import Misreturned, Refused, Value
+from .value import LOGIC, Misreturned, Refused, Value, give_operators
 
 
 class Extent(IntEnum):
@@ -162,10 +162,6 @@ class Symbol(Value):
     def _logic(self, op: str, *args: Any) -> Symbol:
         return Symbol(self.tape, self.tape.add(op, *(self.tape.condition(a) for a in args)))
 
-    def _same(self, op: str, other: Any) -> Symbol:
-        """Two numbers or two conditions may be equal."""
-        return (self._logic if self.tape.is_condition(self.index) else self._op)(op, self, other)
-
     def __repr__(self) -> str:
         node = self.tape.nodes[self.index]
         return f"<{node.value if node.op == 'input' else node.op} of rule {self.tape.rule.name}>"
@@ -177,76 +173,35 @@ class Symbol(Value):
         places = self.tape.repeat(record, given)
         return tuple(Symbol(self.tape, places[i]) for i in record.outputs.values())
 
-    def __add__(self, other: Any) -> Symbol:
-        return self._op("add", self, other)
-
-    def __radd__(self, other: Any) -> Symbol:
-        return self._op("add", other, self)
-
-    def __sub__(self, other: Any) -> Symbol:
-        return self._op("sub", self, other)
-
-    def __rsub__(self, other: Any) -> Symbol:
-        return self._op("sub", other, self)
-
-    def __mul__(self, other: Any) -> Symbol:
-        return self._op("mul", self, other)
-
-    def __rmul__(self, other: Any) -> Symbol:
-        return self._op("mul", other, self)
-
-    def __truediv__(self, other: Any) -> Symbol:
-        return self._op("div", self, other)
-
-    def __rtruediv__(self, other: Any) -> Symbol:
-        return self._op("div", other, self)
-
-    def __pow__(self, other: Any) -> Symbol:
-        if not isinstance(other, Symbol) and other in (2, 0.5):
+    def _forward(self, name: str, other: Any) -> Symbol:
+        if name == "pow" and not isinstance(other, Symbol) and other in (2, 0.5):
             return self._op("mul", self, self) if other == 2 else self._op("sqrt", self)
-        return self._op("pow", self, other)
+        if name in LOGIC or (name in ("eq", "ne") and self.tape.is_condition(self.index)):
+            return self._logic(name, self, other)  # two numbers or two conditions may be equal
+        return self._op(name, self, other)
 
-    def __rpow__(self, other: Any) -> Symbol:
-        return self._op("pow", other, self)
+    if TYPE_CHECKING:
 
-    def __mod__(self, other: Any) -> Symbol:
-        return self._op("mod", self, other)
+        def __add__(self, other: Any, /) -> Symbol: ...
+        def __truediv__(self, other: Any, /) -> Symbol: ...
 
-    def __rmod__(self, other: Any) -> Symbol:
-        return self._op("mod", other, self)
 
-    def __neg__(self) -> Symbol:
-        return self._op("neg", self)
+def _named(name: str) -> str:
+    return {"truediv": "div", "invert": "not"}.get(name, name)
 
-    def __abs__(self) -> Symbol:
-        return self._op("abs", self)
 
-    def __lt__(self, other: Any) -> Symbol:
-        return self._op("lt", self, other)
+def _backward(name: str, _: Any) -> Any:
+    if name in LOGIC:  # a number on the left
+        return vars(Value)[f"__r{name}__"]
+    return lambda self, other: self._op(_named(name), other, self)
 
-    def __le__(self, other: Any) -> Symbol:
-        return self._op("le", self, other)
 
-    def __gt__(self, other: Any) -> Symbol:
-        return self._op("gt", self, other)
-
-    def __ge__(self, other: Any) -> Symbol:
-        return self._op("ge", self, other)
-
-    def __eq__(self, other: Any) -> Any:
-        return self._same("eq", other)
-
-    def __ne__(self, other: Any) -> Any:
-        return self._same("ne", other)
-
-    def __and__(self, other: Symbol) -> Symbol:
-        return self._logic("and", self, other)
-
-    def __or__(self, other: Symbol) -> Symbol:
-        return self._logic("or", self, other)
-
-    def __invert__(self) -> Symbol:
-        return self._logic("not", self)
+give_operators(
+    Symbol,
+    lambda name, _: lambda self, other: self._forward(_named(name), other),
+    _backward,
+    lambda name, _: lambda self: (self._logic if name == "invert" else self._op)(_named(name), self),
+)
 
 
 def _word(op: str) -> Callable[..., Symbol]:

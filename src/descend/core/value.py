@@ -6,6 +6,8 @@ runs (the tracer's symbols, an engine's tensors together) is a ``Value`` and ref
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 from .words import instead, listed
@@ -87,3 +89,29 @@ class Value:
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise Refused("hands a value to a function of another library, which descend's engines do not know")
+
+
+ARITHMETIC = {name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow", "mod")}
+LOGIC: dict[str, Callable[..., Any]] = {"and": operator.and_, "or": operator.or_}
+COMPARISONS = {name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")}
+UNARY = {name: getattr(operator, name) for name in ("neg", "abs", "invert")}
+
+
+def give_operators(
+    kind: type[Value],
+    forward: Callable[[str, Callable[..., Any]], Any],
+    backward: Callable[[str, Callable[..., Any]], Any],
+    unary: Callable[[str, Callable[..., Any]], Any],
+) -> None:
+    """Give a kind of values its operators.
+
+    Args:
+        forward, backward: make the method of an operator out of its name and Python's function for it, for a value on
+            the left, and on the right alone.
+    """
+    for name, function in (ARITHMETIC | LOGIC | COMPARISONS).items():
+        setattr(kind, f"__{name}__", forward(name, function))
+    for name, function in (ARITHMETIC | LOGIC).items():
+        setattr(kind, f"__r{name}__", backward(name, function))
+    for name, function in UNARY.items():
+        setattr(kind, f"__{name}__", unary(name, function))

@@ -8,14 +8,13 @@ several Works, so its total is found first: the functions run once more for each
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ...core import ops
-from ...core.value import Value
+from ...core.value import Value, give_operators
 from ..base import NoFactors, Work
 
 
@@ -44,18 +43,12 @@ def _mapped(function: Callable[..., Any]) -> Callable[..., Many]:
     return apply
 
 
-_OPERATORS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow", "mod")},
-    **{name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
-    "and": operator.and_,
-    "or": operator.or_,
-}
-for _name, _function in _OPERATORS.items():
-    setattr(Many, f"__{_name}__", _mapped(_function))
-    if _name not in ("lt", "le", "gt", "ge", "eq", "ne"):
-        setattr(Many, f"__r{_name}__", (lambda f: lambda self, other: _mapped(f)(other, self))(_function))
-for _name in ("neg", "abs", "invert"):
-    setattr(Many, f"__{_name}__", _mapped(getattr(operator, _name)))
+def _reflected(function: Callable[..., Any]) -> Callable[[Many, Any], Many]:
+    apply = _mapped(function)
+    return lambda self, other: apply(other, self)
+
+
+give_operators(Many, lambda _, f: _mapped(f), lambda _, f: _reflected(f), lambda _, f: _mapped(f))
 
 
 def _total(x: Many, over: str) -> Any:

@@ -16,7 +16,8 @@ import numpy as np
 from jax import lax
 
 from ...core import ops
-from .numbers import ARITHMETIC, COMPARISONS, Number, Pending, x64
+from ...core.value import give_operators
+from .numbers import Number, Pending, x64
 
 
 class Book:
@@ -80,6 +81,7 @@ class Recorded(Pending):
 
 
 _PLAIN = {"truediv": ops.divide, "pow": ops.power, "and": lambda a, b: a and b, "or": lambda a, b: a or b}
+_PLAIN["invert"] = operator.not_
 
 
 def _operator(function: Callable[..., Any], plain: Callable[..., Any]) -> Callable[[Any, Any], Any]:
@@ -98,12 +100,12 @@ def _reflected(function: Callable[..., Any], plain: Callable[..., Any]) -> Calla
     return method
 
 
-for _name, _function in {**ARITHMETIC, **COMPARISONS}.items():
-    setattr(Recorded, f"__{_name}__", _operator(_function, _PLAIN.get(_name, _function)))
-for _name, _function in ARITHMETIC.items():
-    setattr(Recorded, f"__r{_name}__", _reflected(_function, _PLAIN.get(_name, _function)))
-for _name, _function in {"neg": operator.neg, "abs": abs, "invert": operator.not_}.items():
-    setattr(Recorded, f"__{_name}__", lambda self, f=_function: self.book.add(f, self))
+give_operators(
+    Recorded,
+    lambda name, function: _operator(function, _PLAIN.get(name, function)),
+    lambda name, function: _reflected(function, _PLAIN.get(name, function)),
+    lambda name, function: lambda self: self.book.add(_PLAIN.get(name, function), self),
+)
 
 
 def _word(name: str) -> Callable[..., Any]:

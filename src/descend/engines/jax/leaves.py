@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +15,9 @@ from jax.core import Tracer
 from jax.scipy.linalg import solve_triangular
 
 from ...core import ops
+from ...core.value import give_operators
 from ..noise import spectral_bound
-from .numbers import ARITHMETIC, COMPARISONS, ELEMENTWISE, WORDS, Arithmetic, Number, Pending, wide_types, x64
+from .numbers import ELEMENTWISE, WORDS, Arithmetic, Number, Pending, wide_types, x64
 
 _AXIS = {"row": -1, "column": -2}
 
@@ -98,13 +98,12 @@ def _mapped(function: Callable[..., Any], on_arrays: Callable[..., Any] | None =
     return apply
 
 
-for _name, _function in {**ARITHMETIC, **COMPARISONS}.items():
-    setattr(Leaves, f"__{_name}__", _mapped(_function, _function))
-for _name, _function in ARITHMETIC.items():
-    _swapped = _mapped(_function, _function)
-    setattr(Leaves, f"__r{_name}__", lambda self, other, f=_swapped: f(other, self))
-for _name in ("neg", "abs", "invert"):
-    setattr(Leaves, f"__{_name}__", _mapped(getattr(operator, _name)))
+def _reflected(function: Callable[..., Any]) -> Callable[[Leaves, Any], Leaves]:
+    apply = _mapped(function, function)
+    return lambda self, other: apply(other, self)
+
+
+give_operators(Leaves, lambda _, f: _mapped(f, f), lambda _, f: _reflected(f), lambda _, f: _mapped(f))
 
 
 def _sum(x: Any) -> jax.Array:

@@ -8,7 +8,6 @@ carries the derivative; XLA drops the twin where nobody differentiates.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from ...core import ops
-from ...core.value import Value
+from ...core.value import Value, give_operators
 
 wide_types: Callable[[bool], Any] = jax.enable_x64
 
@@ -175,17 +174,12 @@ def _operator(function: Callable[..., Any], swapped: bool = False) -> Callable[[
     return method
 
 
-ARITHMETIC = {name: getattr(operator, name) for name in ("add", "sub", "mul", "truediv", "pow", "mod")} | {
-    "and": operator.and_,
-    "or": operator.or_,
-}
-COMPARISONS = {name: getattr(operator, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")}
-for _name, _function in {**ARITHMETIC, **COMPARISONS}.items():
-    setattr(Number, f"__{_name}__", _operator(_function))
-for _name, _function in ARITHMETIC.items():
-    setattr(Number, f"__r{_name}__", _operator(_function, swapped=True))
-for _name, _function in {name: getattr(operator, name) for name in ("neg", "abs", "invert")}.items():
-    setattr(Number, f"__{_name}__", lambda self, f=_function: _apply(f, self))
+give_operators(
+    Number,
+    lambda _, f: _operator(f),
+    lambda _, f: _operator(f, swapped=True),
+    lambda _, f: lambda self: _apply(f, self),
+)
 
 
 ELEMENTWISE: dict[str, Callable[..., Any]] = {

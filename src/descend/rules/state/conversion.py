@@ -7,8 +7,8 @@ u ← μ·u − η·g. So a conversion is a factor for the buffer, an lr that gi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...core.rule import Rule
@@ -18,55 +18,39 @@ Settings = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class _Convention:
+class Convention:
     """How one rule writes the common quantities.
 
     Attributes:
-        slot, decay: the names of its buffer and of its μ.
-        gain: η / lr, from μ and the settings.
+        decay: the name of its μ. slot: of its buffer.
+        averages: whether a gradient enters with the share 1 - μ.
         per_lr: whether the buffer is u / -lr (else it is u).
         ahead: whether p is the look-ahead point (Nesterov); None where no look-ahead is taken.
-        fixed: further settings, from μ.
     """
 
-    slot: str
-    decay: str
-    gain: Callable[[float, Settings], float]
-    per_lr: bool
-    ahead: bool | None
-    fixed: Callable[[float], dict[str, float]]
+    decay: str = "momentum"
+    slot: str = "v"
+    averages: bool = False
+    per_lr: bool = True
+    ahead: bool | None = None
+
+    def gain(self, settings: Settings) -> float:
+        """η / lr, the share at which a gradient enters the sum."""
+        return 1.0 - settings.get(self.decay, 0.0) if self.averages else 1.0 - settings.get("dampening", 0.0)
 
 
-def _one(mu: float, settings: Settings) -> float:
-    return 1.0
-
-
-def _share(mu: float, settings: Settings) -> float:
-    return 1.0 - mu
-
-
-def _undampened(mu: float, settings: Settings) -> float:
-    return 1.0 - settings.get("dampening", 0.0)
-
-
-def _none(mu: float) -> dict[str, float]:
-    return {}
-
-
-_CONVENTIONS = {
-    "momentum_accumulation": _Convention("v", "momentum", _one, True, None, _none),
-    "momentum_dampened": _Convention("v", "momentum", _undampened, True, None, lambda mu: {"dampening": 0.0}),
-    "momentum_ema": _Convention("v", "beta", _share, True, None, _none),
-    "momentum_velocity": _Convention("v", "momentum", _one, False, None, _none),
-    "nesterov_lookahead": _Convention("v", "momentum", _one, False, False, _none),
-    "nesterov_rewritten": _Convention("v", "momentum", _one, False, True, _none),
-    "nesterov_accumulation": _Convention("v", "momentum", _one, True, True, _none),
+CONVENTIONS = {
+    "momentum_accumulation": Convention(),
+    "momentum_dampened": Convention(),
+    "momentum_ema": Convention("beta", averages=True),
+    "momentum_velocity": Convention(per_lr=False),
+    "nesterov_lookahead": Convention(per_lr=False, ahead=False),
+    "nesterov_rewritten": Convention(per_lr=False, ahead=True),
+    "nesterov_accumulation": Convention(ahead=True),
 }
 # Ma & Yarats 2019, section 4: with ν = 1 it is the average, with ν = β Nesterov's momentum.
-_QUASI: dict[bool | None, _Convention] = {
-    False: _Convention("m", "beta", _share, True, None, lambda mu: {"nu": 1.0}),
-    True: _Convention("m", "beta", _share, True, True, lambda mu: {"nu": mu}),
-}
+QUASI = Convention("beta", "m", averages=True)
+_QUASI: dict[bool | None, Convention] = {False: QUASI, True: replace(QUASI, ahead=True)}
 
 
 def convert(source: Rule, target: Rule, settings: Settings, p: Any, state: Mapping[str, Any]) -> tuple[Any, Any, Any]:
@@ -98,7 +82,7 @@ def convert(source: Rule, target: Rule, settings: Settings, p: Any, state: Mappi
     b = _convention(target, _QUASI[a is not None and a.ahead is not None])
     if a is None or b is None:
         raise ValueError(
-            f"{both} in two conventions; there are {', '.join(_CONVENTIONS)}, and quasi_hyperbolic if nu is 1 or beta"
+            f"{both} in two conventions; there are {', '.join(CONVENTIONS)}, and quasi_hyperbolic if nu is 1 or beta"
         )
     if (a.ahead is None) != (b.ahead is None):
         raise ValueError(f"{both}: one takes Nesterov's look-ahead, the other does not")
@@ -106,7 +90,7 @@ def convert(source: Rule, target: Rule, settings: Settings, p: Any, state: Mappi
     points = _listed(p)
     if [tuple(x.shape) for x in points] != [tuple(v.shape) for v in old]:
         raise ValueError(f"{source.name} keeps its momentum in {a.slot!r}, one of the shape of each parameter")
-    gain, new_gain = a.gain(mu, values), b.gain(mu, {})
+    gain, new_gain = a.gain(values), b.gain({b.decay: mu})
     if new_gain == 0 and gain != 0:
         raise ValueError(f"{target.name} averages, and with {a.decay}=1 its average stands still, whatever its lr")
     ratio = 1.0 if gain == new_gain else gain / new_gain
@@ -119,7 +103,9 @@ def convert(source: Rule, target: Rule, settings: Settings, p: Any, state: Mappi
     step = ((b.ahead or 0) - (a.ahead or 0)) * mu * (-values["lr"] if a.per_lr else 1.0)
     moved = [_plus(x, step, v) for x, v in zip(points, old, strict=True)]
     buffers = [_scaled(v, times, by) for v in old]
-    made = {**target.settings, **b.fixed(mu), "lr": lr, b.decay: mu}
+    own = {"dampening": 0.0, "nu": mu if b.ahead else 1.0}
+    own = {name: value for name, value in own.items() if name in target.settings}
+    made = {**target.settings, **own, "lr": lr, b.decay: mu}
     return (made, moved, {b.slot: buffers}) if isinstance(p, list | tuple) else (made, moved[0], {b.slot: buffers[0]})
 
 
@@ -129,8 +115,8 @@ def _kind(values: Settings) -> bool | None:
     return False if nu == 1 else True if nu == values.get("beta") else None
 
 
-def _convention(rule: Rule, quasi: _Convention | None) -> _Convention | None:
-    return quasi if rule.name == "quasi_hyperbolic" else _CONVENTIONS.get(rule.name)
+def _convention(rule: Rule, quasi: Convention | None) -> Convention | None:
+    return quasi if rule.name == "quasi_hyperbolic" else CONVENTIONS.get(rule.name)
 
 
 def _listed(value: Any) -> list[Any]:

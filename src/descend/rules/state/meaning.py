@@ -13,6 +13,7 @@ from typing import Any
 
 from ...core.ops import sign, sqrt
 from ...core.rule import Rule
+from .conversion import CONVENTIONS, QUASI, Convention
 
 Numbers = Mapping[str, float]
 GRADIENT, SQUARE = "average of gradients", "average of squared gradients"
@@ -136,17 +137,8 @@ _SCALES = (
 )  # fmt: skip
 # ε outside the corrected root, and at one default.
 _EPSILON = ("adam", "adamw", "amsgrad", "amsgradw", "nadam", "nadamw", "ademamix", "grams")
-_MOMENTA = {  # the setting that is μ, and η / lr, the share at which a gradient enters the sum
-    "gradient_descent": ("", lambda mu, s: 1.0),
-    "momentum_accumulation": ("momentum", lambda mu, s: 1.0),
-    "momentum_dampened": ("momentum", lambda mu, s: 1.0 - s["dampening"]),
-    "momentum_ema": ("beta", lambda mu, s: 1.0 - mu),
-    "momentum_velocity": ("momentum", lambda mu, s: 1.0),
-    "nesterov_lookahead": ("momentum", lambda mu, s: 1.0),
-    "nesterov_rewritten": ("momentum", lambda mu, s: 1.0),
-    "nesterov_accumulation": ("momentum", lambda mu, s: 1.0),
-    "quasi_hyperbolic": ("beta", lambda mu, s: 1.0 - mu),
-}  # fmt: skip
+_MOMENTA = {"gradient_descent": Convention(""), **CONVENTIONS, "quasi_hyperbolic": QUASI}
+_SUM = Convention()
 _COUPLED = ("lars", "lamb", "novograd")
 
 
@@ -178,10 +170,10 @@ def lr_ratio(source: Rule, a: Numbers, target: Rule, b: Numbers) -> float | None
     """
     one, other = name_of(source), name_of(target)
     if one in _MOMENTA and other in _MOMENTA:
-        (mu, gain), (new_mu, new_gain) = _MOMENTA[one], _MOMENTA[other]
-        if a.get(mu, 0.0) != b.get(new_mu, 0.0):
+        mine, theirs = _MOMENTA[one], _MOMENTA[other]
+        if a.get(mine.decay, 0.0) != b.get(theirs.decay, 0.0):
             return None
-        share, new_share = gain(a.get(mu, 0.0), a), new_gain(b.get(new_mu, 0.0), b)
+        share, new_share = mine.gain(a), theirs.gain(b)
         return 1.0 if share == new_share else share / new_share if new_share else None
     alike = same_rule(source, target) or (one != "" and any(one in some and other in some for some in _SCALES))
     return 1.0 if alike else None
@@ -219,7 +211,7 @@ def factor(source: Meaning, a: Numbers, target: Meaning, b: Numbers, t: float) -
             )
         return 1.0, 1.0
     both = {source.form, target.form} <= {"sum", "velocity"} and decay == new_decay
-    if source.form == target.form and decay == new_decay and (source.form != "sum" or _share(a) == _share(b)):
+    if source.form == target.form and decay == new_decay and (source.form != "sum" or _SUM.gain(a) == _SUM.gain(b)):
         return 1.0, 1.0
     count = t - source.late
     if count <= 0:
@@ -229,18 +221,14 @@ def factor(source: Meaning, a: Numbers, target: Meaning, b: Numbers, t: float) -
         times *= 1 - decay**t
     elif source.form != "mean":
         times *= 1.0 if both else 1 - decay
-        by *= _share(a) if source.form == "sum" else -a["lr"]
+        by *= _SUM.gain(a) if source.form == "sum" else -a["lr"]
     if decay != new_decay:
         times, by = times * (1 - new_decay**t), by * (1 - decay**count)
     if target.form == "first":
         by *= 1 - new_decay**t
     elif target.form != "mean":
         by *= 1.0 if both else 1 - new_decay
-        times *= _share(b) if target.form == "sum" else -b["lr"]
+        times *= _SUM.gain(b) if target.form == "sum" else -b["lr"]
     if by == 0 or (times == 0 and target.form != "velocity"):
         raise ValueError(f"{target.what}: it cannot be converted with an lr of 0 or a momentum of 1; change it first")
     return times, by
-
-
-def _share(settings: Numbers) -> float:
-    return 1.0 - settings.get("dampening", 0.0)
