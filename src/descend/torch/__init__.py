@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .loop.accumulator import Accumulator
     from .natural_gradient import NaturalGradient
     from .population import evolve
+    from .second_order.lbfgs import LBFGS
     from .switching.policy import switch_at
     from .switching.rule import switch
     from .switching.swats import swats
@@ -69,6 +70,7 @@ _torch.serialization.add_safe_globals([_remade])
 _AROUND = {
     "Alarms": "watch.alarms",
     "Accumulator": "loop.accumulator",
+    "LBFGS": "second_order.lbfgs",
     "KFAC": "kronecker.optimizer",
     "LRFinding": "learning_rate",
     "NaturalGradient": "natural_gradient",
@@ -89,6 +91,7 @@ _AROUND = {
 __all__ = [
     "ASGD",
     "KFAC",
+    "LBFGS",
     "SGD",
     "Accumulator",
     "Adadelta",

@@ -1,0 +1,1 @@
+"""Second-order methods for the parameters of a model, as torch optimizers whose step takes a closure."""

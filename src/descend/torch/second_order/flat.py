@@ -1,0 +1,49 @@
+"""The parameters of an optimizer as one vector, for methods that step them all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..sharded.refusals import refuse_use
+
+
+class Flat:
+    """Parameters that need a gradient, laid end to end in the order of their groups.
+
+    Raises:
+        ValueError: none of them needs a gradient, several devices or dtypes, a complex or a distributed parameter.
+    """
+
+    def __init__(self, groups: Iterable[dict[str, Any]], name: str) -> None:
+        self.params: list[Tensor] = [p for group in groups for p in group["params"] if p.requires_grad]
+        if not self.params:
+            raise ValueError(f"{name}: no parameter needs a gradient")
+        kinds = sorted({f"{p.dtype} on {p.device}" for p in self.params})
+        if len(kinds) > 1:
+            raise ValueError(f"{name} steps all parameters as one vector, and they are {', '.join(kinds)}")
+        if self.params[0].is_complex():
+            raise ValueError(f"{name} steps real parameters, and these are {self.params[0].dtype}")
+        refuse_use(self.params, name, "its inner products run over all parameters")
+
+    def vector(self) -> Tensor:
+        """A copy, (n,)."""
+        return torch.cat([p.detach().reshape(-1) for p in self.params])
+
+    def gradient(self) -> Tensor:
+        """What ``backward`` has left, (n,); zeros where a parameter had no part."""
+        return torch.cat([self._dense(p) for p in self.params])
+
+    def take(self, vector: Tensor) -> None:
+        """Write a vector (n,) into the parameters."""
+        with torch.no_grad():
+            for p, part in zip(self.params, vector.split([p.numel() for p in self.params]), strict=True):
+                p.copy_(part.reshape(p.shape))
+
+    def _dense(self, p: Tensor) -> Tensor:
+        if p.grad is None:
+            return torch.zeros(p.numel(), dtype=p.dtype, device=p.device)
+        return (p.grad.to_dense() if p.grad.is_sparse else p.grad).detach().reshape(-1)
