@@ -1,6 +1,7 @@
 """What the command line asks for, as a race: refused by name before anything trains."""
 
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -151,6 +152,17 @@ def resumed(store: Store, name: str) -> tuple[Record, Source]:
             param_hint="--resume",
         )
     return record, source
+
+
+def same(store: Store, config: Config, source: Source) -> Record | None:
+    """The newest race of just this configuration, begun under today's conditions, as far as it came."""
+    wanted = json.loads(json.dumps(asdict(config)))
+    now = new_record(config, source, source.card(), 1).environment
+    for kept in store.races():
+        agrees = all(kept.environment.get(key) == now.get(key) for key in MUST_AGREE)
+        if agrees and kept.asked.get("config") == wanted:
+            return from_store(store, kept)[0]
+    return None
 
 
 def unfinished(store: Store) -> Kept | None:

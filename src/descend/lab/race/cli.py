@@ -28,6 +28,9 @@ CONFIGURES = ("what", "task", "target", "rules", "steps", "seeds", "seed", "sche
 @click.command()
 @click.argument("what", required=False)
 @click.option("--task", metavar="NAME", help="The task; `descend tasks` lists them.  [default: digits]")
+@click.option(
+    "--all", "every", is_flag=True, help="Every task whose data are here, quickly, and what they say together."
+)
 @click.option("--target", metavar="COLUMN", help="Of a .csv file: the column to be told from the others.")
 @click.option("--rules", metavar="A,B,C", help="Rules to race, by name.  [default: eight classics]")
 @click.option("--against", metavar="RULE", help="Hold every rule against this one instead of the leader.")
@@ -78,7 +81,8 @@ def race(ctx: click.Context, **given: Any) -> None:
     power cut. Writes race-TASK.json and race-TASK.html.
     """
     source, resume = given["source"], given["resume"]
-    _refuse_pointless_options(ctx, source, resume)
+    if not given["every"]:
+        _refuse_pointless_options(ctx, source, resume)
     _refuse_missing_packages()
     replay = Path(source) if source and Path(source).is_file() else None
     folder = given["out"] or (replay.parent if replay else Path())
@@ -86,6 +90,8 @@ def race(ctx: click.Context, **given: Any) -> None:
     console = _console(to_stderr=given["as_json"])
     quiet = given["quiet"]
     try:
+        if given["every"]:
+            ctx.exit(_all(ctx, given, folder, console))
         if source:
             record, code = _reload(source, replay), 0
         elif resume:
@@ -97,6 +103,23 @@ def race(ctx: click.Context, **given: Any) -> None:
     except KeyboardInterrupt:
         code = INTERRUPTED
     ctx.exit(code)
+
+
+def _all(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Console") -> int:
+    """One race on each task; the exit code."""
+    from .asked import rules_of
+
+    of_one = ("what", "task", "target", "steps", "seeds", "delta", "against", "quick", "seconds", "source")
+    words = [f"--{name}" for name in of_one if given[name]]
+    if words:
+        raise click.UsageError(f"--all races on every task as its card says, so {', '.join(words)} cannot be of all.")
+    rules = rules_of(given["rules"])
+    from .several.run import deliver, race_all
+
+    several, stopped = race_all(rules, given, _store(), console, _processes(given, len(rules)))
+    if several.races:
+        deliver(several, folder, given["as_json"], given["quiet"], console, click.echo)
+    return INTERRUPTED if stopped else int(any(record.failed for record, _ in several.races))
 
 
 def _refuse_pointless_options(ctx: click.Context, source: str | None, resume: str | None) -> None:

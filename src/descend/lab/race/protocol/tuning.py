@@ -18,7 +18,7 @@ NEAR = (-0.5, -0.25, 0.0, 0.25, 0.5)  # decades from the best rate at which more
 RAMP_STEPS = 200
 SMOOTH = 0.9
 BELOW = 4.0  # the best annealed rate lies about so many times below the one at which a range test turns
-FIT = 1.3  # losses up to so many times the best belong to the parabola
+FIT = math.log(1.3)  # scores up to so much above the best belong to the parabola
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,13 @@ class Rate:
     def loss(self) -> float:
         """Their mean; infinite if a run diverged."""
         return fmean(self.losses)
+
+    @property
+    def score(self) -> float:
+        """What rates are compared by: the mean logarithm, from which cancels what makes a seed easy for every rate."""
+        if not math.isfinite(self.loss):
+            return math.inf
+        return fmean(math.log(x) for x in self.losses) if min(self.losses) > 0 else self.loss
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,8 @@ def side_of(rates: Sequence[Rate]) -> int:
 
 
 def best_of(rates: Sequence[Rate]) -> int:
-    """Which of ascending rates has the lowest mean loss; of equals the smaller rate."""
-    return min(range(len(rates)), key=lambda k: (rates[k].loss, k))
+    """Which of ascending rates has the best score; of equals the smaller rate."""
+    return min(range(len(rates)), key=lambda k: (rates[k].score, k))
 
 
 def near(lr: float) -> list[float]:
@@ -87,26 +94,22 @@ def near(lr: float) -> list[float]:
 
 
 def choose(rates: Sequence[Rate]) -> Choice:
-    """The tuned rate: the lowest point of a parabola in log lr and log loss, between the best rate's neighbours."""
+    """The tuned rate: the lowest point of a parabola in log lr and score, within the rates that come near the best."""
     rates = sorted(rates, key=lambda rate: rate.lr)
-    best = best_of(rates)
+    best = rates[best_of(rates)]
     side = side_of(rates)
-    edge = {-1: "low", 0: "", 1: "high"}[side]
-    low = rates[best].loss
-    if side or not math.isfinite(low) or low <= 0:
-        return Choice(rates[best].lr, edge)
-    reach = max(abs(decades) for decades in NEAR) * 1.02
-    fit = [r for r in rates if r.loss <= FIT * low and abs(math.log10(r.lr / rates[best].lr)) <= reach]
+    if side or not math.isfinite(best.score) or min(best.losses) <= 0:
+        return Choice(best.lr, {-1: "low", 0: "", 1: "high"}[side])
+    fit = [rate for rate in rates if rate.score <= best.score + FIT]
     if len(fit) < 3:
-        return Choice(rates[best].lr, edge)
+        return Choice(best.lr)
     import numpy as np
 
-    x = np.array([math.log10(r.lr / rates[best].lr) for r in fit])
-    bend, slope, _ = np.polyfit(x, np.log([r.loss for r in fit]), 2)
+    x = [math.log10(rate.lr / best.lr) for rate in fit]
+    bend, slope, _ = np.polyfit(x, [rate.score for rate in fit], 2)
     if bend <= 0:
-        return Choice(rates[best].lr, edge)
-    inner = [math.log10(rates[k].lr / rates[best].lr) for k in (best - 1, best + 1)]
-    return Choice(rounded(rates[best].lr * 10 ** min(max(-slope / (2 * bend), inner[0]), inner[1])), edge)
+        return Choice(best.lr)
+    return Choice(rounded(best.lr * 10 ** min(max(-slope / (2 * bend), x[0]), x[-1])))
 
 
 def means(runs: Mapping[float, Sequence[Run]]) -> list[Rate]:

@@ -1,0 +1,49 @@
+"""`python -m descend.lab.race.measure null` or `again`: how often verdicts are wrong, and whether they come back."""
+
+import argparse
+
+from ...store import Store
+from ...tasks.source import Source
+from ...trials.workers import PROCESSES, cores, one_thread
+from ..race import Config
+from ..space import DEFAULT_RULES
+from . import again, null
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m descend.lab.race.measure", description=__doc__)
+    which = parser.add_subparsers(dest="which", required=True)
+    itself = which.add_parser("null", help="a rule against itself")
+    itself.add_argument("--rule", default="adamw")
+    itself.add_argument("--task", default="digits-logistic")
+    itself.add_argument("--races", type=int, default=200)
+    itself.add_argument("--first", type=int, default=0, help="the first seed")
+    itself.add_argument("--steps", type=int, default=40)
+    itself.add_argument("--seeds", type=int, default=27)
+    more = which.add_parser("again", help="the standard race with other seeds; what is finished is kept in the store")
+    more.add_argument("--task", default="digits")
+    more.add_argument("--races", type=int, default=20)
+    more.add_argument("--processes", type=int, default=min(PROCESSES, cores()))
+    asked = parser.parse_args()
+    if asked.which == "null":
+        one_thread()
+        said: list[str] = []
+        for one in null.verdicts(asked.rule, asked.task, asked.races, asked.steps, asked.seeds, asked.first):
+            said.append(one)
+            if len(said) % 20 == 0 or len(said) == asked.races:
+                print(null.told(said), flush=True)
+        return
+    source, store = Source(asked.task), Store.open()
+    card = source.card()
+    found = []
+    for seed in range(asked.races):
+        config = Config(DEFAULT_RULES, card.name, card.steps, card.batch, card.seeds, seed, card.delta)
+        record = again.finished(config, source, store, asked.processes)
+        found.append(again.verdicts_of(record))
+        print(f"seed {seed}: {found[-1].leader}; {dict(found[-1].standing)}; {len(record.runs)} runs", flush=True)
+    for what, share in again.agreement(found).items() if len(found) > 1 else ():
+        print(f"{100 * share:5.1f} %  {what}")
+
+
+if __name__ == "__main__":
+    main()

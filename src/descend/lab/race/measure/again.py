@@ -1,0 +1,75 @@
+"""The same race with other seeds, again and again: are the verdicts the same? Finished races stay in the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from ...store import Store
+from ...tasks.source import Source
+from ..asked import begin, new_record, same, told
+from ..drive import Drive
+from ..protocol.sequential import LEVEL
+from ..protocol.standing import BEHIND, BETTER, EQUAL, compare
+from ..race import Config
+from ..record import Record
+
+FLIPPED = {BETTER: BEHIND, BEHIND: BETTER}
+
+
+def finished(config: Config, source: Source, store: Store, processes: int) -> Record:
+    """The race of a configuration: from the store if it is there, else run (or run on) and kept."""
+    record = same(store, config, source) or new_record(config, source, source.card(), processes)
+    if not record.id:
+        begin(record, store)
+    drive = Drive(record, source, processes, store)
+    for _ in drive.events():
+        pass
+    record.finish(record.seconds, partial=False)
+    store.tell(record.id, "finished", told(record))
+    return record
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What one race says: of every rule against the leader, and of every two rules on the seeds both have."""
+
+    leader: str
+    near: frozenset[str]  # the leader and its equals
+    standing: Mapping[str, str]
+    pairs: Mapping[tuple[str, str], str]
+
+
+def verdicts_of(record: Record) -> Verdicts:
+    stages = record.stages()
+    assert stages.standings is not None
+    standing = {row.name: row.standing for row in stages.standings.rows}
+    losses = {rule: [run.loss for run in stages.finals(rule)] for rule in stages.rules}
+    config = record.config
+    alpha = (1 - LEVEL) / max(1, len(losses) - 1)
+    pairs = {
+        (a, b): compare(losses[a], losses[b], config.looks, alpha, config.delta)[0]
+        for a, b in combinations(stages.rules, 2)
+    }
+    leader = stages.standings.leader or ""
+    return Verdicts(leader, frozenset({leader, *(r for r, s in standing.items() if s == EQUAL)}), standing, pairs)
+
+
+def agreement(found: Sequence[Verdicts]) -> dict[str, float]:
+    """Shares, 0..1, over all races, pairs of rules and pairs of races."""
+    others = [said for one in found for rule, said in one.standing.items() if rule != one.leader]
+    held = [one.pairs[pair] for one in found for pair in one.pairs]
+    two = list(combinations(found, 2))
+    apart = [
+        FLIPPED.get(x.pairs[pair]) == y.pairs[pair] for x, y in two for pair in x.pairs if x.pairs[pair] in FLIPPED
+    ]
+    total = len(two) * len(found[0].pairs)
+    pairs = list(found[0].pairs)
+    clean = [not any(FLIPPED.get(x.pairs[p]) == y.pairs[p] for x, y in two if x.pairs[p] in FLIPPED) for p in pairs]
+    return {
+        "decided against the leader": sum(said in (EQUAL, BEHIND) for said in others) / len(others),
+        "decided, all pairs of rules": sum(said != "undecided" for said in held) / len(held),
+        "no contradiction, of pairs of rules and of races": 1 - sum(apart) / total if total else 1.0,
+        "pairs of rules without any contradiction": sum(clean) / len(clean),
+        "leader or its equals the same": sum((x.leader in y.near) + (y.leader in x.near) for x, y in two)
+        / (2 * len(two)),
+    }

@@ -1,0 +1,1 @@
+"""One race on each of several tasks, and what they say together."""

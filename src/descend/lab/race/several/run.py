@@ -1,0 +1,124 @@
+"""`descend race --all`: one race after the other, each kept; `--resume` takes what is finished from the store."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from ....draw import files
+from ...tasks.catalogue import MODULES
+from ...tasks.source import Source, lacking
+from .. import asked
+from ..drive import Drive
+from ..live import print_line, view_for
+from ..race import Config
+from ..record import Record, write
+from ..results import results
+from ..watch import Watch
+from .several import Several, rows_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ...store import Store
+
+SEEDS = 3  # fresh seeds: as AlgoPerf has three studies of five trials
+
+
+def available() -> tuple[list[Source], list[str]]:
+    """The tasks whose data are here, and a sentence for each that lacks something."""
+    sources = [Source(name) for name in MODULES]
+    said = {source.name: lacking(source.card()) for source in sources}
+    return [source for source in sources if not said[source.name]], [text for text in said.values() if text]
+
+
+def race_all(
+    rules: tuple[str, ...],
+    given: dict[str, Any],
+    store: "Store | None",
+    console: "Console",
+    processes: int,
+) -> tuple[Several, bool]:
+    """Race on every task; and whether it was stopped before the end."""
+    sources, missing = available()
+    quiet = given["quiet"]
+    say: Callable[[str], None] = (lambda text: None) if quiet else (lambda text: print_line(console, text))
+    say(f"descend race: {len(sources)} tasks · {len(rules)} rules · 7 learning rates · {SEEDS} fresh seeds")
+    for text in missing:
+        say(f"left out: {text}")
+    done: list[tuple[Record, Any]] = []
+    began = perf_counter()
+    for k, source in enumerate(sources):
+        card = source.card()
+        config = Config(rules, card.name, card.steps, card.batch, SEEDS, given["seed"], card.delta, given["schedule"])
+        config = replace(config.quick(keep_seeds=True))
+        record = (given["resume"] and store and asked.same(store, config, source)) or asked.new_record(
+            config, source, card, processes
+        )
+        if store is not None and not record.id:
+            asked.begin(record, store)
+        say(f"[{k + 1}/{len(sources)}] {card.name}: {card.model.split(',')[0]}")
+        stopped = _one(record, source, store, processes, quiet, console)
+        found = results(record)
+        if found.tuned:
+            done.append((record, found))
+            from ..verdict import verdict
+
+            left = (perf_counter() - began) / (k + 1) * (len(sources) - k - 1)
+            say(f"    {verdict(record, found)[0]}" + (f" About {left:.0f} s left." if left > 1 else ""))
+        if stopped:
+            return Several(done), True
+    return Several(done), False
+
+
+def _one(
+    record: Record, source: Source, store: "Store | None", processes: int, quiet: bool, console: "Console"
+) -> bool:
+    """Run what is missing of a race; whether it was interrupted."""
+    begin, before = perf_counter(), record.seconds
+    drive = Drive(record, source, processes, store)
+    watch = Watch(record.config, kept=len(record.runs))
+    stopped = False
+    try:
+        silent = quiet or not console.file.isatty()
+        with closing(drive.events()) as events, view_for(console, record, watch, silent) as view:
+            for event, stages in events:
+                watch.take(event, stages.standings)
+                view.take(event, stages)
+    except KeyboardInterrupt:
+        stopped = True
+    record.finish(before + perf_counter() - begin, partial=stopped)
+    if store is not None:
+        store.tell(record.id, "stopped" if stopped else "finished", asked.told(record))
+    return stopped
+
+
+def deliver(several: Several, folder: Path, as_json: bool, quiet: bool, console: "Console", echo: Callable) -> None:
+    """Write race-all.html and race-all.json, then say what they say."""
+    from ....draw.terminal import Table
+
+    name = files.free_stem(folder, "race-all", (".html", ".json"))
+    said = several.summary()
+    runs = {record.config.task: [asdict(run) for run in record.runs] for record, _ in several.races}
+    from ...store import without_nan
+
+    made = {
+        folder / f"{name}.html": several.html(),
+        folder / f"{name}.json": json.dumps(without_nan({**said, "runs": runs}), ensure_ascii=False, allow_nan=False),
+    }
+    for path, text in made.items():
+        write(path, text)
+    if as_json:
+        echo(json.dumps({**said, "files": [str(path) for path in made]}, ensure_ascii=False, indent=1))
+    elif not quiet:
+        if rows := rows_of(several):
+            head = ("rule", "per step", "95 %", "per second", "95 % ")
+            console.print()
+            console.print(Table(head, rows, right=head[1::2]))
+        console.print()
+        for sentence in several.sentences():
+            console.print(sentence)
+        print_line(console, f"Report: {folder / name}.html")
