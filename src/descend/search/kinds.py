@@ -1,4 +1,4 @@
-"""Options of a method checked by the annotations of its class, so that each kind of mistake has one sentence."""
+"""Options of a method: of the kind that its class says, and within limits; what is not is refused by name."""
 
 from __future__ import annotations
 
@@ -36,3 +36,28 @@ def is_one(value: Any, kind: Any) -> bool:
     if get_origin(kind) is collections.abc.Callable:
         return callable(value)
     return kind is Any or isinstance(value, get_origin(kind) or kind)
+
+
+def whole(name: str, value: int | None, default: int, least: int) -> int:
+    """A number of points: ``value``, or ``default`` where it is None.
+
+    Raises:
+        ValueError: fewer than ``least``, by name.
+    """
+    if value is None:
+        return max(default, least)
+    if not least <= value < math.inf or int(value) != value:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
+    return int(value)
+
+
+def between(name: str, value: float, least: float, most: float = math.inf) -> float:
+    """``value``, which must be finite and from ``least`` to ``most``.
+
+    Raises:
+        ValueError: it is not, by name.
+    """
+    if not (least <= value <= most and abs(value) < math.inf):
+        limits = f"at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+        raise ValueError(f"{name} must be a finite number, {limits}; got {value}")
+    return value

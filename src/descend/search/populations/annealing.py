@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import whole
 from ..method import Iteration, Method, Stop, Wanted
-from .start import Array, spread_of, whole
+from .start import Array, spread_of
 
 
 class SimulatedAnnealing(Method):

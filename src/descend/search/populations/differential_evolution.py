@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import whole
 from ..method import Iteration, Method, Stop, Wanted
-from .start import Array, events, first_population, replaced, step_size, whole
+from .start import Array, events, first_population, replaced, step_size
 
 STRATEGIES = ("rand1", "best1", "current_to_pbest")
 
@@ -133,7 +134,7 @@ class LSHADE(Method):
         self.nfev += count
 
         better = values < f
-        self.remember(F[better], CR[better], np.minimum(f[better], 1e300) - values[better])
+        self.remember(F[better], CR[better], np.minimum(f[better] - values[better], 1e300))
         self.archive = np.concatenate((self.archive, X[better]))
         kept = values <= f
         self.X, self.f = replaced(X, U, kept), np.where(kept, values, f)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import between, whole
 from ..method import Iteration, Method, Wanted
 from .differential_evolution import alike
-from .start import Array, between, events, first_population, spread_of, whole
+from .start import Array, events, first_population, spread_of
 
 
 class GA(Method):

@@ -77,6 +77,8 @@ class LqCMAES(CMAES):
             values = np.where(np.isinf(values), np.inf, guesses - guesses.min() + np.nanmin(values))
         best = np.empty(0) if model is None else optimum(model, self.archive_x[0])
         self.model = () if model is None else tuple(model)
+        if not np.isfinite(best).all():
+            best = np.empty(0)
         outside = self.forced and np.isinf(values[0])  # of where f is finite; the model would offer the point again
         reasons = self.tell_generation(Y, Z, values)
         self.forced = 0
@@ -164,7 +166,7 @@ def fitted(X: Array, f: Array, mean: Array, B: Array, scale: Array) -> tuple[Mod
     used = min(size, max(Z.shape[1] + 2, int(TRUNCATION * (size + 1))))
     best = f.argsort(kind="stable")[:used]
     row, column = weights_of(used)
-    coefficients = least_squares(column * Z[best], row * (f[best] - f[best[0]]))
+    coefficients = least_squares(column * Z[best], row * np.minimum(f[best] - f[best[0]], 1e290))
     return Model(kind, coefficients, mean, B, scale), Z @ coefficients
 
 

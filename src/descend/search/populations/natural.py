@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import whole
 from ..method import Iteration, Method, Stop, Wanted
 from .bounds import box_of
-from .start import Array, spread_of, whole
+from .start import Array, spread_of
 
 
 def utilities(population: int) -> Array:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import between, whole
 from ..method import Iteration, Method, Stop, Wanted
-from .start import between, first_population, replaced, step_size, whole
+from .start import first_population, replaced, step_size
 
 TOPOLOGIES = ("ring", "global")
 

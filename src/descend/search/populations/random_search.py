@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import whole
 from ..method import Iteration, Method, Stop, Wanted
-from .start import whole
 
 
 class RandomSearch(Method):

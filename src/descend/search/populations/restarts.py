@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import whole
 from ..method import Iteration, Method, Stop, Wanted
-from .start import spread_of, whole
+from .start import spread_of
 
 Array = np.ndarray
 REGIMES = ("bipop", "ipop", "none")

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import between, whole
 from ..method import Iteration, Method, Wanted
 from .bounds import box_of
-from .start import Array, between, spread_of, whole
+from .start import Array, spread_of
 
 
 def centred_ranks(values: Array) -> Array:

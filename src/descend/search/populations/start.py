@@ -44,31 +44,6 @@ def first_population(
     return np.concatenate((x0[None], others))
 
 
-def whole(name: str, value: int | None, default: int, least: int) -> int:
-    """A number of points: ``value``, or ``default`` where it is None.
-
-    Raises:
-        ValueError: fewer than ``least``, by name.
-    """
-    if value is None:
-        return max(default, least)
-    if not least <= value < np.inf or int(value) != value:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value}")
-    return int(value)
-
-
-def between(name: str, value: float, least: float, most: float = np.inf) -> float:
-    """``value``, which must be finite and from ``least`` to ``most``.
-
-    Raises:
-        ValueError: it is not, by name.
-    """
-    if not (least <= value <= most and abs(value) < np.inf):
-        limits = f"at least {least:g}" if most == np.inf else f"from {least:g} to {most:g}"
-        raise ValueError(f"{name} must be a finite number, {limits}; got {value}")
-    return value
-
-
 def replaced(old: Array, new: Array, where: Array) -> Array:
     """A copy of ``old`` (n, D) with the rows ``where`` (n,) of ``new``."""
     mixed = old.copy()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Generator
 from typing import Any
 
+from ..kinds import whole
 from ..method import Wanted
 from .descent import Descent
 from .forcing import Forcing
@@ -36,7 +37,9 @@ class NewtonCG(Descent):
         **base: Any,
     ) -> None:
         super().__init__(x0, bounds, tol=tol, **base)
-        self.iterations = iterations or min(2 * self.n, 200)
+        if not 0 < c1 < c2 < 1:
+            raise ValueError(f"c1 and c2 must be 0 < c1 < c2 < 1, got {c1} and {c2}")
+        self.iterations = whole("iterations", iterations, min(2 * self.n, 200), 1)
         self.c1, self.c2 = c1, c2
         self.forcing = Forcing()
 

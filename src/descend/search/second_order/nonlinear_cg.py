@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
+
 from ..method import Wanted
 from .descent import Descent
 from .line_search import Point, along, wolfe_from
@@ -33,6 +35,8 @@ class NonlinearCG(Descent):
         super().__init__(x0, bounds, tol=tol, **base)
         if not 0 < c1 < c2 < 1:
             raise ValueError(f"c1 and c2 must be 0 < c1 < c2 < 1, got {c1} and {c2}")
+        if not 0 < eta < np.inf:
+            raise ValueError(f"eta must be a finite number above 0, got {eta}")
         self.c1, self.c2, self.eta = c1, c2, eta
         self.d: Any = None
         self.fall = 0.0  # of the last step to first order: t·slope

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..kinds import whole
 from ..method import Wanted
 from .descent import Descent
 from .forcing import Forcing
@@ -98,7 +99,7 @@ class TrustNCG(TrustRegion):
         **base: Any,
     ) -> None:
         super().__init__(x0, bounds, tol=tol, radius=radius, largest_radius=largest_radius, accept=accept, **base)
-        self.iterations = iterations or min(2 * self.n, 200)
+        self.iterations = whole("iterations", iterations, min(2 * self.n, 200), 1)
         self.forcing = Forcing()
 
     def model(self) -> Generator[Wanted, Any, Model]:
