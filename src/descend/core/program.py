@@ -17,20 +17,29 @@ from functools import cached_property
 from .rule import Declared, Rule
 from .trace import Extent, Tape, trace
 
+_SIGNS = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "mod": "%",
+    "and": "&",
+    "or": "|",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "eq": "==",
+    "ne": "!=",
+}
+OPERATORS = {op: f"{{0}} {sign} {{1}}" for op, sign in _SIGNS.items()} | {"neg": "-{0}"}
+"""How operations are spelled in whatever language a program is printed in; a language has its own for the rest."""
 # How plain Python, with the words of core.ops, spells each operation.
 HOST = {
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
+    **OPERATORS,
     "div": "divide({0}, {1})",
     "pow": "power({0}, {1})",
-    "mod": "{0} % {1}",
-    "neg": "-{0}",
-    "and": "{0} & {1}",
-    "or": "{0} | {1}",
     "not": "invert({0})",
-    **{op: f"{{0}} {sign} {{1}}" for op, sign in zip(("lt", "le", "gt", "ge", "eq", "ne"),
-                                                    ("<", "<=", ">", ">=", "==", "!="), strict=True)},
     **{op: f"{op}({{0}})" for op in ("sqrt", "exp", "log", "tanh", "sign", "isfinite")},
     "abs": "absolute({0})",
     "maximum": "maximum({0}, {1})",

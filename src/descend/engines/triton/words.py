@@ -7,21 +7,12 @@ calls CUDA's libdevice by name, so the interpreter runs the text that the compil
 
 from __future__ import annotations
 
+from ...core.program import OPERATORS
+
 _COMMON = {
-    "add": "{0} + {1}",
-    "sub": "{0} - {1}",
-    "mul": "{0} * {1}",
+    **OPERATORS,
     "mod": "modulo({0}, {1})",
-    "neg": "-{0}",
-    "and": "{0} & {1}",
-    "or": "{0} | {1}",
     "not": "~{0}",
-    "lt": "{0} < {1}",
-    "le": "{0} <= {1}",
-    "gt": "{0} > {1}",
-    "ge": "{0} >= {1}",
-    "eq": "{0} == {1}",
-    "ne": "{0} != {1}",
     "abs": "tl.abs({0})",
     "sign": "tl.where({0} > 0, 1.0, tl.where({0} < 0, -1.0, {0}))",
     "isfinite": "({0} - {0}) == 0",
@@ -31,7 +22,6 @@ _COMMON = {
 }
 # float64: of the numbers of a step, and of elements that are float64
 DOUBLE = _COMMON | {
-    "div": "{0} / {1}",
     "sqrt": "tl.sqrt({0})",
     "exp": "tl.exp({0})",
     "log": "tl.log({0})",

@@ -18,7 +18,12 @@ from ...optimizer import CLIP
 from ..step import tensors
 
 SCALE = "measured_clip"
-_CLIPPED = chain(CLIP, rules.gradient_descent)  # its first pass is the norm, with the bits of the ordinary form
+
+
+@functools.cache
+def _clipped(unscaled: bool) -> Rule:
+    """A rule whose first pass is the norm, with the bits of the ordinary form."""
+    return chain(*([rules.unscale] if unscaled else []), CLIP, rules.gradient_descent)
 
 
 @before
@@ -91,16 +96,17 @@ class Measured:
             if g.is_neg() or g.is_conj() or not tensors.same_layout(g, like):
                 g = torch.empty_like(like).copy_(g)
         g = tensors.plain(g)
-        square = self._by_kernel(g, settled, not sparse) if settled.engine.sums else _by_words(g, settled)
+        engine = settled.engine
+        square = self._by_kernel(g, settled, not sparse) if engine.sums else by_words(g, engine.on_numpy)
         if not math.isfinite(square) and not bool(torch.isfinite(g).all()):
             self.finite = False
         self._sums[id(p)] = single, square
         p.grad = None
 
     def _by_kernel(self, g: torch.Tensor, settled: Any, keep: bool) -> float:
-        machine: tuple[Work, Step] = settled.machine(_work(g), keep)
+        machine: tuple[Work, Step] = settled.machine(work_of(tensors.dtype_name(g), [g.numel()]), keep)
         work, step = machine
-        work.addresses[1, 0] = g.data_ptr()  # type: ignore[index]
+        work.addresses[:] = g.data_ptr()  # type: ignore[index]
         ((square,), _) = step.first_sums(torch.get_num_threads())[0]
         return float(square[0])
 
@@ -130,17 +136,22 @@ def factor(norm: float, limit: float) -> float:
     return ops.minimum(ops.divide(limit, norm + 1e-6), 1.0)
 
 
-def _work(g: torch.Tensor) -> Work:
-    settings = {name: float(value) for name, value in _CLIPPED.settings.items()}
-    return Work(
-        _CLIPPED, tensors.dtype_name(g), [g.numel()], [Row(1, settings)], np.zeros(1, np.int64),
-        addresses=np.full((2, 1), g.data_ptr(), np.int64),
-    )  # fmt: skip
+def work_of(dtype: str, sizes: list[int], scale: float | None = None) -> Work:
+    """Tensors whose first pass is their norm; their gradients are yet to be pointed to.
+
+    Args:
+        scale: by which the loss was multiplied, if it was.
+    """
+    rule, count = _clipped(scale is not None), len(sizes)
+    settings = {name: float(value) for name, value in rule.settings.items()}
+    settings |= {} if scale is None else {"loss_scale": scale}
+    rows, row_of = [Row(1, settings)], np.zeros(count, np.int64)
+    return Work(rule, dtype, sizes, rows, row_of, addresses=np.zeros((2, count), np.int64))
 
 
-def _by_words(g: torch.Tensor, settled: Any) -> float:
+def by_words(g: torch.Tensor, on_numpy: bool, scale: float | None = None) -> float:
+    """The sum of squares of a gradient as an engine without kernels adds it."""
     g = torch.view_as_real(g) if g.is_complex() else g
-    x: Any = g.to(tensors.WORKING.get(g.dtype, g.dtype))
-    if settled.engine.on_numpy:
-        x = x.double().numpy()
-    return float(ops.total(x * x))
+    x: Any = g.to(torch.float64 if on_numpy else tensors.WORKING.get(g.dtype, g.dtype))
+    x = x if scale is None else x / scale
+    return float(ops.total(x.numpy() * x.numpy() if on_numpy else x * x))

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
-import numpy as np
 import torch
 
-from ... import rules
-from ...core import ops
-from ...core.rule import Rule, chain
-from ...engines.base import Engine, Row, Step, Work
-from ...optimizer import CLIP
+from ...engines.base import Engine, Step, Work
+from ..in_backward.norm import by_words, work_of
 from ..step import tensors
 from ..step.batch import POINTER, Batch
-
-
-@functools.cache
-def _clipped(scaled: bool) -> Rule:
-    """A rule whose first pass is the norm, with the bits of the ordinary form."""
-    return chain(*([rules.unscale] if scaled else []), CLIP, rules.gradient_descent)
 
 
 class Squares:
@@ -43,35 +30,18 @@ class Squares:
         """
         grads = [tensors.plain(g) for g in grads]
         if not self.engine.sums:
-            return _by_words(grads, scale, self.engine.on_numpy)
+            bad = [not bool(torch.isfinite(g).all()) for g in grads]
+            return [by_words(g, self.engine.on_numpy, scale) for g in grads], not any(bad)
         grads = [g if tensors.is_dense(g) else g.contiguous() for g in grads]
-        settings = {name: float(value) for name, value in _clipped(scale is not None).settings.items()}
-        settings |= {} if scale is None else {"loss_scale": scale}
-        rule = _clipped(scale is not None)
-        if self.step is None or self.works[0].rule is not rule:
-            self.works = [
-                Work(rule, batch.work.dtype, batch.work.sizes, [], np.zeros(len(batch.index), np.int64),
-                     addresses=np.zeros((2, len(batch.index)), np.int64))
-                for batch in self.batches
-            ]  # fmt: skip
-            self.step = self.engine.prepare(self.works, True)
-        for work, batch in zip(self.works, self.batches, strict=True):
-            work.rows = [Row(1, settings)]
+        fresh = [work_of(batch.work.dtype, batch.work.sizes, scale) for batch in self.batches]
+        if self.step is None or self.works[0].rule is not fresh[0].rule:
+            self.works, self.step = fresh, self.engine.prepare(fresh, True)
+        for work, now, batch in zip(self.works, fresh, self.batches, strict=True):
+            work.rows = now.rows
             work.addresses[:] = [POINTER(grads[i]) for i in batch.index]  # type: ignore[index]
-        squares, bad = [0.0] * len(grads), 0.0
-        for ((found,), wrong), batch in zip(self.step.first_sums(torch.get_num_threads()), self.batches, strict=True):
-            bad += wrong
+        squares, wrong = [0.0] * len(grads), 0.0
+        for ((found,), bad), batch in zip(self.step.first_sums(torch.get_num_threads()), self.batches, strict=True):
+            wrong += bad
             for i, square in zip(batch.index, found, strict=True):
                 squares[i] = float(square)
-        return squares, not bad
-
-
-def _by_words(grads: list[torch.Tensor], scale: float | None, wide: bool) -> tuple[list[float], bool]:
-    squares, bad = [], []
-    for g in grads:
-        g = torch.view_as_real(g) if g.is_complex() else g
-        bad.append(~torch.isfinite(g).all())
-        x: Any = g.double() if wide else g.to(tensors.WORKING.get(g.dtype, g.dtype))
-        x = x if scale is None else x / scale
-        squares.append(ops.total(x * x))
-    return [float(square) for square in squares], not any(map(bool, bad))
+        return squares, not wrong
