@@ -18,6 +18,7 @@ VERBS = {  # verb -> where its command stands, and its line of help
     "tasks": ("lab.tasks.cli:tasks", "List what can be raced on: data, size, seconds a run."),
     "runs": ("lab.runs:runs", "List the races that are kept, finished or not."),
     "lr": ("lab.rate.cli:lr", "Find a learning rate for a rule by a range test."),
+    "minimize": ("search.cli:minimize", "Search for the minimum of a function of yours."),
     "check": ("checks.cli:check", "Check a rule of yours as the project checks its own."),
     "warm": ("warm:command", "Compile kernels ahead of time, so that no first step waits."),
     "bench": ("bench.cli:bench", "Measure speed and accuracy against torch.optim."),
@@ -48,6 +49,7 @@ descend: every way to turn a gradient into the next parameters.
   descend explain adam   formula, state, cost, and one step by hand
   descend list           every rule there is
   descend words          what a rule of yours is written with
+  descend minimize F     the minimum of a function of yours, by any method
   descend check FILE     is a rule of yours what it promises to be
   descend warm adamw     compile its kernels before the first step
   descend bench          how fast they are on this machine

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from ..draw import files
+from ..search import about
+from ..search.names import METHODS
 from . import facts
 from .export import as_dict
 from .export import html as page
@@ -60,7 +62,7 @@ def _compare(as_json: bool, quiet: bool) -> None:
 
 
 def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    return [name for name in facts.catalogue() if name.startswith(begun.lower().replace("-", "_"))]
+    return [name for name in [*facts.catalogue(), *METHODS] if name.startswith(begun.lower().replace("-", "_"))]
 
 
 @click.command()
@@ -78,7 +80,8 @@ def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> lis
 def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, as_json: bool, quiet: bool) -> None:
     """Explain RULE: formula, state, cost, what it adds to its nearest relative, one step by hand.
 
-    RULE is a name of `descend list`, or a chain of such names: clip_norm+adamw.
+    RULE is a name of `descend list`, or a chain of such names: clip_norm+adamw; or a method of `descend minimize`:
+    cma_es.
     """
     given = {"--source": source, "--latex": latex, "--html": html, "--json": as_json, "--quiet": quiet}
     asked = [name for name, value in given.items() if value not in (False, None)]
@@ -86,6 +89,9 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, 
         raise click.UsageError(f"{' and '.join(asked)} exclude each other.")
     if html is not None:
         files.refuse_unwritable(html, "--html")
+    if about.known(rule):
+        _explain_method(rule, given, as_json)
+        return
     found = named(rule)
     if as_json:
         click.echo(json.dumps(as_dict(found, steps), ensure_ascii=False, indent=1))
@@ -107,3 +113,14 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, 
         from .pages import EXPLAIN_WIDTH, print_page
 
         print_page(console(EXPLAIN_WIDTH), found, steps)
+
+
+def _explain_method(name: str, given: dict[str, object], as_json: bool) -> None:
+    """The page of a method of search, which is no rule and has less to show."""
+    for option in ("--source", "--latex", "--html"):
+        if given[option] not in (False, None):
+            raise click.UsageError(f"{name} is a method of search, for which there is no {option}.")
+    if as_json:
+        click.echo(json.dumps(about.about(name), ensure_ascii=False, indent=1, default=str))
+    else:
+        click.echo(about.about(name)["idea"] if given["--quiet"] else about.page(name))

@@ -57,6 +57,11 @@ _FOLDED = {folded(name): name for name in METHODS} | {
 }
 
 
+def spelled(name: str) -> str | None:
+    """The name here of a method in any spelling; None if there is none."""
+    return _FOLDED.get(folded(name))
+
+
 def find(name: Any) -> type[Method]:
     """The class of a method, by its name in any case, with hyphens or without, or as SciPy spells it.
 
@@ -67,7 +72,7 @@ def find(name: Any) -> type[Method]:
         return name
     if not isinstance(name, str):
         raise ValueError(f"method must be a name or a class of methods, got {name!r}")
-    found = _FOLDED.get(folded(name))
+    found = spelled(name)
     if found is None:
         known = [*METHODS, *(other for other, here in SPELLINGS.items() if here in METHODS)]
         raise ValueError(f"no method {name!r}.{did_you_mean(name, known)} Methods: {', '.join(METHODS)}.")
