@@ -77,3 +77,9 @@ def test_an_explanation_wraps_beside_or_stands_below(width):
 def test_signs_as_wide_as_two_and_styles_keep_their_columns():
     made = Table(("a", "b"), [("漢字", Text("x", "red")), ("ab", "y")], style="cyan")
     assert text(made).splitlines()[1:] == ["漢字  x", "ab    y"]
+
+
+def test_a_table_of_one_column_has_rows_and_no_headings():
+    assert text(Table(["name"], [["a"], ["b"]])).splitlines() == ["name", "a", "b"]
+    with pytest.raises(ValueError, match="2 columns, and a row of 3 cells"):
+        Table(("a", "b"), [("1", "2", "3")])

@@ -80,13 +80,19 @@ class Table:
         style: str = "",
     ) -> None:
         self.columns = [c if isinstance(c, Column) else Column(c, c in right) for c in columns]
-        self.rows = [[x if isinstance(x, Text) else Text(x) for x in row] for row in rows]
+        self.rows = [[x.copy() if isinstance(x, Text) else Text(x) for x in row] for row in rows]
+        if wrong := [len(row) for row in self.rows if len(row) not in (1, len(self.columns))]:
+            raise ValueError(f"{len(self.columns)} columns, and a row of {wrong[0]} cells")
         for row in self.rows:
-            if style and len(row) > 1:
+            if style and self._cells(row):
                 row[0].stylize(style)
         self.prose, self.indent = prose, indent
-        lengths = [[x.cell_len for x in row] for row in self.rows if len(row) > 1]
+        lengths = [[x.cell_len for x in row] for row in self.rows if self._cells(row)]
         self.widths = [max([cell_len(c.name), *(row[i] for row in lengths)]) for i, c in enumerate(self.columns)]
+
+    def _cells(self, row: Sequence[Text]) -> bool:
+        """Whether it is a row of cells, not a heading."""
+        return len(row) == len(self.columns)
 
     def fit(self, width: int) -> tuple[list[int], int, bool]:
         """The columns that are kept, the spaces between them, and whether the explanation stands below."""
@@ -95,7 +101,7 @@ class Table:
         turn = self.columns[last].gives_way
 
         def fits(kept: list[int], gap: int, below: bool) -> bool:
-            ends = 0 if below else min(self.widths[last], ROOM + int(4 * bool(turn))) if self.prose else 0
+            ends = 0 if below else min(self.widths[last], ROOM) if self.prose else 0
             first = [self.widths[i] for i in kept if not (self.prose and i == last)]
             return sum(first) + gap * (len(kept) - 1) + ends <= room
 
@@ -140,7 +146,7 @@ class Table:
             head.rstrip()
             yield head
         for row in self.rows:
-            if len(row) == 1:
+            if not self._cells(row):
                 yield Text()
                 yield Text.assemble(row[0], style="bold")
                 continue

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from rich.console import Console, Group
 from rich.live import Live as RichLive
-from rich.table import Table
 from rich.text import Text
 
 from ...core.untraced import untraced
+from ...draw.terminal import Table
 from ..step.telemetry import RATIO, Measured, of_all
 from ..step.telemetry_words import HINT, columns_of, first_line, short
 from .alarms import Alarm, Alarms, summary
@@ -147,15 +147,15 @@ class View:
         shown = [m for m in (total, *tensors) if m is not None and (m is total or id(m) in kept)]
         words = {id(m): ", ".join(a.kind for a in trouble.get((m.group, m.name), ())) for m in shown}
         columns = _fitting(shown, list(words.values()), width)
-        drawn = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
-        taken = sum(_wide(column) + GAP for column in columns)
-        drawn.add_column("tensor", no_wrap=True)
-        for head, _ in columns:
-            drawn.add_column(head, justify="left" if head == "alarm" else "right", no_wrap=True)
+        room = max(4, width - sum(_wide(column) + GAP for column in columns) - GAP)
+        rows = []
         for i, m in enumerate(shown):
             style = "bold red" if words[id(m)] else "bold" if m is total else ""
-            name = Text(_cropped(m.name, max(4, width - taken - GAP)), style=style)
-            drawn.add_row(name, *(Text(cells[i], style=style if head == "alarm" else "") for head, cells in columns))
+            rows.append([Text(_cropped(m.name, room), style)])
+            rows[-1] += [Text(cells[i], style if head == "alarm" else "") for head, cells in columns]
+        drawn = Table(
+            ["tensor", *(head for head, _ in columns)], rows, right=[head for head, _ in columns if head != "alarm"]
+        )
         parts: list[Any] = [_one_line(self._head()), drawn]
         if hidden := len(tensors) - (len(shown) - (total is not None)):
             parts.append(_one_line(f"… and {hidden} more {'tensor' if hidden == 1 else 'tensors'}", "dim"))
