@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from .core.machine import cores
 from .core.rule import Rule
 from .core.settings import check_setting
 from .core.trace import admit
@@ -74,6 +75,5 @@ class NonFiniteGradient(FloatingPointError):
 
 def threads_available() -> int:
     """Cores this process may run on; OMP_NUM_THREADS lowers it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, int(limit)) if limit.isdigit() and int(limit) else cores
+    return min(cores(), int(limit)) if limit.isdigit() and int(limit) else cores()

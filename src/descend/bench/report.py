@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..core.machine import cpu, versions
+from ..core.machine import cores, cpu, versions
 from ..core.shown import Shown
 from . import measures
 from .measures import Bar
@@ -46,10 +46,6 @@ def machine() -> dict[str, Any]:
         "huge_pages": pages.read_text().strip() if pages.is_file() else None,
         "versions": versions(PACKAGES),
     }
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load() -> float | None:

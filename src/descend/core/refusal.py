@@ -12,6 +12,7 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from .init import Init
+from .nearest import nearest
 from .value import WHERE, Refused, Value
 from .words import STARTS, WORDS, instead, listed
 
@@ -102,13 +103,11 @@ def _kinds() -> Iterable[str]:
 
 
 def _word(name: str, frame: FrameType | None) -> str:
-    import difflib
-
     if name in STARTS:
         return f"{name} begins state in the signature: from descend import {name}"
     if way := instead(name):
         return f"{way[0].upper()}{way[1:]}. {listed()}"
-    near = difflib.get_close_matches(name, [*WORDS, *(frame.f_locals if frame else ())], 1)
+    near = nearest(name, [*WORDS, *(frame.f_locals if frame else ())], 1)
     return f"{f'Did you mean {near[0]!r}? ' if near else ''}{listed()}"
 
 

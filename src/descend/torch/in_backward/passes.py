@@ -13,6 +13,7 @@ from torch.autograd.function import BackwardCFunction
 from ...core.untraced import untraced
 from ..optim import points
 from ..optim.base import RuleOptimizer
+from ..sharded import parts
 from ..step.tensors import not_recorded
 from .norm import Measured
 from .tensor import Settled, Single
@@ -94,8 +95,7 @@ class Passes(RuleOptimizer):
         self._measured: Measured | None = None
 
     def _name(self, i: int, k: int) -> str:
-        names = self.param_groups[i].get("param_names")
-        return f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
+        return parts.named(self.param_groups[i], i, k)
 
     # ---------------------------------------------------------------- a pass
 

@@ -40,6 +40,7 @@ def carried(name: str, value: Any, valid: Iterable[str]) -> bool:
         return not callable(value) and (value is None or value is False or _is_zero(value))
     if name in _FLAGS or name in _settings():
         return value is None or value is False
+    # harder to please than the hints of refusals: ``decay=False`` of a framework is no mistyped weight_decay
     return (value is None or value is False or isinstance(value, str)) and not difflib.get_close_matches(name, valid, 1)
 
 
