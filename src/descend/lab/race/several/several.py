@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
 from ....draw.chart import Axis, Chart, Line
-from ....draw.page import page, table
+from ....draw.page import both, page, table
 from ....draw.palette import dash_of, series
 from ....draw.svg import svg
 from ..record import Record
@@ -88,7 +88,9 @@ class Several:
         parts += [f"<p{' class=lead' * (k == 0)}>{escape(text)}</p>" for k, text in enumerate(self.sentences())]
         for what, found in self.scores().items():
             parts.append(f"<h2>Performance profile, per {what.removesuffix('s')}</h2>")
-            parts.append(f"<figure>{svg(self._profile(what, colour), 760, 300, f'profile-{what}')}</figure>")
+            wide = self._profile(what, colour)
+            narrow = svg(replace(wide, names="below"), 340, 260, f"profile-{what}-narrow")
+            parts.append(both(svg(wide, 760, 300, f"profile-{what}"), narrow))
             rows = [(s.rule, f"{s.score:.3f}", f"{s.low:.3f} to {s.high:.3f}") for s in found]
             parts.append(str(table(rows, ("rule", "score", "95 % over tasks"), (1,))))
         rows = [(record.config.task, *(_cell(found, rule) for rule in self.rules)) for record, found in self.races]
