@@ -97,6 +97,13 @@ def test_alone_it_brings_paper_and_both_schemes_and_on_a_page_neither():
     assert not re.search(r"#[0-9a-f]{6}", inside)  # every colour is the page's
 
 
+def test_pictures_of_one_notebook_do_not_cut_each_other():
+    """Of two clip paths with one name the first counts, wherever it stands."""
+    drawn = [svg(sample(), 500, 100), svg(sample(), 900, 300), svg(sample(), 900, 300)]
+    clips = [re.search(r'<clipPath id="(.*?)">(.*?)</clipPath>', one).groups() for one in drawn]
+    assert len({name for name, _ in clips}) == len(set(clips)) == 2
+
+
 def test_what_can_be_shown_alone_is_in_a_group_of_its_own():
     root = ElementTree.fromstring(svg(sample()))
     (group,) = [g for g in root.iter(f"{SVG}g") if g.get("class") == "curve c1"]

@@ -25,7 +25,7 @@ def svg(chart: Chart, width: int = 760, height: int = 340, key: str = "") -> str
     """
     if not chart.shapes:
         return ""
-    body, tall = _Drawing(chart, width, height, key or "frame").drawn()
+    body, tall = _Drawing(chart, width, height, key).drawn()
     return element(body, width, tall, chart.title, alone=not key)
 
 
@@ -60,9 +60,9 @@ def element(body: str, width: float, height: float, title: str, alone: bool, sty
 
 def swatch(k: int) -> str:
     """A short piece of a series' line with its mark: the key that stands before a name."""
-    body = _line("M0 6H30", Line((), (), palette.series(k), palette.dash_of(k))) + _sign(
-        15, 6, Mark(0, 0, palette.mark_of(k), palette.series(k))
-    )
+    colour = palette.series(k)
+    body = _line("M0 6H30", Line((), (), colour, palette.dash_of(k)))
+    body += _sign(15, 6, Mark(0, 0, palette.mark_of(k), colour))
     return f'<svg class="chart swatch" viewBox="0 0 30 12" width="30" height="12" aria-hidden="true">{body}</svg>'
 
 
@@ -70,7 +70,7 @@ class _Drawing:
     """A chart in pixels."""
 
     def __init__(self, chart: Chart, width: int, height: int, key: str) -> None:
-        self.chart, self.width, self.key = chart, width, key
+        self.chart, self.width = chart, width
         right = [line.name for line in chart.named] if chart.names == "right" else list(chart.beside.values())
         self.y_labels = chart.y.labels(max(3, height // 32))
         left = max(24.0, 12 + LETTER * max(map(len, self.y_labels.values()), default=0))
@@ -78,14 +78,12 @@ class _Drawing:
         self.x = Scale(chart.x.low, chart.x.high, left, end, chart.x.log)
         self.flags = rows_of(chart.flags, [self.x(flag.x) for flag in chart.flags], left - 8, end + 8)
         self.second = ROW * (LETTER * (1.3 * len(chart.head) + len(chart.aside)) > end - left and bool(chart.head))
-        top = (
-            12
-            + HEAD * bool(chart.head or chart.aside)
-            + self.second
-            + (ROW * (1 + max(row for _, row in self.flags)) if self.flags else 0)
-        )
+        top = 12 + HEAD * bool(chart.head or chart.aside) + self.second
+        top += ROW * (1 + max((row for _, row in self.flags), default=-1))
         self.y = Scale(chart.y.low, chart.y.high, top + height, top, chart.y.log)
-        self.clip = f'clip-path="url(#{key})"'
+        # Notebooks put pictures that know nothing of each other on one page: the same name must be the same frame.
+        self.key = key or f"frame-{left:.0f}-{end:.0f}-{top:.0f}-{height}"
+        self.clip = f'clip-path="url(#{self.key})"'
 
     def drawn(self) -> tuple[str, float]:
         """The elements, and the height that they take."""
@@ -120,9 +118,8 @@ class _Drawing:
         if chart.head:
             yield _text(x.start, 26, chart.head, classes="head")
         if chart.aside:
-            yield _text(
-                x.start if self.second else x.end, 26 + self.second, chart.aside, "start" if self.second else "end"
-            )
+            at, side = (x.start, "start") if self.second else (x.end, "end")
+            yield _text(at, 26 + self.second, chart.aside, side)
         for value, label in self.y_labels.items():
             if chart.y.grid:
                 yield f'<path class="grid" d="M{x.start:g} {y(value):.1f}H{x.end:g}"/>'
