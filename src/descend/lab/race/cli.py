@@ -73,7 +73,8 @@ def race(ctx: click.Context, **given: Any) -> None:
     """Race update rules, fairly, until it is decided: on handwritten digits, or on WHAT you bring.
 
     WHAT is a task (`descend tasks`), a script with model(), loss(model, batch) and batches(seed), a .csv file with
-    --target COLUMN, a folder with a folder of images for each class, or a text.
+    --target COLUMN, a folder with a folder of images for each class, or a text. WHAT can be `claims`, too: what
+    lectures say about updates, each put to the test.
 
     Every rule gets the same number of learning rates around the one its own range test finds; then all meet on fresh
     seeds, with the same initial weights and the same order of the data, and more seeds are added until each rule is
@@ -92,6 +93,8 @@ def race(ctx: click.Context, **given: Any) -> None:
     try:
         if given["every"]:
             ctx.exit(_all(ctx, given, folder, console))
+        if given["what"] == "claims":
+            ctx.exit(_claims(ctx, given, folder, console))
         if source:
             record, code = _reload(source, replay), 0
         elif resume:
@@ -122,12 +125,42 @@ def _all(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Cons
     return INTERRUPTED if stopped else int(any(record.failed for record, _ in several.races))
 
 
+def _claims(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Console") -> int:
+    """The lecture's claims, one after the other; the exit code."""
+    from ..store import without_nan
+    from .claims.run import names, plain, run
+    from .live import print_line
+    from .record import write
+
+    if words := [f"--{name}" for name in CONFIGURES[1:] if name != "seed" and _was_given(ctx, name)]:
+        raise click.UsageError(f"claims are tested as they are, so {', '.join(words)} cannot change them.")
+    processes, quiet, found = _processes(given, len(names())), given["quiet"], []
+    if not quiet:
+        print_line(console, f"descend race claims: {len(names())} claims, about two minutes in {processes} processes")
+    begin = perf_counter()
+    for name, says, finding in run(given["seed"], processes):
+        found.append(plain(name, says, finding))
+        if not quiet:
+            left = (perf_counter() - begin) / len(found) * (len(names()) - len(found))
+            print_line(
+                console, f"{says}: {finding.answer.upper()}" + (f"  (about {left:.0f} s left)" if left > 1 else "")
+            )
+            print_line(console, f"    {finding.sentence}")
+    path = folder / f"{files.free_stem(folder, 'race-claims', ('.json',))}.json"
+    write(path, json.dumps(without_nan(found), ensure_ascii=False, indent=1))
+    if given["as_json"]:
+        click.echo(json.dumps({"claims": without_nan(found), "files": [str(path)]}, ensure_ascii=False, indent=1))
+    elif not quiet:
+        print_line(console, f"All numbers: {path}")
+    return 0
+
+
+def _was_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
 def _refuse_pointless_options(ctx: click.Context, source: str | None, resume: str | None) -> None:
-    given = [
-        f"--{name}" if name != "what" else str(ctx.params["what"])
-        for name in CONFIGURES
-        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-    ]
+    given = [f"--{name}" if name != "what" else str(ctx.params["what"]) for name in CONFIGURES if _was_given(ctx, name)]
     if source and given:
         raise click.UsageError(f"--from trains nothing, so {', '.join(given)} cannot change it.")
     if resume and given:

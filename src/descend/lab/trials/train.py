@@ -3,6 +3,7 @@
 import math
 from statistics import median
 from time import perf_counter, perf_counter_ns
+from typing import Any
 
 import numpy as np
 
@@ -31,14 +32,14 @@ def warm_up(rule: str, problem: Problem) -> float:
     return perf_counter() - begin
 
 
-def train(trial: Trial, problem: Problem) -> Run:
-    """Train; stops at the first loss that is not finite.
+def train(trial: Trial, problem: Problem, **settings: Any) -> Run:
+    """Train; stops at the first loss that is not finite. `settings` of the rule, other than its defaults.
 
     A diverged run is an answer, not an error: it comes back with the step at which it happened.
     """
     params = problem.init(trial.seed)
     schedule = annealed(trial.schedule, trial.lr, trial.steps)
-    optimizer = Optimizer(rule_of(trial.rule), params, engine="auto", lr=schedule)
+    optimizer = Optimizer(rule_of(trial.rule), params, engine="auto", lr=schedule, **settings)
     ramp = trial.schedule == RAMP
     looks = set() if ramp else set(look_at(trial.steps))
     val_loss, val_accuracy, train_loss = [], [], []
