@@ -11,7 +11,7 @@ from descend import minimize
 from descend.search.measure.problems import Rosenbrock, answer
 from descend.search.names import build
 
-VECTORS = ["l_bfgs", "nonlinear_cg", "newton_cg", "trust_ncg", "trust_krylov"]
+VECTORS = ["l_bfgs", "nonlinear_cg", "newton_cg", "trust_ncg", "trust_krylov", "hessian_free"]
 MATRICES = ["bfgs", "ssbroyden", "newton", "saddle_free", "trust_exact"]
 START = np.array([-1.2, 1.0, 0.5])
 
@@ -29,13 +29,13 @@ def test_it_finds_the_minimum_of_a_curved_valley(method):
     found = minimize(rosen, START, method, jac=rosen_der, hess=rosen_hess, hessp=rosen_hess_prod, tol=1e-9)
     assert found.success, found.message
     np.testing.assert_allclose(found.x, 1, atol=1e-7)
-    assert found.nfev == found.njev
+    assert found.nfev == found.njev or method == "hessian_free"  # which looks at values while it backtracks
     assert (found.nhev > 0) == (method not in ("l_bfgs", "nonlinear_cg", "bfgs", "ssbroyden"))
 
 
 @pytest.mark.parametrize("method", VECTORS + MATRICES)
 def test_differences_stand_in_for_what_is_not_given(method):
-    found = minimize(rosen, START, method, jac="3-point", budget=4000)
+    found = minimize(rosen, START, method, jac="3-point", budget=12_000 if method == "hessian_free" else 4000)
     assert found.fun < 1e-6, found.message
     assert found.njev == 0
     assert found.nhev == 0

@@ -21,6 +21,7 @@ METHODS = {  # a method -> SciPy's of the kind
     "trust_ncg": "trust-ncg",
     "trust_krylov": "trust-krylov",
     "trust_exact": "trust-exact",
+    "hessian_free": None,
 }
 MATRICES = ("bfgs", "ssbroyden", "newton", "trust_exact")
 LARGE = 300  # coordinates from which on the methods with a matrix are left out: minutes

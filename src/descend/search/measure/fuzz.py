@@ -22,7 +22,7 @@ METHODS = (
     "trust_ncg",
     "trust_krylov",
     "trust_exact",
-    # hessian_free
+    "hessian_free",
     "nelder_mead",
 )
 KINDS = ("plain", "noisy", "holes", "raising", "wrong gradient", "unbounded", "flat", "singular", "indefinite")
