@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from .loop.accumulator import Accumulator
     from .natural_gradient import NaturalGradient
     from .population import evolve
+    from .second_order.hessian_free import HessianFree
     from .second_order.lbfgs import LBFGS
+    from .second_order.searching import BFGS, Newton, NewtonCG, NonlinearCG, SSBroyden, TrustKrylov, TrustNCG
     from .switching.policy import switch_at
     from .switching.rule import switch
     from .switching.swats import swats
@@ -71,6 +73,14 @@ _AROUND = {
     "Alarms": "watch.alarms",
     "Accumulator": "loop.accumulator",
     "LBFGS": "second_order.lbfgs",
+    "BFGS": "second_order.searching",
+    "HessianFree": "second_order.hessian_free",
+    "Newton": "second_order.searching",
+    "NewtonCG": "second_order.searching",
+    "NonlinearCG": "second_order.searching",
+    "SSBroyden": "second_order.searching",
+    "TrustKrylov": "second_order.searching",
+    "TrustNCG": "second_order.searching",
     "KFAC": "kronecker.optimizer",
     "LRFinding": "learning_rate",
     "NaturalGradient": "natural_gradient",
@@ -90,6 +100,7 @@ _AROUND = {
 
 __all__ = [
     "ASGD",
+    "BFGS",
     "KFAC",
     "LBFGS",
     "SGD",
@@ -101,17 +112,24 @@ __all__ = [
     "AdamW",
     "Adamax",
     "Alarms",
+    "HessianFree",
     "LRFinding",
     "Lion",
     "Muon",
     "NAdam",
     "NaturalGradient",
+    "Newton",
+    "NewtonCG",
+    "NonlinearCG",
     "RAdam",
     "RMSprop",
     "Rprop",
     "RuleOptimizer",
+    "SSBroyden",
     "SparseAdam",
     "TelemetryLogger",
+    "TrustKrylov",
+    "TrustNCG",
     "check_gradients",
     "evolve",
     "find_lr",

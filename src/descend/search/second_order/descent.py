@@ -36,6 +36,15 @@ class Descent(Method):
         """The next point; None if there is none lower."""
         raise NotImplementedError
 
+    def stand(self, x: Any, f: float, g: Any) -> None:
+        """Go on from here: another point, or the same one on other data. What is known of the curvature is kept."""
+        self.x, self.f, self.g = x, f, g
+        self.best_x, self.best_f = x, f
+        self.begun, self.flat = True, 0
+        self._running = self._wanted = self._saved = self._partial = None
+        self._answers = []
+        self.stop = self.judged()
+
     def begin(self) -> Iteration:
         self.f, self.g = yield Wanted("gradient", self.x[None])
         if not math.isfinite(self.f):

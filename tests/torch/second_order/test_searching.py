@@ -1,0 +1,160 @@
+"""Methods of search on the parameters of a model: the same iterates as ``minimize``, groups, refusals, checkpoints."""
+
+import copy
+import io
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+import descend.torch as ours
+from descend import minimize
+
+KINDS = ["NonlinearCG", "BFGS", "SSBroyden", "NewtonCG", "TrustNCG", "TrustKrylov", "Newton", "HessianFree"]
+
+
+def valley(x):
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def model_and_closure(name, seed=0, dtype=torch.float64):
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)).to(dtype)
+    x, y = torch.randn(30, 4, dtype=dtype), torch.randint(3, (30,))
+
+    def closure(model=model):
+        outputs = model(x)
+        loss = cross_entropy(outputs, y) + 1e-2 * sum((p**2).sum() for p in model.parameters())
+        return (loss, outputs) if name == "HessianFree" else loss
+
+    return model, closure
+
+
+@pytest.mark.parametrize("name", [kind for kind in KINDS if kind != "HessianFree"])
+def test_iterates_are_those_of_minimize(name):
+    start = torch.tensor([-1.2, 1.0, 0.5], dtype=torch.float64)
+    x = nn.Parameter(start.clone())
+    kind = getattr(ours, name)
+    opt = kind([x], max_iter=4, tol=1e-9)
+    path = []
+    minimize(valley, start, kind.method, tol=1e-9, callback=lambda r: path.append(r.x.numpy()) and None)
+    for k in range(3):
+        opt.step(lambda: valley(x))
+        np.testing.assert_allclose(x.detach().numpy(), path[4 * k + 3], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_loss_never_rises_and_falls_far(name, dtype):
+    model, closure = model_and_closure(name, dtype=dtype)
+    opt = getattr(ours, name)(model.parameters())
+    losses = [float(opt.step(closure)) for _ in range(25)]
+    assert all(b <= a + 1e-6 for a, b in itertools.pairwise(losses)), losses
+    assert losses[-1] < losses[0] - 0.08
+    assert all(p.dtype == dtype for p in model.parameters())
+    assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_checkpoint_goes_on_to_the_bit(name):
+    model, closure = model_and_closure(name)
+    opt = getattr(ours, name)(model.parameters())
+    for _ in range(5):
+        opt.step(closure)
+    file = io.BytesIO()
+    torch.save({"model": model.state_dict(), "opt": opt.state_dict()}, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    other, _ = model_and_closure(name, seed=7)
+    other.load_state_dict(saved["model"])
+    goes_on = getattr(ours, name)(other.parameters())
+    goes_on.load_state_dict(saved["opt"])
+    for _ in range(4):
+        assert float(opt.step(closure)) == float(goes_on.step(lambda: closure(other)))
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_groups_are_one_vector_and_frozen_parameters_stay():
+    model, closure = model_and_closure("NewtonCG")
+    other = copy.deepcopy(model)
+    for net in (model, other):
+        net[0].bias.requires_grad_(False)
+    one = ours.NewtonCG(model.parameters())
+    two = ours.NewtonCG([{"params": other[0].parameters()}, {"params": other[2].parameters()}])
+    before = model[0].bias.clone()
+    for _ in range(3):
+        one.step(closure)
+        two.step(lambda: closure(other))
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert torch.equal(model[0].bias, before)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_nan_leads_back_to_where_it_was_good(name):
+    model, closure = model_and_closure(name)
+    opt = getattr(ours, name)(model.parameters())
+    opt.step(closure)
+    good = [p.detach().clone() for p in model.parameters()]
+    with torch.no_grad():
+        model[0].weight.fill_(torch.nan)
+    opt.step(closure)
+    for p, q in zip(model.parameters(), good, strict=True):
+        assert torch.equal(p, q)
+    first = float(opt.step(closure))
+    assert float(opt.step(closure)) < first
+
+
+def test_gauss_newton_products_are_those_of_the_matrix():
+    model, closure = model_and_closure("HessianFree")
+    opt = ours.HessianFree(model.parameters())
+    graph, params = opt._graph, list(model.parameters())
+    graph.closure = closure
+    x = torch.cat([p.detach().reshape(-1) for p in params]).numpy()
+    _, outputs = closure()
+    chances = torch.softmax(outputs, 1).detach()
+    rows = [torch.autograd.grad(o, params, retain_graph=True) for o in outputs.reshape(-1)]
+    J = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows]).reshape(*outputs.shape, -1)
+    H = torch.diag_embed(chances) - chances[:, :, None] * chances[:, None, :]
+    G = torch.einsum("bip,bij,bjq->pq", J, H, J) / len(outputs)
+    for seed in range(3):
+        v = np.random.default_rng(seed).standard_normal(len(x))
+        np.testing.assert_allclose(graph.product(x, v), G.numpy() @ v, atol=1e-12)
+
+
+def test_what_cannot_be_meant_is_refused():
+    x = nn.Parameter(torch.ones(2))
+    opt = ours.NewtonCG([x])
+    with pytest.raises(TypeError, match="needs a closure"):
+        opt.step()
+    with pytest.raises(TypeError, match="a tensor of one number; got shape"):
+        opt.step(lambda: x * 2)
+    with pytest.raises(TypeError, match="got 3"):
+        opt.step(lambda: 3)
+    with pytest.raises(ValueError, match="does not depend on the parameters"):
+        opt.step(lambda: torch.ones(()))
+
+    def backward():
+        loss = (x**2).sum()
+        loss.backward(retain_graph=True)
+        return loss
+
+    with pytest.raises(ValueError, match="leave backward to the optimizer"):
+        opt.step(backward)
+    assert torch.equal(x, torch.ones(2))
+    with pytest.raises(TypeError, match=r"no option 'lr'"):
+        ours.NewtonCG([x], lr=0.1)
+    with pytest.raises(ValueError, match="a group cannot have its own lr"):
+        ours.NewtonCG([{"params": [x], "lr": 0.1}])
+    with pytest.raises(ValueError, match="max_iter"):
+        ours.NewtonCG([x], max_iter=0)
+    with pytest.raises(ValueError, match="no state of NewtonCG"):
+        opt.load_state_dict(torch.optim.SGD([x], lr=0.1).state_dict())
+    with pytest.raises(TypeError, match=r"\(loss, outputs\)"):
+        ours.HessianFree([x]).step(lambda: (x**2).sum())
+    with pytest.raises(ValueError, match="memory_limit"):
+        ours.BFGS([nn.Parameter(torch.zeros(100_000))])
