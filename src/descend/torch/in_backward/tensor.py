@@ -15,7 +15,7 @@ from ...signals import commit
 from ..step import tensors
 from ..step.batch import Batch
 from ..step.leaf import Leaf
-from ..step.plan import Plan, fits, named, publish, take
+from ..step.plan import Plan, begin, fits, named, publish, take
 from .norm import SCALE, refuse_totals, scaled
 
 Machine = tuple[Work, Step]
@@ -34,6 +34,7 @@ class Settled(Plan):
         self.members = [list(group["params"]) for group in optimizer.param_groups]
         self.guard = optimizer._options["nonfinite"] != "propagate"
         self.version = 0
+        self.batches = []  # each tensor has its own, in ``Single``
         self.machines: dict[Any, Machine] = {}
         self._settle()
         self.engine: Engine = self.choose_engine(self.optimizer, self.rules)
@@ -61,19 +62,10 @@ class Settled(Plan):
 
     def follows(self) -> bool:
         """Bring the numbers up to date for another step; False if all must be made anew."""
-        groups = self.optimizer.param_groups
-        if self.optimizer._state.changed or len(self.members) != len(groups):
+        optimizer = self.optimizer
+        if optimizer._state.changed or len(self.members) != len(optimizer.param_groups) or not self._holds_the_same():
             return False
-        for members, group in zip(self.members, groups, strict=True):
-            if len(members) != len(group["params"]) or any(
-                a is not b for a, b in zip(members, group["params"], strict=True)
-            ):
-                return False
-        if self.volatile or self._read() != self.values:
-            before = self.rules
-            self._settle()
-            return self.rules == before
-        return True
+        return self._resettle() if self.volatile or self._read() != self.values else True
 
     def clip_by(self, factor: Callable[[float], float]) -> None:
         """Clip in this step: ``factor`` of a group's limit multiplies its gradients."""
@@ -147,11 +139,7 @@ class Single:
             take(batch, np.array([leaf.grad.data_ptr()]))
         self.work, self.run = settled.machine(batch.work, not self.sparse)
         self.stride = g.stride() if not self.sparse else ()
-        del leaf.grad  # or it would live on through the next forward pass
-        if leaf.state and optimizer._begun(p):  # the same numbers, where the kernels will write
-            known = optimizer._state[p]
-            optimizer._state.keep(p, {k: v for k, v in leaf.state.items() if k in known})
-        optimizer._state.changed = False
+        begin(leaf, optimizer)
         self.settled, self.version, self.batch = settled, settled.version, batch
 
     def _commit(self, g: torch.Tensor, settled: Settled) -> bool:

@@ -77,10 +77,7 @@ class Plan:
             self._take(self.pointers)
         self.grads = grads if self.once else []
         for leaf in leaves:
-            del leaf.grad  # a plan that held gradients would keep their memory through the next forward pass
-            if leaf.state and optimizer._begun(leaf.owner):  # the same numbers, where the kernels will write
-                known = optimizer._state[leaf.owner]
-                optimizer._state.keep(leaf.owner, {k: v for k, v in leaf.state.items() if k in known})
+            begin(leaf, optimizer)
         optimizer._state.changed = False
 
     # ---------------------------------------------------------------- making it
@@ -209,6 +206,11 @@ class Plan:
         same = self._reread(self.reader, exposed) if self.reader else self._read_by_python(exposed)
         return same and (not exposed or all(batch.counted_alike() for batch in self.batches))
 
+    def _holds_the_same(self) -> bool:
+        """Whether the groups, as many as they were, hold the tensors they held."""
+        now = [group["params"] for group in self.optimizer.param_groups]
+        return all(len(a) == len(b) and all(map(operator.is_, a, b)) for a, b in zip(self.members, now, strict=True))
+
     def _resettle(self) -> bool:
         """New numbers for the same rules; False if a group now asks for another rule."""
         before = self.rules
@@ -229,10 +231,8 @@ class Plan:
 
     def _read_by_python(self, exposed: bool) -> bool:
         """Take the gradients of this step; False if a tensor, its place or its gradient is not as it was planned."""
-        for members, group in zip(self.members, self.optimizer.param_groups, strict=True):
-            now = group["params"]
-            if len(now) != len(members) or not all(map(operator.is_, now, members)):
-                return False
+        if not self._holds_the_same():
+            return False
         if self.without and any(p.grad is not None for p in self.without):
             return False
         if any(batch.moved(exposed) for batch in self.batches) or not self._refresh_gradients():
@@ -326,6 +326,15 @@ class Plan:
     @property
     def unpublished(self) -> bool:
         return any(batch.fresh for batch in self.batches)
+
+
+def begin(leaf: Leaf, optimizer: Owner) -> None:
+    """Let the optimizer have the state of a leaf that has begun: the same numbers, where the kernels will write."""
+    del leaf.grad  # who held gradients would keep their memory through the next forward pass
+    if leaf.state and optimizer._begun(leaf.owner):
+        known = optimizer._state[leaf.owner]
+        optimizer._state.keep(leaf.owner, {k: v for k, v in leaf.state.items() if k in known})
+    optimizer._state.changed = False
 
 
 def take(batch: Batch, pointers: np.ndarray) -> None:
