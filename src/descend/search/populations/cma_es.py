@@ -92,11 +92,11 @@ class CMAES(Restarted):
     def start_covariance(self) -> None:
         self.C = np.diag(self._scale**2)
         self.B = np.eye(self.n)  # C = B D² Bᵀ; the columns of B are the axes
-        self.set_axes(self._scale)
+        self.set_axes(self._scale, self._scale.min(), self._scale.max())
 
-    def set_axes(self, D: Array) -> None:
+    def set_axes(self, D: Array, shortest: float, longest: float) -> None:
         self.D, self.decomposed = D, self.iterations
-        self.shortest_axis, self.longest_axis = float(D.min()), float(D.max())
+        self.shortest_axis, self.longest_axis = float(shortest), float(longest)
 
     @property
     def rates(self) -> Rates:
@@ -136,7 +136,8 @@ class CMAES(Restarted):
             lift = self.shortest_axis**2 - squares[0]
             squares = squares + lift
             self.C = self.C + lift * np.eye(self.n)
-        self.set_axes(np.sqrt(squares))
+        D = np.sqrt(squares)  # in ascending order
+        self.set_axes(D, D[0], D[-1])
 
     # ---------------------------------------------------------------- learning
 
@@ -193,11 +194,13 @@ class CMAES(Restarted):
         if best < self.least:
             self.least, self.improved = best, g
         past = max(self.recent) - min(self.recent)
-        longest = self.sigma * math.sqrt(self.variances().max())
+        extent = self.sigma * self.longest_axis  # the exact deviations are looked at where one of them may matter
+        tiny, huge = extent < 1e-10 * math.sqrt(n), extent > 1e2 * self.sigma_began * self._largest_scale
+        longest = self.sigma * math.sqrt(self.variances().max()) if tiny or huge else extent
         reasons = []
-        if longest < 1e-11 and self.sigma * float(np.abs(self.pc).max()) < 1e-11:
+        if tiny and longest < 1e-11 and self.sigma * float(np.abs(self.pc).max()) < 1e-11:
             reasons.append("tolx: all steps are below 1e-11")
-        if longest > 1e3 * self.sigma_began * float(self._scale.max()):
+        if huge and longest > 1e3 * self.sigma_began * self._largest_scale:
             reasons.append("tolfacupx: the steps grew a thousandfold, sigma0 is far too small or f has no minimum")
         if past < self.tol and values[-1] - best < self.tol:
             reasons.append(f"tolfun: values differ by less than {self.tol:g}")

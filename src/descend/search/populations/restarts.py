@@ -59,6 +59,7 @@ class Restarted(Method):
             restart_from,
         )
         self._sigma0, self._scale = spread_of(self.x0, self.lower, self.upper, sigma0)
+        self._largest_scale = float(self._scale.max())
         self._population0 = whole("population", population, int(4 + 3 * np.log(self.n)), 4)  # (48)
         self._iterations0 = 100 + 150 * (self.n + 3) ** 2 // self._population0**0.5
         self.nfev = 0

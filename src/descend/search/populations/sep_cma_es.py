@@ -25,13 +25,14 @@ class SepCMAES(CMAES):
 
     def start_covariance(self) -> None:
         self.C = self._scale**2  # (D,) variances
-        self.set_axes(self._scale)
+        self.set_axes(self._scale, self._scale.min(), self._scale.max())
 
     def coloured(self, Z: Array) -> Array:
         return Z * self.D
 
     def decompose(self) -> None:
-        self.set_axes(np.sqrt(self.C))
+        D = np.sqrt(self.C)
+        self.set_axes(D, D.min(), D.max())
 
     def turned(self, z: Array) -> Array:
         return z
