@@ -64,9 +64,9 @@ class LqCMAES(CMAES):
             self.asked += len(chosen)
             self.keep(X[chosen], told, known)
             if len(self.archive_f) > 1:
-                model, at_data = fitted(self.archive_x, self.archive_f, self.mean, self.B, self.sigma * self.D)
-                latest = int(max(15, min(1.2 * known, 0.75 * self.population)))
-                agrees = kendall(self.archive_f[:latest], at_data[:latest]) >= TRUSTED  # section 3
+                model = fitted(self.archive_x, self.archive_f, self.mean, self.B, self.sigma * self.D)
+                latest = int(max(15, min(1.2 * known, 0.75 * self.population)))  # section 3
+                agrees = kendall(self.archive_f[:latest], predicted(model, self.archive_x[:latest])) >= TRUSTED
                 if agrees and np.isfinite(told).any():
                     break
             if known == len(X):
@@ -131,9 +131,8 @@ def hessian_of(n: int) -> tuple[Array, Array]:
 
 
 @functools.cache
-def weights_of(used: int) -> tuple[Array, Array]:
-    weights = np.linspace(LARGEST_WEIGHT, 1, used)
-    return weights, weights[:, None]
+def weights_of(used: int) -> Array:
+    return np.linspace(LARGEST_WEIGHT, 1, used)
 
 
 class Model(NamedTuple):
@@ -147,31 +146,32 @@ class Model(NamedTuple):
 
 
 def monomials(kind: str, X: Array, mean: Array, B: Array, scale: Array) -> Array:
+    """The monomials (coefficients, size) at points X (size, n)."""
     size, n = X.shape
-    factor = np.empty((size, n + 1))
-    factor[:, 0] = 1
-    factor[:, 1:] = ((X - mean) @ B) / scale
+    factor = np.empty((n + 1, size))
+    factor[0] = 1
+    factor[1:] = (((X - mean) @ B) / scale).T
     first, second = factors(kind, n)
-    return factor.take(first, axis=1) * factor.take(second, axis=1)
+    return factor.take(first, axis=0) * factor.take(second, axis=0)
 
 
-def fitted(X: Array, f: Array, mean: Array, B: Array, scale: Array) -> tuple[Model, Array]:
-    """A weighted least squares fit to points X (size, n) with values f; and its values at X.
+def fitted(X: Array, f: Array, mean: Array, B: Array, scale: Array) -> Model:
+    """A weighted least squares fit to points X (size, n) with values f.
 
     The largest kind that there are points enough for (section 3.1); the best points, the better the more weight.
     """
     size, n = X.shape
     kind = next((k for k in KINDS if size * TRUNCATION >= ENOUGH * coefficients_of(k, n)), "linear")
-    Z = monomials(kind, X, mean, B, scale)
-    used = min(size, max(Z.shape[1] + 2, int(TRUNCATION * (size + 1))))
+    used = min(size, max(coefficients_of(kind, n) + 2, int(TRUNCATION * (size + 1))))
     best = f.argsort(kind="stable")[:used]
-    row, column = weights_of(used)
-    coefficients = least_squares(column * Z[best], row * np.minimum(f[best] - f[best[0]], 1e290))
-    return Model(kind, coefficients, mean, B, scale), Z @ coefficients
+    weights = weights_of(used)
+    A = weights * monomials(kind, X[best], mean, B, scale)
+    above = np.minimum(f[best] - f[best[0]], 1e290)
+    return Model(kind, least_squares(A, weights * above), mean, B, scale)
 
 
 def predicted(model: Model, X: Array) -> Array:
-    return monomials(model.kind, X, model.mean, model.B, model.scale) @ model.coefficients
+    return model.coefficients @ monomials(model.kind, X, model.mean, model.B, model.scale)
 
 
 def optimum(model: Model, latest: Array) -> Array:
@@ -194,24 +194,27 @@ def optimum(model: Model, latest: Array) -> Array:
 
 
 def least_squares(A: Array, b: Array) -> Array:
-    """The x of least ‖A x − b‖, the shortest one where there are several.
+    """The x (m,) of least ‖x A − b‖ for A (m, size), the shortest one where there are several.
 
     The normal equations with one step of refinement ("corrected seminormal equations", Björck 1987), which are as good
     as a QR factorisation while the square of the condition has digits left; beyond, a singular value decomposition.
     """
-    if len(A) > A.shape[1]:
-        squares = A.T @ A
+    if A.shape[1] > len(A):
+        squares = A @ A.T
         size = np.sqrt(squares.diagonal())
         if size.min() > 0:
+            squares /= size
+            squares /= size[:, None]
+            right = (A @ b) / size
             try:
-                inverse = np.linalg.inv(squares / size / size[:, None])
+                x = np.linalg.solve(squares, right) / size
+                x += np.linalg.solve(squares, (A @ (b - x @ A)) / size) / size
             except np.linalg.LinAlgError:
-                return np.linalg.lstsq(A / size, b, rcond=1e-13)[0] / size
-            if inverse.diagonal().max() < 1e10:  # its largest entry
-                x = inverse @ ((b @ A) / size) / size
-                return x + inverse @ (((b - A @ x) @ A) / size) / size
-            return np.linalg.lstsq(A / size, b, rcond=1e-13)[0] / size
-    return np.linalg.lstsq(A, b, rcond=1e-13)[0]
+                x = np.full(len(A), np.nan)
+            left = (A @ (b - x @ A)) / size
+            if np.abs(left).max() <= 1e-12 * np.abs(right).max():  # False for NaN
+                return x
+    return np.linalg.lstsq(A.T, b, rcond=1e-13)[0]
 
 
 def kendall(x: Array, y: Array) -> float:
