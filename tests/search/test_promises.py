@@ -12,6 +12,7 @@ from descend.search import names
 from descend.search.method import Method, Stop, Wanted
 
 METHODS = sorted(names.METHODS)
+WITH_GRADIENTS = [name for name in METHODS if "second_order" in names.METHODS[name]]
 START = np.array([0.9, -1.4, 0.6])
 BUDGET = 150
 
@@ -72,7 +73,7 @@ def test_the_result_is_the_best_of_all_calls_and_all_calls_are_counted(method, n
     values, points = np.array(f.values), np.array(f.points)
     assert np.isfinite(points).all()
     assert result.nfev == len(values) <= BUDGET
-    if name != "extreme":  # where differences of values are no numbers, gradients count too
+    if name not in ("extreme", "huge"):  # where differences of values overflow, derivatives count too
         assert result.nbad == (~f.finite).sum()
     assert result.fun == values[f.finite].min()
     assert any(np.array_equal(result.x, p) and result.fun == v for p, v in zip(points, values, strict=True))
@@ -332,6 +333,31 @@ def test_a_value_counts_where_its_gradient_is_not_finite():
     one = Follower(START)
     one.tell(START, 2.0, np.full(3, np.nan))
     assert one.best.f == 2.0
+
+
+@pytest.mark.parametrize("method", WITH_GRADIENTS)
+def test_what_has_no_least_value_ends_at_the_budget(method):
+    result = minimize(lambda x: float(x.sum()), START, method, jac=np.ones_like, budget=1500)
+    assert not result.success
+    assert -np.inf < result.fun < -100
+
+
+@pytest.mark.parametrize("method", WITH_GRADIENTS)
+def test_a_gradient_of_the_wrong_sign_is_no_success(method):
+    f = Witness(FUNCTIONS["sphere"])
+    result = minimize(f, START, method, jac=lambda x: -2 * x, budget=300)
+    assert not result.success
+    assert result.fun == min(f.values)
+
+
+def test_a_hessian_that_raises_is_counted_and_said():
+    def hess(x):
+        raise RuntimeError("no curvature today")
+
+    result = minimize(FUNCTIONS["sphere"], START, "newton", jac=lambda x: 2 * x, hess=hess, budget=100)
+    assert result.success
+    assert result.nbad == result.nhev > 0
+    assert "the Hessian raised RuntimeError: no curvature today" in result.message
 
 
 def test_calls_that_torch_could_not_differentiate_are_counted():

@@ -51,7 +51,7 @@ def minimize(
             differentiate.
         hess, hessp: the Hessian, a function of x to (D, D); its product, a function of (x, v).
         budget: evaluations of f at most; by default max(15 000, 1 000·D). A gradient counts one, by differences all
-            that it takes.
+            that it takes; a Hessian or a product that is given or by autograd counts in ``nhev`` only.
         target: stop when a value is at most that. tol: when the method is content; what it measures is the method's.
         callback: called after each iteration with an OptimizeResult of the best so far; raise StopIteration to end.
         seed: an int or ``numpy.random.Generator``, for methods that use chance.

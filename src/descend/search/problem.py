@@ -121,7 +121,7 @@ class Problem:
     def gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient (D,); inf and zeros where f raised, or either is not finite."""
         before = self.nbad  # finite differences count the values they take
-        value, gradient = self._guarded(lambda: self._gradient(x), (np.inf, np.zeros_like(x)))
+        value, gradient = self._guarded(lambda: self._gradient(x), (np.inf, np.zeros_like(x)), "f or its gradient")
         if np.isfinite(value) and np.isfinite(gradient).all():
             return value, gradient
         if self.nbad == before:
@@ -130,11 +130,18 @@ class Problem:
 
     def product(self, x: np.ndarray, along: np.ndarray) -> np.ndarray:
         """The Hessian at x times ``along``, (D,); NaN where it could not be had."""
-        return self._guarded(lambda: self._product(x, along), np.full_like(x, np.nan))
+        return self._curvature(lambda: self._product(x, along), np.full_like(x, np.nan))
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """(D, D); NaN where it could not be had."""
-        return self._guarded(lambda: self._hessian(x), np.full((len(x), len(x)), np.nan))
+        return self._curvature(lambda: self._hessian(x), np.full((len(x), len(x)), np.nan))
+
+    def _curvature(self, evaluate: Callable[[], np.ndarray], otherwise: np.ndarray) -> np.ndarray:
+        before = self.nbad
+        found = self._guarded(evaluate, otherwise, "the Hessian")
+        if self.nbad == before and not np.isfinite(found).all():
+            self._bad(1, "the Hessian is not finite")
+        return found
 
     # ------------------------------------------------------------ one evaluation
 
@@ -263,7 +270,7 @@ class Problem:
 
     # ------------------------------------------------------------ mishaps
 
-    def _guarded(self, evaluate: Callable[[], Any], otherwise: Any) -> Any:
+    def _guarded(self, evaluate: Callable[[], Any], otherwise: Any, what: str = "f") -> Any:
         """What it returns; ``otherwise`` where it raised what a point may be the reason for."""
         try:
             with np.errstate(all="ignore"):  # what is not finite is counted, and said in the message
@@ -271,7 +278,7 @@ class Problem:
         except MISTAKES:
             raise
         except Exception as error:
-            self.first_bad = self.first_bad or f"f raised {type(error).__name__}: {error}"
+            self.first_bad = self.first_bad or f"{what} raised {type(error).__name__}: {error}"
             return otherwise
 
     def _bad(self, count: int, what: str) -> None:

@@ -58,8 +58,8 @@ class BFGS(Descent):
 
     def correct(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:
         """The update of H for a step s from where the gradient was g, if the function curves upwards along it."""
-        curved = dot(s, y)
-        if curved <= self.eps * norm(s) * norm(y):
+        curved = self.curvature(s, y)
+        if not curved:
             return
         H = np.eye(self.n) * (curved / dot(y, y)) if self.H is None else self.H  # (6.20)
         self.H = self.updated(H, s, y, g, curved)

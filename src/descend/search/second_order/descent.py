@@ -8,7 +8,7 @@ from typing import Any
 
 from ..method import Iteration, Method, Stop, Wanted
 from .line_search import Point
-from .vectors import largest
+from .vectors import dot, largest, norm
 
 FLAT = 10  # iterations in which the value does not change at all, until nothing more is expected
 
@@ -59,6 +59,11 @@ class Descent(Method):
         self.x, self.f, self.g = point
         return self.judged()
 
+    def curvature(self, s: Any, y: Any) -> float:
+        """s·y, if the function curves upwards along a step s by more than its rounding; else 0."""
+        curved, square = dot(s, y), dot(y, y)
+        return curved if curved > self.eps * norm(s) * norm(y) and 0 < square < math.inf else 0.0
+
     def slope_size(self) -> float:
         """The largest entry of the gradient."""
         return largest(self.g)
@@ -67,13 +72,19 @@ class Descent(Method):
         if self.slope_size() <= self.tol:
             return Stop(f"no entry of the gradient is above {self.tol:g}")
         if self.flat >= FLAT:
-            return Stop(f"the value has not changed for {FLAT} iterations")
+            size, hidden = self.hidden()
+            says = f"the value has not changed for {FLAT} iterations; the gradient is up to {size:.2g}"
+            return Stop(says, success=hidden)
         return None
+
+    def hidden(self) -> tuple[float, bool]:
+        """The largest entry of the gradient; whether what it promises is below the rounding of the values."""
+        size = self.slope_size()
+        return size, size <= math.sqrt(self.eps) * max(1.0, abs(self.f))
 
     def stuck(self) -> Stop:
         """Why there is no lower point: the rounding of the values hides it, or the gradient is wrong."""
-        size = self.slope_size()
-        hidden = size <= math.sqrt(self.eps) * max(1.0, abs(self.f))
+        size, hidden = self.hidden()
         if hidden:
             return Stop(f"the value is as low as its rounding lets one see; the gradient is at most {size:.2g}")
         return Stop(f"no lower value along the direction, though the gradient is up to {size:.2g}", success=False)

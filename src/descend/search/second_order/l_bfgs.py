@@ -101,8 +101,7 @@ class LBFGS(Descent):
 
     def remember(self, s: Any, y: Any) -> None:
         """Keep a step, if the function curves upwards along it."""
-        curved = dot(s, y)
-        if curved > self.eps * norm(s) * norm(y):
+        if curved := self.curvature(s, y):
             self.pairs = [*self.pairs, (s, y, 1 / curved)][-self.memory :]
             self.scale = curved / dot(y, y)  # (7.20)
 
