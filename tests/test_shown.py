@@ -10,6 +10,7 @@ import lab_samples
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from descend import chain, rule, rules, schedules, zeros
 from descend.bench.report import Report
@@ -251,6 +252,13 @@ def test_an_optimizer_lists_what_matters():
     net = torch.nn.Linear(2, 2)
     text = repr(AdamW(net.parameters(), lr=0.5))
     assert text.splitlines()[1:] == ["  group 0: 2 tensors, lr=0.5, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01"]
+
+
+def test_a_loss_by_step_is_drawn_on_given_axes():
+    found, ax = overfitted(), Figure().add_subplot()
+    assert found.plot(ax) is ax
+    assert list(ax.lines[0].get_ydata()) == list(found.losses)
+    assert any("\u2800" < sign < "\u28ff" for sign in found.draw())
 
 
 def test_a_small_curve():

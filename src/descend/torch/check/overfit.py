@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from ...core.shown import Shown
-from ...draw import terminal
+from ...draw import axes, terminal
 from ...draw.braille import braille
-from ...draw.chart import curve
+from ...draw.chart import Chart, curve
 from ...draw.svg import svg
 from ..learning_rate.trial import needs_closure, set_mode
 from ..loop.batch import check_batch, on_device
@@ -71,9 +71,19 @@ class Overfit(Shown):
     def __str__(self) -> str:
         return self.sentence
 
+    def _chart(self) -> Chart:
+        return curve(range(len(self.losses)), self.losses, "loss by step", "step", self._log)
+
     def _picture(self) -> str:
-        made = curve(range(len(self.losses)), self.losses, "loss by step", "step", self._log)
-        return svg(made, 560, 160)
+        return svg(self._chart(), 560, 160)
+
+    def draw(self) -> str:
+        """The loss by step in braille signs."""
+        return braille(range(len(self.losses)), self.losses, width=48, height=8, log_y=self._log)
+
+    def plot(self, ax: Any = None) -> Any:
+        """The loss by step on ``ax`` (or new axes), which are returned; printed, and None, without matplotlib."""
+        return axes.plot(self._chart(), self.draw, ax)
 
     @property
     def _log(self) -> bool:
@@ -81,7 +91,7 @@ class Overfit(Shown):
 
     def show(self) -> None:
         """Print the curve and the verdict."""
-        terminal.show(braille(range(len(self.losses)), self.losses, width=48, height=8, log_y=self._log), self.sentence)
+        terminal.show(self.draw(), self.sentence)
 
 
 def _some(names: tuple[str, ...]) -> str:
