@@ -207,3 +207,80 @@ def test_a_trust_region_tries_the_step_of_its_paper(method):
             assert taken == np.array_equal(point, now["x"])
         assert np.isclose(radius, now["radius"])
     assert edge > 1
+
+
+def conjugate_gradients(g, H, lam, start, most):
+    """Martens (2010), section 4.4: the vectors whose product is taken, up to where his rule stops."""
+    A = H + lam * np.eye(len(g))
+    x = start
+    r = A @ x + g
+    d, directions, phi = -r, [], [x @ (r + g) / 2]
+    for i in range(1, most + 1):
+        directions.append(d)
+        alpha = (r @ r) / (d @ A @ d)
+        x, old, r = x + alpha * d, r, r + alpha * A @ d
+        d = -r + (r @ r) / (old @ old) * d
+        phi.append(x @ (r + g) / 2)
+        k = max(10, int(0.1 * i))
+        if i > k and phi[i] < 0 and (phi[i] - phi[i - k]) / phi[i] < k * 0.0005:
+            break
+    return directions
+
+
+def test_hessian_free_runs_conjugate_gradients_as_long_as_martens_does():
+    rng = np.random.default_rng(5)
+    n = 60
+    Q = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    curvature = Q * np.geomspace(1e-3, 30, n) @ Q.T
+    middle = rng.standard_normal(n)
+
+    def f(x):
+        e = x - middle
+        return float(e @ curvature @ e / 2 + 0.05 * (e**4).sum())
+
+    def g(x):
+        e = x - middle
+        return curvature @ e + 0.2 * e**3
+
+    def h(x):
+        return curvature + np.diag(0.6 * (x - middle) ** 2)
+
+    method = names.build("hessian_free", np.zeros(n), damping=0.1)
+    lengths = set()
+    for nit in range(6):  # near the solution it ends before, at the rounding
+        while method.wanted.what != "product":
+            x = method.wanted.points
+            method.answer((f(x[0]), g(x[0])) if method.wanted.what == "gradient" else np.array([f(p) for p in x]))
+        was = method.state_dict()["began"]
+        x, lam, last = was["x"], was["damping"], was["last"]
+        asked = []
+        while method.nit == nit:
+            wanted = method.wanted
+            if wanted.what == "product":
+                asked.append(np.array(wanted.along))
+                method.answer(h(x) @ wanted.along)
+            else:
+                point = wanted.points[0]
+                method.answer(
+                    (f(point), g(point)) if wanted.what == "gradient" else np.array([f(p) for p in wanted.points])
+                )
+        start = np.zeros(n) if last is None else 0.95 * last
+        directions = conjugate_gradients(g(x), h(x), lam, start, 250)
+        taken = asked[len(asked) - len(directions) :]  # before them, at most the product of the start
+        assert len(asked) - len(directions) in (0, 1)
+        for mine, theirs in zip(directions[:15], taken, strict=False):  # later ones are ruled by rounding
+            np.testing.assert_allclose(theirs / np.linalg.norm(theirs), mine / np.linalg.norm(mine), atol=1e-8)
+        iterates, p = [], start
+        for d in taken:  # along the directions it took, for rounding
+            A = h(x) + lam * np.eye(n)
+            p = p - (A @ p + g(x)) @ d / (d @ A @ d) * d
+            iterates.append(p)
+        lengths.add(len(directions))
+        step = method.state_dict()["began"]["x"] - x
+        parallel = [abs(step @ p) / (np.linalg.norm(step) * np.linalg.norm(p)) for p in iterates]
+        assert max(parallel) > 1 - 1e-7
+        rest = method.state_dict()["began"]["damping"] / lam
+        assert min(abs(rest - factor) for factor in (2 / 3, 1.0, 3 / 2)) < 1e-9  # section 4.1
+        assert f(x + step) < f(x)
+    assert len(lengths) > 2
+    assert max(lengths) > 11

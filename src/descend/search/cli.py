@@ -93,7 +93,8 @@ def shown(result: OptimizeResult, as_json: bool, quiet: bool) -> str:
 
     x = result.x.tolist() if hasattr(result.x, "tolist") else result.x
     if as_json:
-        return json.dumps({**result, "x": x}, ensure_ascii=False, indent=1, default=float)
+        fun = result.fun if np.isfinite(result.fun) else None  # JSON has no infinity
+        return json.dumps({**result, "x": x, "fun": fun}, ensure_ascii=False, allow_nan=False, indent=1, default=float)
     if quiet:
         return " ".join(f"{one:.17g}" for one in np.ravel(x))
     return repr(result)
