@@ -33,6 +33,7 @@ def test_lower_needs_an_interval_that_lies_below_zero_and_matters(low: float, hi
 def test_a_ratio_is_paired_and_a_diverged_run_counts_a_hundredfold():
     assert ratio([2.0, 1.0], [1.0, 1.0]) == pytest.approx([math.log(2), 0])
     assert ratio([math.inf], [0.5]) == pytest.approx([math.log(100)])
+    assert ratio([0.0], [0.0]) == [0]
     assert per_cent(Interval(math.log(0.9), math.log(0.8), math.log(1.05), 20)) == "-10.0 % (-20.0 to +5.0)"
 
 

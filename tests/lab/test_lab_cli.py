@@ -173,7 +173,11 @@ def test_seconds_end_a_race_with_what_it_has(tmp_path: Path):
     words = ["--rules", "gradient_descent,adam", "--steps", "100", "--seeds", "9000", "--seconds", "3"]
     done = CliRunner().invoke(race, [*words, "-o", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert "partial: stopped before the end" in done.output
+    said = (
+        "partial: stopped before the end",
+        "stopped before a run was finished; go on: descend race --resume digits-",
+    )
+    assert any(words in " ".join(done.output.split()) for words in said), "the second on a machine that is very busy"
 
 
 def events_of(trials: list[Trial], processes: int = 1) -> list:

@@ -8,6 +8,7 @@ import pytest
 from lab_samples import FINALS, best_rate, ran, record, run
 
 from descend import rules
+from descend.lab.race.asked import within
 from descend.lab.race.protocol import tuning
 from descend.lab.race.protocol.stages import STREAM, Stages
 from descend.lab.race.protocol.tuning import Rate, choose
@@ -160,3 +161,20 @@ def test_a_run_is_judged_by_the_looks_of_its_last_tenth():
     for steps in (10, 47, 1000):
         assert look_at(steps)[-1] == steps
         assert 1 <= tail(steps) <= len(look_at(steps))
+
+
+def test_the_least_a_race_takes_is_what_it_runs_before_its_first_verdict():
+    config, runs = raced(seeds=8, adam=1.0, lion=2.0, off={"adam": 1, "lion": 1})
+    first = [t for t in runs if t.steps in (600, tuning.RAMP_STEPS)]
+    assert len(first) == config.least_runs
+
+
+def test_a_time_that_is_too_short_makes_the_race_quick():
+    config = Config(("adam", "lion"))
+    quick = config.quick(keep_seeds=False)
+    assert (quick.side, quick.seeds, quick.least_runs < 0.6 * config.least_runs) == (2, 12, True)
+    assert within(config, 1e3, 0.1, 2) == (config, "")
+    assert within(config, quick.least_runs * 0.1 / 2 + 0.1, 0.1, 2)[0] == quick
+    same, said = within(config, 1.0, 0.1, 2)
+    assert same == quick
+    assert "may end before there is a verdict" in said

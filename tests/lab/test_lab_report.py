@@ -16,6 +16,7 @@ from rich.console import Console
 
 from descend.draw.scale import Scale, spread, ticks
 from descend.lab.race.live import print_results
+from descend.lab.race.protocol.stages import STREAM
 from descend.lab.race.record import Record, from_json, to_json
 from descend.lab.race.report import html
 from descend.lab.race.results import results
@@ -279,3 +280,14 @@ def test_losses_that_are_not_positive_are_drawn_too(shift: float, tmp_path: Path
     sample = record(finals)
     assert "rmsprop" in page_of(sample)
     assert "rmsprop" in terminal(sample, 140, tmp_path)
+
+
+def test_a_rule_raced_against_itself_has_pictures_of_its_own():
+    sample = record({"adam": FINALS["adam"], "lion": FINALS["lion"]})
+    sample.entries[1] = replace(sample.entries[1], rule="adam#2")
+    sample.config = replace(sample.config, rules=("adam", "adam#2"))
+    shift = STREAM * 1
+    sample.runs = [replace(r, rule="adam#2", seed=r.seed + shift) if r.rule == "lion" else r for r in sample.runs]
+    page = page_of(sample)
+    assert "adam#2" in page
+    assert not re.search(r"url\(#[^)]*#", page)

@@ -43,8 +43,8 @@ def source_of(what: str | None, task: str | None, target: str | None = None) -> 
     return source
 
 
-def tried_first(source: Source, steps: int, seconds: float | None, card: Task) -> None:
-    """Refuse what cannot be raced, and a time that is over before one run.
+def tried_first(source: Source, steps: int, seconds: float | None, card: Task) -> float:
+    """Refuse what cannot be raced, and a time that is over before one run; about the seconds that a run takes.
 
     Raises:
         UsageError: the message says what is wrong and what to do.
@@ -60,6 +60,24 @@ def tried_first(source: Source, steps: int, seconds: float | None, card: Task) -
             f"{seconds:g} s, but one run of {steps} steps takes about {takes:.2g} s; give it more, or fewer --steps.",
             param_hint="--seconds",
         )
+    return takes
+
+
+def within(config: Config, seconds: float, takes: float, processes: int) -> tuple[Config, str]:
+    """The race that a time is enough for: as asked, or quick; and a sentence where it is not enough for either.
+
+    Tuning, the first look and the rates left at their defaults must fit: before that there is no verdict.
+    """
+    if config.least_runs * takes / processes <= seconds:
+        return config, ""
+    quick = config.quick(keep_seeds=False)
+    needs = quick.least_runs * takes / processes
+    if needs <= seconds:
+        return quick, f"{seconds:g} s: five rates and fewer seeds, as with --quick."
+    return (
+        quick,
+        f"{seconds:g} s may end before there is a verdict, which takes about {needs:.0f} s; fewer --rules help.",
+    )
 
 
 def card_of(source: Source) -> Task:

@@ -43,7 +43,7 @@ CONFIGURES = ("what", "task", "target", "rules", "steps", "seeds", "seed", "sche
     type=click.FloatRange(min=0, min_open=True, max=1, max_open=True),
     help="Share of the leader's loss that makes no difference.  [default: the task's]",
 )
-@click.option("--quick", is_flag=True, help="Five rates and fewer seeds: a third of the time, more left undecided.")
+@click.option("--quick", is_flag=True, help="Five rates and fewer seeds: half the time or less, more left undecided.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
 @click.option("--processes", type=click.IntRange(min=1), help="Trainings at once.  [default: 2, or fewer cores]")
 @click.option(
@@ -103,6 +103,8 @@ def race(ctx: click.Context, **given: Any) -> None:
             record, code = _fresh(given, console)
         if record.runs:
             _deliver(record, folder, replay, bool(source), console, given["as_json"], quiet)
+        elif not quiet:
+            console.print(f"stopped before a run was finished; go on: descend race --resume {record.id}")
     except KeyboardInterrupt:
         code = INTERRUPTED
     ctx.exit(code)
@@ -195,13 +197,18 @@ def _fresh(given: dict[str, Any], console: "Console") -> "tuple[Record, int]":
     config = Config(
         rules, card.name, card.steps, card.batch, card.seeds, given["seed"], card.delta, given["schedule"], against
     )
+    processes, said = _processes(given, len(rules)), ""
     if given["quick"]:
         config = config.quick(keep_seeds=given["seeds"] is not None)
     if not given["quiet"]:
-        _announce(console, config, card, _processes(given, len(rules)))
-    asked.tried_first(source, config.steps, given["seconds"], card)
+        _announce(console, config, card, processes)
+    takes = asked.tried_first(source, config.steps, given["seconds"], card)
+    if given["seconds"] is not None and not given["quick"]:
+        config, said = asked.within(config, given["seconds"], takes, processes)
+    if said and not given["quiet"]:
+        console.print(said)
     store = _store()
-    record = asked.new_record(config, source, card, _processes(given, len(rules)))
+    record = asked.new_record(config, source, card, processes)
     if store is not None:
         asked.begin(record, store)
     return _run(record, source, store, given, console)
@@ -230,7 +237,8 @@ def _announce(console: "Console", config: Config, card: Any, processes: int) -> 
 
 
 def _processes(given: dict[str, Any], rules: int) -> int:
-    from ..trials.workers import PROCESSES, cores
+    from ...core.machine import cores
+    from ..trials.workers import PROCESSES
 
     return given["processes"] or max(1, min(PROCESSES, cores(), rules))
 

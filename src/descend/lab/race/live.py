@@ -146,7 +146,7 @@ def print_header(console: Console, config: Config, card: Task, processes: int) -
     parts = (
         f"[bold]descend race[/bold]: {config.task}",
         card.model.split(",")[0],
-        f"{_count(len(config.rules), 'rule')} × {2 * config.side + 5} learning rates",
+        f"{_count(len(config.rules), 'rule')} × {2 * config.side + 3} learning rates",
         f"up to {config.seeds} fresh seeds",
         f"{config.steps} steps, {config.schedule}",
         _count(processes, "process", "processes"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from ..trials.trial import Run, look_at, warmup
 from .protocol import sequential
+from .protocol.tuning import NEAR
 
 __all__ = ["Config", "Entry", "Run", "look_at"]
 
@@ -35,9 +36,15 @@ class Config:
     tuning: int = 5
 
     def quick(self, keep_seeds: bool) -> "Config":
-        """The same race for a third of the time: five rates on one seed, then two, and twelve fresh seeds at most."""
+        """The same race for about half the time: five rates on one seed, then two, and twelve fresh seeds at most."""
         seeds = self.seeds if keep_seeds else min(self.seeds, QUICK_SEEDS)
         return replace(self, side=2, grid_seeds=1, tuning=2, seeds=seeds)
+
+    @property
+    def least_runs(self) -> int:
+        """Trainings until there is a first verdict, if no grid is widened and no default rate is the tuned one."""
+        near = len(NEAR) * self.tuning - 3 * self.grid_seeds
+        return len(self.rules) * (1 + (2 * self.side + 1) * self.grid_seeds + near + 2 * self.looks[0])
 
     @property
     def tuning_seeds(self) -> tuple[int, ...]:

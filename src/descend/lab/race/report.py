@@ -117,7 +117,11 @@ def _race_charts(record: Record, found: Results) -> list[tuple[str, str]]:
 def _sensitivity(record: Record, found: Results) -> list[dict[str, str]]:
     drawn = {entry.rule: charts.sensitivity(record, found, entry) for entry in record.entries}
     return [
-        {"rule": rule, "width": decades(found.widths[rule]), "chart": Markup(svg(chart, 330, 170, f"lr-{rule}"))}
+        {
+            "rule": rule,
+            "width": decades(found.widths[rule]),
+            "chart": Markup(svg(chart, 330, 170, f"lr-{rule.replace('#', '-')}")),
+        }
         for rule, chart in drawn.items()
         if chart
     ]

@@ -47,12 +47,6 @@ class RuleFailed:
 Event = RuleReady | RunDone | RuleFailed
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 @dataclass
 class _Worker:
     process: BaseProcess

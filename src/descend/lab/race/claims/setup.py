@@ -18,6 +18,7 @@ from ..space import usual
 SEEDS_APART = 10_000
 TUNING, FRESH = 4, 20  # seeds
 DELTA = 0.02
+LEAST = 1e-6  # a loss below it is 0
 HOLDS, NOT_HERE, OPEN = "holds", "does not hold here", "cannot be told"
 
 
@@ -74,9 +75,13 @@ def span(values: Sequence[float]) -> Interval:
 
 
 def ratio(mine: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Paired logarithms of one over the other; where a run diverged, a hundredfold loss."""
+    """Paired logarithms of one over the other; a diverged run counts a hundredfold, and none is below 1e-6."""
     worst = 100 * max(x for x in (*mine, *theirs) if math.isfinite(x))
-    return [math.log(min(a, worst) / min(b, worst)) for a, b in zip(mine, theirs, strict=True)]
+
+    def told(x: float) -> float:
+        return math.log(max(min(x, worst), LEAST))
+
+    return [told(a) - told(b) for a, b in zip(mine, theirs, strict=True)]
 
 
 def lower(between: Interval, delta: float = DELTA) -> str:

@@ -2,9 +2,10 @@
 
 import argparse
 
+from ....core.machine import cores
 from ...store import Store
 from ...tasks.source import Source
-from ...trials.workers import PROCESSES, cores, one_thread
+from ...trials.workers import PROCESSES, one_thread
 from ..race import Config
 from ..space import DEFAULT_RULES
 from . import again, null
