@@ -26,6 +26,7 @@ from descend.checks.traces import begin, settings_of
 from descend.core.program import program
 from descend.core.trace import NotTraceable
 from descend.engines import load
+from descend.engines.arrays import address
 from descend.engines.base import Row
 
 TABLE = Path(__file__).with_name("bits.json")
@@ -97,7 +98,7 @@ def bits(name, engine, dtype, here=False):
     work.arrays = {n: [held(a, dtype if n == "p" else state) for a in of] for n, of in work.arrays.items()}
     work.arrays["g"] = [held(g, dtype) for g in gradients[0]]
     if made.on_memory:
-        work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
+        address(work)
     step = made.prepare([work])
     for t, given in enumerate(gradients, 1):
         for array, g in zip(work.arrays["g"], given, strict=True):

@@ -9,6 +9,7 @@ from descend.checks.contract.run import select
 from descend.checks.traces import begin, gradients
 from descend.core import ops
 from descend.engines import load
+from descend.engines.arrays import address
 from descend.engines.base import Row
 from descend.optimizer import Optimizer
 from descend.torch import AdamW
@@ -49,7 +50,7 @@ def run(name, engine, dtype, threads=1, steps=20, guard=False, start=None):
     work.arrays["g"] = [convert(g) for g in grads[0]]
     made = load(engine)
     if made.on_memory:
-        work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
+        address(work)
     step = made.prepare([work], guard)
     for t, g in enumerate(grads, 1):
         for array, value in zip(work.arrays["g"], g, strict=True):
@@ -109,7 +110,7 @@ def test_the_guard_leaves_everything_as_it_was():
         work.arrays["g"] = [np.ones_like(a) for a in x]
         work.arrays["g"][4][-1] = np.nan
         if engine == "llvm":
-            work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
+            address(work)
         work.rows = [Row(1, dict(rules.adamw.settings))]
         step = load(engine).prepare([work], True)
         assert not step(2)
@@ -140,7 +141,7 @@ def test_nan_follows_the_vocabulary_in_every_engine():
         if engine == "torch":
             work.arrays = {k: [torch.tensor(a) for a in v] for k, v in work.arrays.items()}
         if engine == "llvm":
-            work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
+            address(work)
         work.rows = [Row(1, {})]
         assert load(engine).prepare([work])(1)
         found[engine] = {k: plain(work.arrays[k][0]) for k in "abcd"}
@@ -164,7 +165,7 @@ def test_a_modifier_of_the_step_sees_both_ends():
     work = begin(made, [np.zeros(3)], dict(made.settings))
     work.arrays["g"] = [np.ones(3)]
     work.rows = [Row(1, dict(made.settings))]
-    work.addresses = np.array([[a.ctypes.data for a in work.arrays[n]] for n in work.names], np.int64)
+    address(work)
     load("llvm").prepare([work])(1)
     assert np.array_equal(work.arrays["p"][0], np.full(3, -0.5))
 
