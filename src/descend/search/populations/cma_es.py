@@ -16,6 +16,7 @@ import numpy as np
 from ..method import Wanted
 from .bounds import box_of
 from .restarts import Array, Restarted
+from .start import matrix_fits
 
 
 def recombination_weights(population: int) -> Array:
@@ -90,6 +91,7 @@ class CMAES(Restarted):
         self.still_x, self.still_since = self.mean, 0
 
     def start_covariance(self) -> None:
+        matrix_fits(self.n)
         self.C = np.diag(self._scale**2)
         self.B = np.eye(self.n)  # C = B D² Bᵀ; the columns of B are the axes
         self.set_axes(self._scale, self._scale.min(), self._scale.max())

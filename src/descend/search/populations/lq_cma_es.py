@@ -20,6 +20,9 @@ from .restarts import Array
 TRUNCATION = 0.75  # the share of the archive, best first, that a model is fitted to
 LARGEST_WEIGHT = 20.0  # of the best point against 1 of the worst one
 ENOUGH = 1.1  # points per coefficient before a larger model is taken
+LARGEST = (
+    1_000  # coefficients of a full model, those of 43 coordinates: beyond, a fit takes longer than most evaluations
+)
 TRUSTED = 0.85  # Kendall's tau between model and truth, from which on the model stands for f
 
 
@@ -97,7 +100,7 @@ class LqCMAES(CMAES):
         X = np.concatenate((X[finite][::-1], self.archive_x))
         f = np.concatenate((f[finite][::-1], self.archive_f))
         order = np.argsort(f[:latest], kind="stable")
-        size = max(2 * coefficients_of("full", self.n), self.population)
+        size = max(2 * coefficients_of(largest_kind(self.n), self.n), self.population)
         self.archive_x = np.concatenate((X[:latest][order], X[latest:]))[:size]
         self.archive_f = np.concatenate((f[:latest][order], f[latest:]))[:size]
 
@@ -109,6 +112,10 @@ KINDS = ("full", "diagonal", "linear")
 
 def coefficients_of(kind: str, n: int) -> int:
     return {"linear": n + 1, "diagonal": 2 * n + 1, "full": n * (n + 3) // 2 + 1}[kind]
+
+
+def largest_kind(n: int) -> str:
+    return "full" if coefficients_of("full", n) <= LARGEST else "diagonal"
 
 
 @functools.cache
@@ -161,7 +168,8 @@ def fitted(X: Array, f: Array, mean: Array, B: Array, scale: Array) -> Model:
     The largest kind that there are points enough for (section 3.1); the best points, the better the more weight.
     """
     size, n = X.shape
-    kind = next((k for k in KINDS if size * TRUNCATION >= ENOUGH * coefficients_of(k, n)), "linear")
+    kinds = KINDS[KINDS.index(largest_kind(n)) :]
+    kind = next((k for k in kinds if size * TRUNCATION >= ENOUGH * coefficients_of(k, n)), "linear")
     used = min(size, max(coefficients_of(kind, n) + 2, int(TRUNCATION * (size + 1))))
     best = f.argsort(kind="stable")[:used]
     weights = weights_of(used)

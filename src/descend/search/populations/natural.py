@@ -12,7 +12,7 @@ import numpy as np
 from ..kinds import whole
 from ..method import Iteration, Method, Stop, Wanted
 from .bounds import box_of
-from .start import Array, spread_of
+from .start import Array, matrix_fits, spread_of
 
 
 def utilities(population: int) -> Array:
@@ -93,6 +93,7 @@ class XNES(NaturalES):
     """Exponential natural evolution strategy (Glasmachers, Schaul, Sun, Wierstra & Schmidhuber 2010)."""
 
     def start(self, sigma: float, scale: Array) -> None:
+        matrix_fits(self.n)
         self.sigma = sigma
         self.B = np.diag(scale)  # determinant 1
 

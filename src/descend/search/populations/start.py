@@ -44,6 +44,19 @@ def first_population(
     return np.concatenate((x0[None], others))
 
 
+def matrix_fits(n: int) -> None:
+    """Refuse to allocate a matrix of n × n that no method with one could work with.
+
+    Raises:
+        ValueError: more than 10,000 coordinates; the message has the memory.
+    """
+    if n > 10_000:
+        raise ValueError(
+            f"x0 has {n} coordinates: a covariance of them takes {8 * n * n / 2**30:.0f} GiB, several times over; "
+            "sep_cma_es, snes, pgpe and es keep one number per coordinate"
+        )
+
+
 def replaced(old: Array, new: Array, where: Array) -> Array:
     """A copy of ``old`` (n, D) with the rows ``where`` (n,) of ``new``."""
     mixed = old.copy()
