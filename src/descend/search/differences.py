@@ -38,6 +38,25 @@ def gradient(
     return np.divide(at_up - at_down, width, out=np.zeros(len(x)), where=width > 0)
 
 
+def jacobian(
+    residuals: Gradients,
+    x: np.ndarray,
+    here: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    eps: float,
+    central: bool,
+) -> np.ndarray:
+    """The Jacobian (m, D) of residuals, (m,) and ``here`` at x, by one or two evaluations for each coordinate."""
+    size = eps ** (1 / 3 if central else 1 / 2) * np.maximum(1.0, np.abs(x))
+    columns = []
+    for row in np.diag(np.where(x + size <= high, size, -size)):
+        ahead = residuals(x + row)
+        behind, width = (residuals(x - row), 2 * row.sum()) if central else (here, row.sum())
+        columns.append((ahead - behind) / width)
+    return np.stack(columns, axis=1)
+
+
 def product(gradients: Gradients, x: np.ndarray, along: np.ndarray, eps: float) -> np.ndarray:
     """The Hessian at x times ``along``, by a central difference of two gradients."""
     length = float(np.sqrt(along @ along))

@@ -25,6 +25,8 @@ DOING = {  # what can be wanted -> how it is called in a sentence
     "gradient": "a value and a gradient",
     "product": "a product with the Hessian",
     "hessian": "a Hessian",
+    "residuals": "the residuals of a sum of squares",
+    "jacobian": "the Jacobian of the residuals",
 }
 
 
@@ -42,6 +44,8 @@ class Wanted:
     gradient   (1, D)                       (value, (D,)); value inf where either is not finite
     product    (1, D)           (D,)        (D,): the Hessian at the point times ``along``
     hessian    (1, D)                       (D, D)
+    residuals  (1, D)                       (m,), whose half square is minimized; inf where one is not finite
+    jacobian   (1, D)                       (m, D), of the residuals
     ========== ================ =========== ====================================================
     """
 
@@ -56,6 +60,12 @@ class Stop:
 
     message: str
     success: bool = True
+
+
+def half_square(residuals: Any) -> float:
+    """½‖r‖²; inf where a residual is not finite."""
+    value = float(residuals @ residuals) / 2
+    return value if np.isfinite(value) else np.inf
 
 
 class Best(NamedTuple):
@@ -156,6 +166,8 @@ class Method:
             self.see(wanted.points, answer)
         elif wanted.what == "gradient" and answer[0] < self.best_f:
             self.best_x, self.best_f = wanted.points[0], float(answer[0])
+        elif wanted.what == "residuals":
+            self.see(wanted.points, np.array([half_square(answer)]))
         self._answers.append(answer)
         self._partial = None
         self._go(answer)

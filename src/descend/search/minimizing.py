@@ -41,7 +41,8 @@ def minimize(
     AttributeError, which is a mistake in ``f``, is raised at once.
 
     Args:
-        f: takes an array like ``x0`` (NumPy, torch or JAX; its shape, dtype, device) and returns one number.
+        f: takes an array like ``x0`` (NumPy, torch or JAX; its shape, dtype, device) and returns one number; for
+            "gauss_newton" the residuals, an array whose half square is minimized.
         x0: where to start, an array of any shape; may be left out where the bounds are finite: their middle.
         method: a name (``descend.search.names.METHODS``; SciPy's spellings too), or a class of methods. "auto" takes
             what suits the function, and says what it took in ``message``.

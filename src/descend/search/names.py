@@ -22,6 +22,7 @@ METHODS = {  # name -> where its class stands
     "trust_krylov": "second_order.trust:TrustKrylov",
     "trust_exact": "second_order.trust:TrustExact",
     "hessian_free": "second_order.hessian_free:HessianFree",
+    "gauss_newton": "second_order.gauss_newton:GaussNewton",
     "nelder_mead": "populations.nelder_mead:NelderMead",
     "random_search": "populations.random_search:RandomSearch",
     "ga": "populations.genetic:GA",

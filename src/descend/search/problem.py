@@ -11,7 +11,7 @@ from . import differences
 from .arrays import like
 from .arrays.base import Undifferentiable
 from .arrays.numpy import NumpyArrays
-from .method import Best, Wanted
+from .method import Best, Wanted, half_square
 
 # A mistake in the text of the function is no property of the point; it is raised at once.
 MISTAKES = (NameError, AttributeError, TypeError, ImportError, SyntaxError, NotImplementedError)
@@ -66,6 +66,7 @@ class Problem:
         able = jac is None and not vectorized and not isinstance(self.arrays, NumpyArrays)
         self._by_library = able  # until it turns out that it cannot
         self._last: tuple[bytes, float] = b"", np.inf
+        self._last_residuals: tuple[bytes, np.ndarray] = b"", np.zeros(0)
 
     @property
     def eps(self) -> float:
@@ -85,6 +86,10 @@ class Problem:
                 return len(wanted.points)
             case "gradient":
                 return one
+            case "residuals":
+                return 1
+            case "jacobian":
+                return one - 1
             case "product":
                 return 0 if self.hess or self.hessp or self.differentiable else 2 * one
         return 0 if self.hess or self.differentiable else 2 * n * one
@@ -99,6 +104,10 @@ class Problem:
                 return self.gradient(point)
             case "product":
                 return self.product(point, wanted.along)
+            case "residuals":
+                return self.residuals(point)
+            case "jacobian":
+                return self.jacobian(point)
         return self.hessian(point)
 
     def values(self, points: np.ndarray) -> np.ndarray:
@@ -131,6 +140,21 @@ class Problem:
     def product(self, x: np.ndarray, along: np.ndarray) -> np.ndarray:
         """The Hessian at x times ``along``, (D,); NaN where it could not be had."""
         return self._curvature(lambda: self._product(x, along), np.full_like(x, np.nan))
+
+    def residuals(self, x: np.ndarray) -> np.ndarray:
+        """(m,) what f returns, for a sum of squares; [inf] where it raised or one is not finite."""
+        self.nfev += 1
+        found = self._guarded(lambda: self._real(self.f(self.arrays.array(x))).ravel(), np.array([np.nan]))
+        if not np.isfinite(found).all():
+            self._bad(1, "a residual is not finite")
+            return np.array([np.inf])
+        self._seen(x, half_square(found))
+        self._last_residuals = x.tobytes(), found
+        return found
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        """(m, D), of the residuals; NaN where it could not be had."""
+        return self._guarded(lambda: self._jacobian(x), np.full((1, len(x)), np.nan))
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """(D, D); NaN where it could not be had."""
@@ -253,6 +277,22 @@ class Problem:
             except Undifferentiable:
                 self._by_library = False
         return differences.hessian(lambda at: self._gradient(at)[1], x, self.eps)
+
+    def _jacobian(self, x: np.ndarray) -> np.ndarray:
+        if callable(self.jac):
+            self.njev += 1
+            return self.arrays.numbers(self.jac(self.arrays.array(x))).reshape(-1, len(x))
+        if self._by_library:
+            try:
+                found = self.arrays.jacobian(self.f, x)
+                self.njev += 1
+                return found
+            except Undifferentiable:
+                self._by_library = False
+        key, here = self._last_residuals
+        here = here if key == x.tobytes() else self.residuals(x)
+        central = self.jac == "3-point"
+        return differences.jacobian(self.residuals, x, here, self.low, self.high, self.eps, central)
 
     def _scalar(self, x: Any) -> Any:
         """f as a library differentiates it."""

@@ -49,6 +49,9 @@ class JaxArrays:
     def hessian(self, f: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
         return self.numbers(self._call("hessian", jax.hessian(f), self.array(x))).reshape(x.size, x.size)
 
+    def jacobian(self, f: Callable[[Any], Any], x: np.ndarray) -> np.ndarray:
+        return self.numbers(self._call("jacobian", jax.jacrev(f), self.array(x))).reshape(-1, x.size)
+
     def _call(self, what: str, fn: Callable[..., Any], *arrays: Any) -> Any:
         """Compiled at the first call, and from then on."""
         try:

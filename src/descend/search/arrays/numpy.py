@@ -41,3 +41,6 @@ class NumpyArrays:
 
     def hessian(self, f: Any, x: np.ndarray) -> np.ndarray:
         raise Undifferentiable
+
+    def jacobian(self, f: Any, x: np.ndarray) -> np.ndarray:
+        raise Undifferentiable

@@ -57,6 +57,15 @@ class TorchArrays:
     def hessian(self, f: Callable[[Tensor], Any], x: np.ndarray) -> np.ndarray:
         return np.stack([self.product(f, x, unit) for unit in np.eye(len(x))])
 
+    def jacobian(self, f: Callable[[Tensor], Any], x: np.ndarray) -> np.ndarray:
+        with torch.enable_grad():
+            at = self.array(x).requires_grad_()
+            residuals = f(at)
+        if not isinstance(residuals, Tensor) or not residuals.requires_grad:
+            raise Undifferentiable
+        rows = [torch.autograd.grad(one, at, retain_graph=True, allow_unused=True)[0] for one in residuals.reshape(-1)]
+        return np.stack([np.zeros_like(x) if row is None else self.numbers(row).ravel() for row in rows])
+
     def _value(self, f: Callable[[Tensor], Any], x: np.ndarray) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             at = self.array(x).requires_grad_()
