@@ -9,7 +9,7 @@ from typing import Any
 from ..kinds import whole
 from ..method import Wanted
 from .descent import Descent
-from .forcing import Forcing
+from .forcing import forcing
 from .line_search import Point, along, wolfe_from
 from .vectors import dot, norm
 
@@ -17,8 +17,8 @@ from .vectors import dot, norm
 class NewtonCG(Descent):
     """Newton-CG: line-search Newton with Hessian-vector products (Nocedal and Wright 2006, Algorithm 7.1).
 
-    Memory: a few vectors. Conjugate gradients stop by the forcing terms of Eisenstat and Walker (1996), or where the
-    curvature is not positive.
+    Memory: a few vectors. Conjugate gradients stop at a residual of min(½, 10‖g‖) ‖g‖, or where the curvature
+    is not positive.
 
     Args:
         tol: content when no entry of the gradient is larger. iterations: products of a step at most; None: 2·D, at most
@@ -41,13 +41,11 @@ class NewtonCG(Descent):
             raise ValueError(f"c1 and c2 must be 0 < c1 < c2 < 1, got {c1} and {c2}")
         self.iterations = whole("iterations", iterations, min(2 * self.n, 200), 1)
         self.c1, self.c2 = c1, c2
-        self.forcing = Forcing()
 
     def step(self) -> Generator[Wanted, Any, Point | None]:
         here = Point(self.x, self.f, self.g)
         size = norm(here.g)
-        self.forcing = Forcing(*self.forcing).after(size)
-        d = yield from self.direction(here, self.forcing.eta * size)
+        d = yield from self.direction(here, forcing(size) * size)
         point = yield from along(wolfe_from(here, d, 1.0, self.eps, c1=self.c1, c2=self.c2), here.x, d, here)
         if point is None:
             d = -here.g

@@ -10,7 +10,7 @@ import numpy as np
 from ..kinds import whole
 from ..method import Wanted
 from .descent import Descent
-from .forcing import Forcing
+from .forcing import forcing
 from .line_search import Point
 from .memory import refuse_large
 from .trust_region import Exact, Krylov, Model, Steihaug
@@ -100,13 +100,11 @@ class TrustNCG(TrustRegion):
     ) -> None:
         super().__init__(x0, bounds, tol=tol, radius=radius, largest_radius=largest_radius, accept=accept, **base)
         self.iterations = whole("iterations", iterations, min(2 * self.n, 200), 1)
-        self.forcing = Forcing()
 
     def model(self) -> Generator[Wanted, Any, Model]:
         yield from ()
         size = norm(self.g)
-        self.forcing = Forcing(*self.forcing).after(size)
-        return self.kind(self.g, self.forcing.eta * size, self.iterations)
+        return self.kind(self.g, forcing(size) * size, self.iterations)
 
 
 class TrustKrylov(TrustNCG):
