@@ -360,6 +360,31 @@ def test_a_hessian_that_raises_is_counted_and_said():
     assert "the Hessian raised RuntimeError: no curvature today" in result.message
 
 
+@pytest.mark.parametrize("curvature", [{}, {"jac": True}, {"jac": "2-point"}, {"jac": "3-point"}])
+@pytest.mark.parametrize("method", WITH_GRADIENTS)
+def test_differences_of_gradients_keep_the_budget(method, curvature):
+    f = Witness(lambda x: float(x @ x + 0.1 * (x**4).sum()))
+    slope = Witness(lambda x: 2 * x + 0.4 * x**3) if curvature.get("jac") is True else None
+    given = {"jac": slope} if slope else curvature
+    for budget in (20, 41):
+        f.values.clear()
+        result = minimize(f, np.arange(1.0, 9.0), method, budget=budget, **given)
+        assert result.nfev == len(f.values) <= budget
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if names.find(method).bounded])
+@pytest.mark.parametrize("bounds", [(-1.7e308, 1.7e308), (0.0, 1.7e308), (0.0, 5e-324), (1.0, 1 + 3e-16), (1e15, None)])
+def test_odd_bounds_are_kept(method, bounds):
+    low, high = bounds[0], np.inf if bounds[1] is None else bounds[1]
+    f = Witness(lambda x: float(np.abs(x).sum()))
+    start = np.full(3, max(low, 0.0))
+    result = minimize(f, start, method, [bounds] * 3, budget=60, seed=3)
+    points = np.array(f.points)
+    assert ((low <= points) & (points <= high)).all()
+    assert np.isfinite(points).all()
+    assert result.fun == min(f.values)
+
+
 def test_calls_that_torch_could_not_differentiate_are_counted():
     torch = pytest.importorskip("torch")
     calls = []

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+NO_BOUND = 1e300  # widths beyond would overflow; who writes the largest float means that there is no bound
+
 
 def two_arrays(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper bounds, each (n,) float64 with ±inf where there is none.
@@ -33,6 +35,7 @@ def two_arrays(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
             f"bounds must be {n} pairs, one for each coordinate, or one for all; got {max(low.size, high.size)}"
         )
     low, high = np.broadcast_to(low.ravel(), (n,)), np.broadcast_to(high.ravel(), (n,))
+    low, high = np.where(low <= -NO_BOUND, -np.inf, low), np.where(high >= NO_BOUND, np.inf, high)
     for i in np.flatnonzero(~(low < high)):
         what = "equal" if low[i] == high[i] else "reversed" if low[i] > high[i] else "not a number"
         raise ValueError(f"bounds[{i}] is {what}: low {low[i]:g}, high {high[i]:g}; low must be below high")

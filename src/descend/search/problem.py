@@ -91,8 +91,8 @@ class Problem:
             case "jacobian":
                 return one - 1
             case "product":
-                return 0 if self.hess or self.hessp or self.differentiable else 2 * one
-        return 0 if self.hess or self.differentiable else 2 * n * one
+                return 0 if self.hess or self.hessp or self._by_library else 2 * one
+        return 0 if self.hess or self.hessp or self._by_library else 2 * n * one
 
     def answer(self, wanted: Wanted) -> Any:
         """What the table of ``Wanted`` says."""

@@ -17,6 +17,7 @@ def spread_of(x0: Array, lower: Array, upper: Array, sigma0: float | None) -> tu
     step_size(sigma0)
     width = upper - lower
     size = np.where(np.isfinite(width), width / 4, 0.3 * np.maximum(1, np.abs(x0).max(initial=0)))
+    size = np.maximum(size, np.finfo(float).tiny)  # a width of a few of the smallest floats
     mean = float(np.exp(np.mean(np.log(size))))
     return mean if sigma0 is None else float(sigma0), size / mean
 
