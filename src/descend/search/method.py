@@ -233,6 +233,10 @@ class Method:
             return
         if wanted is not None and wanted.what != "values":
             raise ValueError(f"tell: the method wants {DOING[wanted.what]} now: answer(...) takes it")
+        if wanted is not None and self._partial is None and np.array_equal(points, wanted.points):  # all, in order
+            self._last_told = frozenset(row.tobytes() for row in points)
+            self.answer(values)
+            return
         partial = self._partial or Partial(wanted.points if wanted else np.empty((0, self.n)))
         rows = partial.find(points, self._last_told)
         for i, row in enumerate(rows):
