@@ -23,6 +23,7 @@ OPTIONS = {  # how a file is asked for, and how its name ends
     "lr": (["lr", "adam", "-o"], ".svg"),
     "bench": (["bench", "--json"], ".json"),
     "plot": (["bench", "--plot"], ".svg"),
+    "surface": (["surface", "saddle", "-o"], ".svg"),
 }
 
 

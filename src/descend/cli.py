@@ -19,6 +19,7 @@ VERBS = {  # verb -> where its command stands, and its line of help
     "runs": ("lab.runs:runs", "List the races that are kept, finished or not."),
     "lr": ("lab.rate.cli:lr", "Find a learning rate for a rule by a range test."),
     "minimize": ("search.cli:minimize", "Search for the minimum of a function of yours."),
+    "surface": ("lab.surface.cli:surface", "Draw the paths of rules on a surface."),
     "check": ("checks.cli:check", "Check a rule of yours as the project checks its own."),
     "warm": ("warm:command", "Compile kernels ahead of time, so that no first step waits."),
     "bench": ("bench.cli:bench", "Measure speed and accuracy against torch.optim."),
@@ -46,6 +47,7 @@ descend: every way to turn a gradient into the next parameters.
   descend tasks          what else can be raced on
   descend runs           the races so far, and how to go on with one
   descend lr adam        a learning rate for it, with the reason
+  descend surface        what the paths of rules look like, and why
   descend explain adam   formula, state, cost, and one step by hand
   descend list           every rule there is
   descend words          what a rule of yours is written with

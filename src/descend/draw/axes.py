@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .chart import Band, Chart, Dots, Flag, Line, Mark, Note, Span, rows_of
+from .chart import Area, Arrow, Band, Chart, Dots, Flag, Line, Mark, Note, Span, Walk, rows_of
 from .palette import DARK, LIGHT, MARKS
 from .scale import spread
 from .svg import stacked, svg
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ENDINGS = (".svg", ".png", ".pdf")
+MOVING = (".gif", ".apng")
 PAPER: Any = {"figure.facecolor": LIGHT["paper"], "axes.facecolor": LIGHT["paper"], "pdf.fonttype": 42, "font.size": 9}
 DPI = 192  # two pixels of the file for one of the picture
 
@@ -55,7 +56,7 @@ def save(path: Path, charts: Sequence[Chart]) -> None:
     if path.suffix.lower() not in ENDINGS:
         raise ValueError(f"{path.name}: {refusal(path)}")
     if path.suffix.lower() == ".svg":
-        drawn = svg(charts[0], 820, 340) if len(charts) == 1 else stacked(charts)
+        drawn = svg(charts[0], 820, round(340 * charts[0].tall)) if len(charts) == 1 else stacked(charts)
         path.write_text(drawn + "\n", encoding="utf-8")
         return
     if why := missing():
@@ -64,24 +65,28 @@ def save(path: Path, charts: Sequence[Chart]) -> None:
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    heights = [chart.tall for chart in charts]
     with matplotlib.rc_context(PAPER):
-        figure = Figure(figsize=(8.5, 5 * len(charts)), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
-        for chart, ax in zip(charts, figure.subplots(len(charts), squeeze=False).flat, strict=True):
+        figure = Figure(figsize=(8.5, 5 * sum(heights)), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+        parts = figure.subplots(len(charts), squeeze=False, height_ratios=heights)
+        for chart, ax in zip(charts, parts.flat, strict=True):
             on(chart, ax)
         figure.savefig(path, dpi=DPI, metadata={"CreationDate": None} if path.suffix.lower() == ".pdf" else None)
 
 
 def on(chart: Chart, ax: Axes) -> Axes:
     """Draw on these axes, in the colours for their paper, and return them."""
-    _Hand(ax).draw(chart)
+    Hand(ax).draw(chart)
     return ax
 
 
-class _Hand:
+class Hand:
     """What draws on one pair of axes."""
 
     def __init__(self, ax: Axes) -> None:
         from matplotlib.colors import to_rgb
+
+        self.walks: list[tuple[Any, Walk]] = []  # what moves in an animation
 
         self.ax = ax
         self.colours = DARK if sum(to_rgb(ax.get_facecolor())) < 1.5 else LIGHT
@@ -120,7 +125,7 @@ class _Hand:
             below = ax.transAxes + ScaledTranslation(0, -under / 72, ax.figure.dpi_scale_trans)
             style: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": colours["quiet"], "ncols": columns}
             ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0, **style)
-            under += 20 if columns == len(named) else 34
+            under += 6 + 14 * -(-len(named) // columns)
         for row, line in enumerate(chart.foot):
             self.words(line, (0, 0), (0, -under - 11 * row), "axes fraction", va="top", fontsize=7.5)
 
@@ -147,6 +152,30 @@ class _Hand:
                 side = {"start": "left", "middle": "center", "end": "right"}[shape.anchor]
                 shift = (0.75 * shape.dx, 0.75 * (4 - shape.dy))
                 self.words(shape.text, (shape.x, shape.y), shift, colour=shape.colour, ha=side, va="center", fontsize=8)
+            case Area():
+                self.area(shape)
+            case Arrow():
+                dash = (0, [d / shape.width for d in shape.dash]) if shape.dash else "-"
+                style = {"arrowstyle": "-|>", "color": colour, "linewidth": 0.8 * shape.width, "linestyle": dash}
+                style |= {"shrinkA": 0, "shrinkB": 0, "mutation_scale": 9}
+                ax.annotate("", shape.end, shape.start, arrowprops=style)
+                ax.plot([], [], label=shape.name or None, color=colour, linewidth=0.8 * shape.width, linestyle=dash)
+            case Walk():
+                dash = (0, [d / shape.width for d in shape.dash]) if shape.dash else "-"
+                style = {"color": colour, "linewidth": 0.8 * shape.width, "linestyle": dash, "markersize": 6}
+                style |= {"marker": MARKS[shape.sign][1], "markeredgecolor": self.colours["paper"], "label": shape.name}
+                last = [len(shape.x) - 1] if shape.ends else []
+                (line,) = ax.plot(shape.x, shape.y, markevery=last, **style)
+                self.walks.append((line, shape))
+
+    def area(self, area: Area) -> None:
+        from matplotlib.patches import PathPatch
+        from matplotlib.path import Path as Outline
+
+        if area.rings:  # rings run around what they hold, so that those inside are holes
+            whole = Outline.make_compound_path(*(Outline(ring, closed=True) for ring in area.rings))
+            style: dict[str, Any] = {"color": self.colours[area.colour], "alpha": area.opacity, "linewidth": 0}
+            self.ax.add_patch(PathPatch(whole, zorder=0.5, **style))
 
     def words(
         self, text: str, at: Any, shift: Any, xycoords: Any = "data", colour: str = "quiet", **style: Any

@@ -132,7 +132,52 @@ class Note:
     group: str = ""
 
 
-Shape = Line | Band | Dots | Mark | Span | Flag | Note
+@dataclass(frozen=True)
+class Area:
+    """What lies in rings of points (k, 2), by the even-odd rule, shaded."""
+
+    rings: Sequence[Numbers]
+    colour: str = "quiet"
+    opacity: float = 0.08
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """From one point to another; `title` as of a mark."""
+
+    start: tuple[float, float]
+    end: tuple[float, float]
+    colour: str = "ink"
+    dash: tuple[float, ...] = ()
+    width: float = 1.6
+    title: str = ""
+    name: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A line that somebody walked, one point a step: in an animation it grows.
+
+    `seconds`: in SVG its mark walks for so long, and again. `title` as of a mark.
+    `ends`: the mark at rest stands at the end; False where the walk has left the picture.
+    """
+
+    x: Numbers
+    y: Numbers
+    sign: str = "circle"
+    colour: str = "s0"
+    dash: tuple[float, ...] = ()
+    width: float = 2.0
+    seconds: float = 0.0
+    ends: bool = True
+    title: str = ""
+    name: str = ""
+    group: str = ""
+
+
+Shape = Line | Band | Dots | Mark | Span | Flag | Note | Area | Arrow | Walk
 
 
 @dataclass
@@ -145,6 +190,7 @@ class Chart:
         names: where the names of the shapes stand: "right" of the ends of the lines, "below", or "" for nowhere.
         beside: y -> words at the right of the frame.
         foot: lines of text below.
+        tall: how many times as high as most charts it is where several are drawn alike.
     """
 
     x: Axis
@@ -156,13 +202,14 @@ class Chart:
     names: str = ""
     beside: dict[float, str] = field(default_factory=dict)
     foot: list[str] = field(default_factory=list)
+    tall: float = 1.0
 
     def add(self, *shapes: Shape) -> None:
         self.shapes += shapes
 
     @property
-    def named(self) -> list[Line | Mark | Span]:
-        return [shape for shape in self.shapes if isinstance(shape, Line | Mark | Span) and shape.name]
+    def named(self) -> list[Line | Mark | Span | Arrow | Walk]:
+        return [shape for shape in self.shapes if isinstance(shape, Line | Mark | Span | Arrow | Walk) and shape.name]
 
     @property
     def flags(self) -> list[Flag]:

@@ -24,6 +24,7 @@ MARKS = {
     "plus": ("M-1.5 -4.5H1.5V-1.5H4.5V1.5H1.5V4.5H-1.5V1.5H-4.5V-1.5H-1.5Z", "P"),
     "times": ("M-4.5 -3L-3 -4.5L0 -1.5L3 -4.5L4.5 -3L1.5 0L4.5 3L3 4.5L0 1.5L-3 4.5L-4.5 3L-1.5 0Z", "X"),
     "hexagon": ("M-5 0L-2.5 -4.3H2.5L5 0L2.5 4.3H-2.5Z", "h"),
+    "star": ("M0 -5L1.2 -1.6L4.8 -1.5L1.9 .6L2.9 4L0 2L-2.9 4L-1.9 .6L-4.8 -1.5L-1.2 -1.6Z", "*"),
     "cross": ("M-3.5 -3.5L3.5 3.5M-3.5 3.5L3.5 -3.5", "x"),
 }
 FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif'

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import groupby
 
 from . import palette
-from .chart import LETTER, Band, Chart, Dots, Flag, Line, Mark, Note, Shape, Span, rows_of
+from .chart import LETTER, Area, Arrow, Band, Chart, Dots, Flag, Line, Mark, Note, Shape, Span, Walk, rows_of
 from .scale import Scale, spread
 
+Place = tuple[float, float]
+MOMENTS = 200  # places of a mark that walks
 HEAD, ROW, GAP = 32, 17, 17  # heights: of the head line, of a row of labels, between names
 
 
@@ -38,7 +41,7 @@ def stacked(charts: Sequence[Chart], width: int = 960, height: int = 380) -> str
     """Several charts, one below the other, as one picture."""
     parts, at = [], 0.0
     for k, chart in enumerate(charts):
-        body, tall = _Drawing(chart, width, height, f"frame{k}").drawn()
+        body, tall = _Drawing(chart, width, round(height * chart.tall), f"frame{k}").drawn()
         parts.append(f'<g transform="translate(0 {at:g})">{body}</g>')
         at += tall + 12
     return element("".join(parts), width, at, charts[0].title if charts else "nothing to draw", alone=True)
@@ -92,6 +95,8 @@ class _Drawing:
             f'<clipPath id="{self.key}"><rect x="{x.start:g}" y="{y.end - 6:g}" width="{x.end - x.start:g}"'
             f' height="{y.start - y.end + 12:g}"/></clipPath>'
         ]
+        if any(isinstance(shape, Walk) and shape.seconds for shape in chart.shapes):
+            parts.append("<style>@media(prefers-reduced-motion:reduce){.walks{display:none}}</style>")
         parts += [self._shape(shape) for shape in chart.shapes if isinstance(shape, Span)]
         parts += [*self._frame()]
         rest = [shape for shape in chart.shapes if not isinstance(shape, Span)]
@@ -126,7 +131,8 @@ class _Drawing:
             yield _text(x.start - 7, y(value) + 4, label, "end", "" if chart.y.grid else "name")
         room = int((x.end - x.start) / 64)
         for value, label in chart.x.labels(max(3, room)).items():
-            yield f'<path class="grid" d="M{x(value):.1f} {y.start:g}V{y.end:g}"/>'
+            if chart.x.grid:
+                yield f'<path class="grid" d="M{x(value):.1f} {y.start:g}V{y.end:g}"/>'
             yield _text(x(value), y.start + 17, label, "middle")
         for value, label in chart.beside.items():
             yield _text(x.end + 10, y(value) + 4, label)
@@ -169,6 +175,28 @@ class _Drawing:
                     "name" if shape.colour == "ink" else "",
                 )
 
+            case Area():
+                d = "".join(f"M{self._path(ring[:-1, 0], ring[:-1, 1])}Z" for ring in shape.rings)
+                style = f'fill-rule="evenodd" opacity="{shape.opacity:g}"'
+                return f'<path class="band {shape.colour}" {style} d="{d}"/>'
+            case Arrow():
+                return _arrow(x(shape.start[0]), y(shape.start[1]), x(shape.end[0]), y(shape.end[1]), shape, self.clip)
+            case Walk():
+                places = [(round(x(a), 1), round(y(b), 1)) for a, b in zip(shape.x, shape.y, strict=True)]
+                return self._walk(shape, [place for place, _ in groupby(places)], places)
+
+    def _walk(self, walk: Walk, line: Sequence[Place], places: Sequence[Place]) -> str:
+        d = "L".join(f"{a:g} {b:g}" for a, b in line)
+        drawn = _line(f"M{d}", Line((), (), walk.colour, walk.dash, walk.width), self.clip)
+        mark = Mark(0, 0, walk.sign, walk.colour, title=walk.title)
+        if not walk.seconds:
+            return drawn + (_sign(*places[-1], mark) if walk.ends else "")
+        seen = [places[round(k * (len(places) - 1) / MOMENTS)] for k in range(MOMENTS + 1)]
+        values = ";".join(f"{a:g} {b:g}" for a, b in seen)
+        how = f'type="translate" dur="{walk.seconds:g}s" repeatCount="indefinite"'
+        moved = f'<animateTransform attributeName="transform" {how} values="{values}"/>'
+        return f'{drawn}<g {self.clip}><g class="walks" stroke="var(--paper)">{moved}{_sign(0, 0, mark)}</g></g>'
+
     def _path(self, xs: Sequence[float], ys: Sequence[float]) -> str:
         return "L".join(f"{self.x(a):.1f} {self.y(b):.1f}" for a, b in zip(xs, ys, strict=True))
 
@@ -195,6 +223,11 @@ class _Drawing:
             match shape:
                 case Line():
                     parts.append(_line(f"M{at:g} {base - 4:g}h18", shape))
+                case Arrow():
+                    parts.append(_arrow(at, base - 4, at + 18, base - 4, replace(shape, title="")))
+                case Walk():
+                    parts.append(_line(f"M{at:g} {base - 4:g}h18", Line((), (), shape.colour, shape.dash, shape.width)))
+                    parts.append(_sign(at + 9, base - 4, Mark(0, 0, shape.sign, shape.colour)))
                 case Mark():
                     parts.append(_sign(at + 9, base - 4, replace(shape, title="")))
                 case Span():
@@ -208,6 +241,19 @@ class _Drawing:
 def _line(d: str, line: Line, clip: str = "") -> str:
     dash = f' stroke-dasharray="{" ".join(f"{x:g}" for x in line.dash)}"' if line.dash else ""
     return f'<path class="line {line.colour}" {clip} stroke-width="{line.width:g}"{dash} d="{d}"/>'
+
+
+def _arrow(x: float, y: float, u: float, v: float, arrow: Arrow, clip: str = "") -> str:
+    """With a head of its own, which is no longer than half of it."""
+    long = math.hypot(u - x, v - y)
+    told = f"<title>{escape(arrow.title)}</title>" if arrow.title else ""
+    dash = f' stroke-dasharray="{" ".join(f"{d:g}" for d in arrow.dash)}"' if arrow.dash else ""
+    line = f'<path class="line" stroke-width="{arrow.width:g}"{dash} d="M{x:.1f} {y:.1f}L{u:.1f} {v:.1f}"/>'
+    if long > 1:
+        a, b = (min(4 + 2 * arrow.width, long / 2) * (end - start) / long for start, end in ((x, u), (y, v)))
+        wings = (f"{u - a + side * b / 2.4:.1f} {v - b - side * a / 2.4:.1f}" for side in (1, -1))
+        line += f'<path class="mark" d="M{u:.1f} {v:.1f}L{"L".join(wings)}Z"/>'
+    return f'<g class="{arrow.colour}" {clip}>{line}{told}</g>'
 
 
 def _sign(x: float, y: float, mark: Mark) -> str:
