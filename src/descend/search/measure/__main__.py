@@ -1,14 +1,15 @@
-"""``python -m descend.search.measure calls``: the tables of docs/minimize.md."""
+"""``python -m descend.search.measure calls|fuzz``: the tables of docs/minimize.md."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 
-from . import calls
+from . import calls, fuzz
 
 TABLES = {
     "calls": (["problem", "method", "calls", "SciPy's", "its calls"], calls.rows),
+    "fuzz": (["kind of problem", "how many", "ended wrong"], fuzz.rows),
 }
 
 
