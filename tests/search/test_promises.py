@@ -1,5 +1,6 @@
 """What holds for every method of the list, from outside: honest counts, the best of all calls, no trace elsewhere."""
 
+import copy
 import json
 import pickle
 import warnings
@@ -241,6 +242,21 @@ def test_a_state_kept_after_any_answer_goes_on_to_the_bit(method, through):
             other.answer(answered(other, f))
 
 
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda method: pickle.loads(pickle.dumps(method))])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_copy_goes_on_as_its_original(method, copied):
+    f = FUNCTIONS["rosenbrock"]
+    one = names.build(method, START, seed=3)
+    for _ in range(7):
+        one.answer(answered(one, f))
+    other = copied(one)
+    for _ in range(7):
+        assert one.wanted.what == other.wanted.what
+        assert np.array_equal(one.wanted.points, other.wanted.points)
+        one.answer(answered(one, f))
+        other.answer(answered(other, f))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_points_told_one_by_one_backwards_and_twice_lead_on_as_at_once(method):
     f = FUNCTIONS["rosenbrock"]
@@ -383,6 +399,33 @@ def test_odd_bounds_are_kept(method, bounds):
     assert ((low <= points) & (points <= high)).all()
     assert np.isfinite(points).all()
     assert result.fun == min(f.values)
+
+
+@pytest.mark.parametrize("mode", ["no_grad", "inference_mode"])
+def test_torch_functions_are_differentiated_whatever_mode_the_caller_is_in(mode):
+    torch = pytest.importorskip("torch")
+    with getattr(torch, mode)():
+        result = minimize(lambda x: ((x - 2) ** 2).sum(), torch.zeros(3, dtype=torch.float64), "l_bfgs", budget=50)
+    assert result.success
+    assert result.njev == result.nfev < 10
+    assert not result.x.requires_grad
+
+
+@pytest.mark.parametrize("method", ["l_bfgs", "newton", "cma_es"])
+def test_a_torch_function_that_writes_into_x_changes_nothing(method):
+    torch = pytest.importorskip("torch")
+    start = torch.tensor([0.9, -1.4], dtype=torch.float64)
+    clean = minimize(lambda x: (2 * x - 1).pow(2).sum(), start, method, budget=60, seed=3)
+    result = minimize(lambda x: x.mul_(2).sub_(1).pow(2).sum(), start, method, budget=60, seed=3)
+    assert torch.equal(result.x, clean.x)
+    assert result.nfev == clean.nfev
+    assert start.tolist() == [0.9, -1.4]
+
+
+def test_bounds_may_be_a_tensor():
+    torch = pytest.importorskip("torch")
+    result = minimize(FUNCTIONS["linear"], START, "l_bfgs", torch.tensor([[-2.0, 2.0]] * 3, dtype=torch.float64))
+    assert result.x.tolist() == [-2.0] * 3
 
 
 def test_calls_that_torch_could_not_differentiate_are_counted():

@@ -23,7 +23,7 @@ def two_arrays(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         low, high = np.asarray(bounds.lb, float), np.asarray(bounds.ub, float)
     else:
         try:
-            pairs = np.array(bounds, object)
+            pairs = np.array(bounds.tolist() if hasattr(bounds, "tolist") else bounds, object)
             low, high = (np.array([none if v is None else float(v) for v in side], float)
                          for side, none in zip(pairs.reshape(-1, 2).T, (-np.inf, np.inf), strict=True))  # fmt: skip
         except (TypeError, ValueError):

@@ -288,6 +288,14 @@ class Method:
         }
         return copy.deepcopy(saved)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled as its state, for an iteration that waits for an answer cannot be."""
+        return _resumed, (type(self), self._functions(), self.state_dict())
+
+    def _functions(self) -> dict[str, Any]:
+        """The options that no state has."""
+        return {name: one for name, one in self._built[1].items() if callable(one)}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where the method that ``state`` is of stood, with its start, bounds and options.
 
@@ -303,8 +311,7 @@ class Method:
         if state["began"]["n"] != self.n:
             raise ValueError(f"load_state_dict: the state has {state['began']['n']} coordinates, this method {self.n}")
         state = copy.deepcopy(state)
-        functions = {name: one for name, one in self._built[1].items() if callable(one)}
-        built = type(self)(*state["given"], **functions | state["options"])
+        built = type(self)(*state["given"], **self._functions() | state["options"])
         began = {name: thawed(value, self.parts) for name, value in state["began"].items()}
         vars(self).clear()
         vars(self).update(vars(built) | began)
@@ -317,6 +324,12 @@ class Method:
             self._partial = Partial(wanted.points)
             self._partial.values, self._partial.told = told["values"], told["told"]
             self.see(wanted.points, told["values"])
+
+
+def _resumed(kind: type[Method], functions: dict[str, Any], state: dict[str, Any]) -> Method:
+    method = kind(*state["given"], **functions | state["options"])
+    method.load_state_dict(state)
+    return method
 
 
 class Partial:

@@ -67,9 +67,9 @@ class TorchArrays:
         return np.stack([np.zeros_like(x) if row is None else self.numbers(row).ravel() for row in rows])
 
     def _value(self, f: Callable[[Tensor], Any], x: np.ndarray) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():  # whatever the caller is in
             at = self.array(x).requires_grad_()
-            value = f(at)
-        if not isinstance(value, Tensor) or not value.requires_grad:
-            raise Undifferentiable
-        return at, value.reshape(())
+            value = f(at.clone())  # which f may write into
+            if not isinstance(value, Tensor) or not value.requires_grad:
+                raise Undifferentiable
+            return at, value.reshape(())
