@@ -83,7 +83,7 @@ class DE(Method):
 class LSHADE(Method):
     """L-SHADE: sizes of steps from the history of successes, and a population that shrinks to the end of the budget.
 
-    Dialect: none is known; H, p, r^arc and r^Ninit are the paper's tuned ones.
+    H, p, r^arc and r^Ninit are the tuned ones of the paper. Dialect: x0 is a member of the first population.
 
     Args:
         budget: evaluations over which the population shrinks to 4 (MAX_NFE); None: 10,000 D. The method goes on beyond.
