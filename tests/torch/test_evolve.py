@@ -76,6 +76,14 @@ def test_frozen_parameters_and_buffers_stay():
     assert "2.weight" not in same
 
 
+def test_buffers_that_a_layer_writes_into_stay():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 1)).train()
+    before = [buffer.clone() for buffer in model.buffers()]
+    found = evolve(model, xor, "snes", budget=30, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.buffers(), strict=True))
+    assert found.nbad == 0
+
+
 def test_the_memory_counts_what_a_forward_pass_computes():
     names = [name for name, _ in net().named_parameters()]
     population = Population(net(), xor, names, 1_000_000, None)

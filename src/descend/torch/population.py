@@ -105,7 +105,8 @@ class Population:
         }
 
     def loss(self, vector: Tensor) -> Tensor:
-        values = self.named(vector)
+        # Buffers are copied: what a layer such as BatchNorm writes into them while it is looked at must not stay.
+        values = self.named(vector) | {name: buffer.clone() for name, buffer in self.model.named_buffers()}
         return self.loss_fn(lambda *args, **kwargs: functional_call(self.model, values, args, kwargs))
 
     @torch.no_grad()
