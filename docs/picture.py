@@ -19,7 +19,7 @@ def draw(record_file: Path, target: Path) -> None:
     """Write the terminal's view of a finished race as SVG."""
     record = load(record_file)
     console = Console(record=True, width=92, file=io.StringIO(), force_terminal=True, highlight=False, emoji=False)
-    print_results(console, record, results(record), record_file.with_suffix(".html"), record_file)
+    print_results(console, record, results(record), record_file.with_suffix(".html"), str(record_file))
     svg = console.export_svg(title="descend race")
     svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)  # Rich's fonts would be fetched from afar
     target.write_text(re.sub(r"<!--.*?-->\s*", "", svg).replace("Fira Code", "ui-monospace"), encoding="utf-8")

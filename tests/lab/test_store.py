@@ -1,12 +1,8 @@
 """The store: what is finished stays, races do not harm each other, a killed race goes on to the same numbers."""
 
-import contextlib
 import json
 import multiprocessing
 import os
-import random
-import signal
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +13,11 @@ from lab_samples import run
 
 from descend.lab import store as stores
 from descend.lab.race.cli import race
+from descend.lab.race.measure.killed import killed, numbers, whole
 from descend.lab.runs import runs as command
 from descend.lab.store import Store, StoreError, directory
 from descend.lab.trials.trial import Trial
 
-PROGRAM = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from descend.lab.race.cli import race; race()"
-)
 SMALL = ("--rules", "adam,lion", "--steps", "12", "--seeds", "8")
 
 
@@ -100,50 +93,12 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     assert (out / "race-digits.json").exists()
 
 
-def numbers(folder: Path) -> str:
-    """All that a race has found but for times, dates and its name."""
-    fields = json.loads((folder / "race-digits.json").read_text())
-    for one in fields["runs"]:
-        del one["step_ms"], one["train_step_ms"]
-    for row in fields["summary"]["tuned"]:
-        del row["step_ms"], row["train_step_ms"], row["seconds_to_target"]
-    for name in ("seconds", "date", "compile_s", "id", "environment"):
-        del fields[name]
-    del fields["summary"]["race"]
-    return json.dumps(fields)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGKILL")
 def test_a_race_killed_at_random_moments_ends_with_the_same_numbers(tmp_path: Path):
-    def go(data: str, *arguments: str, out: str) -> subprocess.Popen:
-        words = [sys.executable, "-c", PROGRAM, *arguments, "-q", "-o", str(tmp_path / out)]
-        return subprocess.Popen(words, env={**os.environ, "DESCEND_DATA": str(tmp_path / data)}, start_new_session=True)
-
-    assert go("whole", *SMALL, out="whole").wait(600) == 0
-    began, kills = go("killed", *SMALL, out="killed"), 0
-    for at in sorted(random.Random(3).sample(range(100), 4)):  # runs in the store, of some 130
-        while began.poll() is None and stored(tmp_path / "killed") < at:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                began.wait(0.01)
-        assert began.poll() is None, "it was over before it could be killed"
-        os.killpg(began.pid, signal.SIGKILL)
-        began.wait()
-        kills += 1
-        began = go("killed", *(("--resume",) if stored(tmp_path / "killed") else SMALL), out="killed")
-    assert began.wait(600) == 0
-    assert kills == 4
+    assert len(list(killed(4, tmp_path))) == 4
+    whole(tmp_path)
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
-
-
-def stored(folder: Path) -> int:
-    """Runs in a store, while others write in it."""
-    if not (folder / stores.FILE).exists():
-        return 0
-    store = Store(folder / stores.FILE)
-    counts = [kept.runs for kept in store.races()]
-    store.close()
-    return sum(counts)
 
 
 def test_resume_trains_only_what_is_missing_and_from_trains_nothing(store: Store, tmp_path: Path):

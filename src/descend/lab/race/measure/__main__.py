@@ -1,6 +1,9 @@
 """`python -m descend.lab.race.measure null` or `again`: how often verdicts are wrong, and whether they come back."""
 
 import argparse
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ....core.machine import cores
 from ...store import Store
@@ -8,7 +11,7 @@ from ...tasks.source import Source
 from ...trials.workers import PROCESSES, one_thread
 from ..race import Config
 from ..space import DEFAULT_RULES
-from . import again, null
+from . import again, killed, null
 
 
 def main() -> None:
@@ -25,7 +28,18 @@ def main() -> None:
     more.add_argument("--task", default="digits")
     more.add_argument("--races", type=int, default=20)
     more.add_argument("--processes", type=int, default=min(PROCESSES, cores()))
+    often = which.add_parser("killed", help="a small race killed (SIGKILL) and resumed against one left alone")
+    often.add_argument("--kills", type=int, default=20)
     asked = parser.parse_args()
+    if asked.which == "killed":
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            for at in killed.killed(asked.kills, folder):
+                print(f"killed at {at} runs", flush=True)
+            killed.whole(folder)
+            same = killed.numbers(folder / "killed") == killed.numbers(folder / "whole")
+            print(f"{asked.kills} kills: {'the same numbers, byte for byte' if same else 'OTHER NUMBERS'}")
+        sys.exit(not same)
     if asked.which == "null":
         one_thread()
         said: list[str] = []
