@@ -145,3 +145,18 @@ def test_a_rule_that_stopped_early_is_held_against_a_new_leader_on_the_seeds_bot
     assert found.leader == "new"
     assert found.of("gone").n == 2
     assert found.of("gone").interval is not None
+
+
+def test_losses_that_spread_over_decades_are_compared_by_their_logarithms():
+    base = [10.0**k for k in range(-4, 4)]
+    tenth = [x * (1.1 + 0.01 * (-1) ** k) for k, x in enumerate(base)]
+    same = [x * (1.001 + 0.001 * (-1) ** k) for k, x in enumerate(base)]
+    assert compare(tenth, base, (8,), 0.05, 0.02)[0] == "undecided", "the largest alone decides nothing"
+    found = standings_of({"base": base, "tenth": tenth, "same": same}, (8,), 0.02, log=True)
+    assert {row.name: row.standing for row in found.rows} == {"base": "leader", "same": "equal", "tenth": "behind"}
+    mean, low, high = found.of("tenth").relative
+    assert low < mean < high
+    assert mean == pytest.approx(0.1, abs=1e-3)
+    assert found.of("base").mean == pytest.approx(10**-0.5)
+    linear = standings_of({"base": base, "zero": [0.0, *base[1:]]}, (8,), 0.02, log=True)
+    assert linear.of("base").log is False, "a loss of 0 has no logarithm"

@@ -158,3 +158,10 @@ def test_the_races_are_listed_and_forgotten(store: Store, tmp_path: Path):
     assert CliRunner().invoke(command, ["--forget", "nothing"]).exit_code == 2
     assert CliRunner().invoke(command, ["--forget", kept.id]).exit_code == 0
     assert store.races() == []
+
+
+def test_one_process_and_two_find_the_same_numbers(tmp_path: Path):
+    for count in ("1", "2"):
+        done = CliRunner().invoke(race, [*SMALL, "--processes", count, "-q", "-o", str(tmp_path / count)])
+        assert done.exit_code == 0, done.output
+    assert numbers(tmp_path / "1") == numbers(tmp_path / "2")

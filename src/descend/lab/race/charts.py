@@ -13,7 +13,7 @@ from .race import Entry
 from .record import Record
 from .results import Line as Row
 from .results import Results, mean_curve, results
-from .table import loss, rate, relative, signed
+from .table import loss, rate, relative
 
 
 def series_of(record: Record) -> dict[str, int]:
@@ -128,24 +128,24 @@ def differences(record: Record, lines: list[Row], wide: bool = True) -> Chart | 
     rows = [line for line in lines if line.standing.interval is not None]
     if not rows:
         return None
-    spans = [line.standing.interval for line in rows if line.standing.interval is not None]
-    same = record.config.delta * max(line.standing.scale for line in rows)
-    low, high = min(-same, *(span.low for span in spans)), max(same, *(span.high for span in spans))
+    spans = [tuple(100 * x for x in line.standing.relative) for line in rows]
+    same = 100 * record.config.delta
+    low, high = min(-same, *(span[1] for span in spans)), max(same, *(span[2] for span in spans))
     room = (high - low or 1.0) * 0.04
     middle = {line.rule: k + (0.5 if wide else 0.68) for k, line in enumerate(rows)}
     names = {at: rule for rule, at in middle.items()} if wide else {}
     chart = Chart(
-        Axis(low - room, high + room, label="validation loss above the leader's"),
+        Axis(low - room, high + room, label="% of the leader's validation loss above it"),
         Axis(len(rows), 0, marks=names, grid=False),
         "difference to the leader's validation loss, one row per rule",
     )
     chart.add(Span(-same, same), Line([0, 0], [0, len(rows)], "quiet", width=1.5))
-    for k, (line, span) in enumerate(zip(rows, spans, strict=True)):
+    for k, (line, (mean, least, most)) in enumerate(zip(rows, spans, strict=True)):
         at, number = middle[line.rule], series_of(record)[line.rule]
         said = f"{relative(line.standing)} {line.standing.standing}"
-        chart.add(Line([span.low, span.high], [at, at], series(number), width=2.4))
-        told = f"{line.rule}: {signed(span.mean)}, {signed(span.low)} to {signed(span.high)}"
-        chart.add(Mark(span.mean, at, mark_of(number), series(number), title=told))
+        chart.add(Line([least, most], [at, at], series(number), width=2.4))
+        told = f"{line.rule}: {mean:+.1f} %, {least:+.1f} to {most:+.1f}"
+        chart.add(Mark(mean, at, mark_of(number), series(number), title=told))
         if wide:
             chart.beside[at] = said
         else:

@@ -195,7 +195,16 @@ def _fresh(given: dict[str, Any], console: "Console") -> "tuple[Record, int]":
     against, rules = asked.against_of(given["against"], asked.rules_of(given["rules"]))
     card = asked.with_options(asked.card_of(source), given["steps"], given["seeds"], given["delta"])
     config = Config(
-        rules, card.name, card.steps, card.batch, card.seeds, given["seed"], card.delta, given["schedule"], against
+        rules,
+        card.name,
+        card.steps,
+        card.batch,
+        card.seeds,
+        given["seed"],
+        card.delta,
+        given["schedule"],
+        against,
+        card.log,
     )
     processes, said = _processes(given, len(rules)), ""
     if given["quick"]:

@@ -17,9 +17,10 @@ QUICK_SEEDS = 12
 class Config:
     """What one race is asked to do.
 
-    `seeds` is the most fresh seeds it may spend, `delta` the relative difference of losses that does not matter.
-    With `against`, every rule is held against that one instead of the leader. Tuning: `2 * side + 1` rates on the first
-    `grid_seeds` of `tuning` seeds, then five near the best on all of them.
+    `seeds` is the most fresh seeds it may spend, `delta` the relative difference of losses that does not matter. `log`:
+    geometric means and ratios, as the task's card says. With `against`, every rule is held against that one instead of
+    the leader. Tuning: `2 * side + 1` rates on the first `grid_seeds` of `tuning` seeds, then five near the best on all
+    of them.
     """
 
     rules: tuple[str, ...]
@@ -31,6 +32,7 @@ class Config:
     delta: float = 0.02
     schedule: str = "linear"
     against: str = ""
+    log: bool = False
     side: int = 3
     grid_seeds: int = 2
     tuning: int = 5

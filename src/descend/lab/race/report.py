@@ -14,7 +14,7 @@ from . import charts
 from .race import Entry, Run
 from .record import Record
 from .results import TRIES, Results
-from .table import DEFAULT, TUNED, cells, decades, duration, loss, milliseconds, rate, signed
+from .table import DEFAULT, TUNED, cells, decades, duration, loss, milliseconds, rate, relative
 from .verdict import limits, verdict
 
 STYLE = """
@@ -195,11 +195,10 @@ def _card(record: Record, found: Results, entry: Entry) -> dict[str, Any]:
     ]
     tables = [table(trials, ("lr", "mean", "on each seed"), (1,), "Tuning")] * bool(trials)
     tables += [table(runs, ("learning rate", "seeds", "validation loss, in their order"), (), "Race")] * bool(runs)
-    between = tuned.standing.interval if tuned else None
     return {
         "entry": entry,
         "tuned": tuned,
-        "difference": f"{signed(between.mean)} ({signed(between.low)} to {signed(between.high)})" if between else "",
+        "difference": relative(tuned.standing) if tuned else "",
         "tables": tables,
     }
 

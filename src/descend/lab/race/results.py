@@ -8,7 +8,7 @@ from statistics import fmean, median
 
 from ..trials.trial import RAMP
 from .protocol.stages import Stages
-from .protocol.standing import Standing, standings_of
+from .protocol.standing import Standing, middle, standings_of
 from .protocol.tuning import Rate
 from .race import Run, look_at
 from .record import Record
@@ -103,7 +103,7 @@ def _default_lines(record: Record, stages: Stages) -> list[Line]:
     if not losses:
         return []
     config = record.config
-    ranked = standings_of(losses, (config.looks[0],), config.delta, config.against)
+    ranked = standings_of(losses, (config.looks[0],), config.delta, config.against, config.log)
     return [Line(row.name, table[row.name][0], "", row, table[row.name][1]) for row in ranked.rows]
 
 
@@ -125,7 +125,7 @@ def _times_steps(stages: Stages, tuned: Sequence[Line], best: Line | None) -> di
         runs = [stages.runs.get(trial) for trial in stages.ladder_trials(steps)]
         if None in runs or not runs:
             return {}
-        ladder[steps] = fmean(run.loss for run in runs if run is not None)
+        ladder[steps] = middle([run.loss for run in runs if run is not None], stages.config.log)
     steps = stages.config.steps
     ladder[steps] = best.standing.mean
     ascending = sorted(ladder)

@@ -48,13 +48,18 @@ def cells(line: Line, found: Results) -> dict[str, str]:
     }
 
 
+MANY = 9.0  # times the leader's loss: from there on per cent are told as a factor
+
+
 def relative(standing: Standing) -> str:
-    """The interval of a rule's difference to the leader, in shares of the leader's loss: `+1.2…+9.4 %`."""
+    """The interval of a rule's difference to the leader, in shares of the leader's loss: `+1.2…+9.4 %`, `3…40 ×`."""
     if standing.interval is None:
         return ""
-    low, high = (100 * end for end in standing.relative)
-    digits = 0 if max(abs(low), abs(high)) >= 10 else 1
-    return f"{low:+.{digits}f}…{high:+.{digits}f} %"
+    _, low, high = standing.relative
+    if max(abs(low), abs(high)) >= MANY:
+        return f"{1 + low:.2g}…{1 + high:.2g} ×"
+    digits = 0 if max(abs(low), abs(high)) >= 0.1 else 1
+    return f"{100 * low:+.{digits}f}…{100 * high:+.{digits}f} %"
 
 
 def times(factor: float) -> str:
@@ -94,11 +99,6 @@ def share(x: float) -> str:
 
 def milliseconds(x: float) -> str:
     return f"{x:.3f}"
-
-
-def signed(x: float) -> str:
-    """A difference of losses, with its sign."""
-    return f"{'+' if x >= 0 else '-'}{loss(abs(x))}"
 
 
 def decades(width: Width | None) -> str:

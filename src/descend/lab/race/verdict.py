@@ -7,7 +7,7 @@ from typing import Any
 from .protocol.standing import BEHIND, BETTER, EQUAL, UNDECIDED
 from .record import Record
 from .results import TRIES, Line, Results
-from .table import decades, loss, rate, times
+from .table import MANY, decades, loss, rate, times
 
 
 def verdict(record: Record, found: Results) -> list[str]:
@@ -82,11 +82,13 @@ def _parts(record: Record, found: Results) -> list[str]:
 SAID = (BETTER, EQUAL, UNDECIDED, BEHIND)
 
 
-def share_range(ends: tuple[float, float]) -> str:
-    """An interval of relative differences without its sign: `4–9 %`."""
-    low, high = sorted((abs(ends[0]), abs(ends[1])))
+def share_range(ends: tuple[float, float, float]) -> str:
+    """An interval of relative differences without its sign: `4–9 %`; from tenfold on `a factor of 3–40`."""
+    low, high = sorted(map(abs, ends[1:]))
+    if high >= MANY:
+        return f"a factor of {1 + low:.2g}–{1 + high:.2g}"
     digits = 1 if high < 0.095 else 0
-    return f"{100 * low:.{digits}f}–{100 * high:.{digits}f} %"
+    return f"{100 * low:.{digits or int(low < 0.01)}f}–{100 * high:.{digits}f} %"
 
 
 def _be(lines: Sequence[Line]) -> str:
@@ -171,11 +173,9 @@ def _plain(line: Line) -> dict[str, Any]:
         "standing": s.standing,
         "lr": line.lr,
         "val_loss": finite(s.mean),
-        "difference": between.mean if between else None,
-        "difference_low": between.low if between else None,
-        "difference_high": between.high if between else None,
-        "relative_low": s.relative[0] if between else None,
-        "relative_high": s.relative[1] if between else None,
+        "relative": s.relative[0] if between else None,
+        "relative_low": s.relative[1] if between else None,
+        "relative_high": s.relative[2] if between else None,
         "seeds": s.n,
         "diverged": s.diverged,
         "accuracy": finite(line.accuracy),

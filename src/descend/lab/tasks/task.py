@@ -29,5 +29,6 @@ class Task:
     batch: int
     seconds: float
     delta: float = 0.02
+    log: bool = False  # losses spread over decades: geometric means and differences of logarithms
     seeds: int = 80
     needs: tuple[tuple[str, str], ...] = ()  # (module, what to install)

@@ -52,7 +52,7 @@ def main() -> None:
     card = source.card()
     found = []
     for seed in range(asked.races):
-        config = Config(DEFAULT_RULES, card.name, card.steps, card.batch, card.seeds, seed, card.delta)
+        config = Config(DEFAULT_RULES, card.name, card.steps, card.batch, card.seeds, seed, card.delta, log=card.log)
         record = again.finished(config, source, store, asked.processes)
         found.append(again.verdicts_of(record))
         print(f"seed {seed}: {found[-1].leader}; {dict(found[-1].standing)}; {len(record.runs)} runs", flush=True)

@@ -47,7 +47,7 @@ def verdicts_of(record: Record) -> Verdicts:
     config = record.config
     alpha = (1 - LEVEL) / max(1, len(losses) - 1)
     pairs = {
-        (a, b): compare(losses[a], losses[b], config.looks, alpha, config.delta)[0]
+        (a, b): compare(losses[a], losses[b], config.looks, alpha, config.delta, config.log)[0]
         for a, b in combinations(stages.rules, 2)
     }
     leader = stages.standings.leader or ""

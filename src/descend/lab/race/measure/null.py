@@ -37,7 +37,7 @@ def verdicts(rule: str, task: str, races: int, steps: int, seeds: int, first: in
     source = Source(task)
     problem, card = source.problem(), source.card()
     for seed in range(first, first + races):
-        config = Config((rule, f"{rule}#2"), task, steps, card.batch, seeds, seed, card.delta)
+        config = Config((rule, f"{rule}#2"), task, steps, card.batch, seeds, seed, card.delta, log=card.log)
         found = standings(config, problem)
         yield next((row.standing for row in found.rows if row.standing != LEADER), "undecided")
 

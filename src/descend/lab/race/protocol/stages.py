@@ -134,7 +134,7 @@ class Stages:
             for rule in active:
                 counts[rule] = n
                 losses[rule] = [run.loss for run in self.finals(rule)[:n]]
-            self.standings = standings_of(losses, config.looks, config.delta, config.against)
+            self.standings = standings_of(losses, config.looks, config.delta, config.against, config.log)
             if not (active := self.standings.open_to(n)):
                 break
 

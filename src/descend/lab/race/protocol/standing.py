@@ -21,7 +21,7 @@ class Standing:
     """One rule against the leader (or the rule all are held against). No interval: the leader itself, or divergence.
 
     The interval is in units of the loss, positive where the rule's loss is higher; `scale` is the leader's mean loss on
-    the same seeds, which `relative` divides by.
+    the same seeds, which `relative` divides by. Where losses spread over decades (`log`) it is of their logarithms.
     """
 
     name: str
@@ -32,13 +32,16 @@ class Standing:
     n: int  # fresh seeds it ran on
     interval: Interval | None = None
     scale: float = 1.0
+    log: bool = False
 
     @property
-    def relative(self) -> tuple[float, float]:
-        """The interval as shares of the leader's loss."""
+    def relative(self) -> tuple[float, float, float]:
+        """Mean, low and high of the difference as shares of the leader's loss."""
         if self.interval is None:
-            return (0.0, 0.0)
-        return (self.interval.low / self.scale, self.interval.high / self.scale)
+            return (0.0, 0.0, 0.0)
+        ends = (self.interval.mean, self.interval.low, self.interval.high)
+        mean, low, high = (math.expm1(min(x, 700)) if self.log else x / self.scale for x in ends)
+        return mean, low, high
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def leader_of(standings: Standings | None) -> str | None:
 
 
 def compare(
-    rule: Sequence[float], other: Sequence[float], plan: tuple[int, ...], alpha: float, delta: float
+    rule: Sequence[float], other: Sequence[float], plan: tuple[int, ...], alpha: float, delta: float, log: bool = False
 ) -> tuple[str, Interval | None, float]:
     """A rule against another on the seeds both have: the verdict, its interval, and the other's mean loss there.
 
@@ -73,9 +76,12 @@ def compare(
     lost = [sum(not math.isfinite(x) for x in values) for values in (mine, theirs)]
     if any(lost):
         return (BEHIND if lost[0] > lost[1] else BETTER if lost[0] < lost[1] else UNDECIDED), None, 1.0
-    scale = abs(fmean(theirs)) or 1.0
+    log = log and min(*mine, *theirs) > 0
+    if log:
+        mine, theirs = ([math.log(x) for x in values] for values in (mine, theirs))
+    scale = 1.0 if log else abs(fmean(theirs)) or 1.0
     found = interval([a - b for a, b in zip(mine, theirs, strict=True)], plan, alpha)
-    room = delta * scale
+    room = math.log1p(delta) if log else delta * scale
     if -room <= found.low and found.high <= room:
         return EQUAL, found, scale
     if found.low > 0:
@@ -86,7 +92,7 @@ def compare(
 
 
 def standings_of(
-    losses: Mapping[str, Sequence[float]], plan: tuple[int, ...], delta: float, against: str = ""
+    losses: Mapping[str, Sequence[float]], plan: tuple[int, ...], delta: float, against: str = "", log: bool = False
 ) -> Standings:
     """All rules against the leader, or against one rule: `losses` by fresh seed, the same seeds in the same order.
 
@@ -94,7 +100,8 @@ def standings_of(
     """
     most = max(map(len, losses.values()))
     diverged = {name: sum(not math.isfinite(x) for x in values) for name, values in losses.items()}
-    means = {name: _mean_of_finite(values) for name, values in losses.items()}
+    log = log and all(x > 0 for values in losses.values() for x in values)
+    means = {name: middle([x for x in values if math.isfinite(x)], log) for name, values in losses.items()}
     order = sorted(losses, key=lambda name: (diverged[name], means[name]))
     going_on = [name for name in order if len(losses[name]) == most]
     leader = against if against in losses else going_on[0]
@@ -104,7 +111,7 @@ def standings_of(
         ]
         return Standings(tuple(lost), None)
     alpha = (1 - LEVEL) / max(1, len(losses) - 1)
-    found = {name: compare(losses[name], losses[leader], plan, alpha, delta) for name in order if name != leader}
+    found = {name: compare(losses[name], losses[leader], plan, alpha, delta, log) for name in order if name != leader}
     if not against:  # nobody is better than the leader: who seems to be ran on fewer seeds, and goes on
         found = {name: (UNDECIDED if said == BETTER else said, i, x) for name, (said, i, x) in found.items()}
     turn = {BETTER: 0, LEADER: 1, EQUAL: 1, UNDECIDED: 1, BEHIND: 2}
@@ -114,7 +121,9 @@ def standings_of(
     for position, name in enumerate(order, 1):
         rank = position if said[name] == BEHIND else 1
         _, between, scale = found.get(name, ("", None, 1.0))
-        rows.append(Standing(name, rank, means[name], said[name], diverged[name], len(losses[name]), between, scale))
+        rows.append(
+            Standing(name, rank, means[name], said[name], diverged[name], len(losses[name]), between, scale, log)
+        )
     return Standings(tuple(rows), leader)
 
 
@@ -123,6 +132,8 @@ def order_key(name: str, found: Mapping[str, tuple]) -> float:
     return between.mean if between else math.inf if name in found else 0.0
 
 
-def _mean_of_finite(values: Sequence[float]) -> float:
-    finite = [x for x in values if math.isfinite(x)]
-    return fmean(finite) if finite else math.inf
+def middle(losses: Sequence[float], log: bool = False) -> float:
+    """The mean, or the geometric mean; infinite where there is nothing."""
+    if not losses or not all(map(math.isfinite, losses)):
+        return math.inf
+    return math.exp(fmean(map(math.log, losses))) if log and min(losses) > 0 else fmean(losses)

@@ -53,7 +53,9 @@ def race_all(
     began = perf_counter()
     for k, source in enumerate(sources):
         card = source.card()
-        config = Config(rules, card.name, card.steps, card.batch, SEEDS, given["seed"], card.delta, given["schedule"])
+        config = Config(
+            rules, card.name, card.steps, card.batch, SEEDS, given["seed"], card.delta, given["schedule"], log=card.log
+        )
         config = replace(config.quick(keep_seeds=True))
         record = (given["resume"] and store and asked.same(store, config, source)) or asked.new_record(
             config, source, card, processes

@@ -27,6 +27,7 @@ TASK = Task(
     batch=1,
     seconds=0.02,
     seeds=60,
+    log=True,
 )
 CURVATURES = np.arange(1, DIMENSION + 1) ** -EXPONENT
 RATES = {

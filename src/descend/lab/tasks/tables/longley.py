@@ -26,6 +26,7 @@ TASK = Task(
     batch=16,
     seconds=0.03,
     seeds=40,
+    log=True,
 )
 # GNP deflator, GNP, unemployed, armed forces, population, year; employed
 ROWS = """\
