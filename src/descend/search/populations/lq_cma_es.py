@@ -54,15 +54,15 @@ class LqCMAES(CMAES):
 
         # Algorithm 2: points are evaluated in the order of the model until its ranks agree with the truth.
         values = np.full(len(X), np.nan)
-        known = 0
+        known, least = 0, math.inf
         number = int(1 + max(0.02 * len(X), 3 / TRUNCATION - len(self.archive_f)))
         model = Model(*self.model) if self.model else None
         while True:
             ranked = np.arange(len(X)) if model is None else predicted(model, X).argsort(kind="stable")
-            chosen = ranked[np.isnan(values[ranked])][: number - known]
+            chosen = (ranked[np.isnan(values[ranked])] if known else ranked)[: number - known]
             told = yield Wanted("values", shown[chosen])
             values[chosen] = told
-            known += len(chosen)
+            known, least = known + len(chosen), min(least, float(told.min()))
             self.nfev += len(chosen)
             self.asked += len(chosen)
             self.keep(X[chosen], told, known)
@@ -70,14 +70,14 @@ class LqCMAES(CMAES):
                 model = fitted(self.archive_x, self.archive_f, self.mean, self.B, self.sigma * self.D)
                 latest = int(max(15, min(1.2 * known, 0.75 * self.population)))  # section 3
                 agrees = kendall(self.archive_f[:latest], predicted(model, self.archive_x[:latest])) >= TRUSTED
-                if agrees and np.isfinite(told).any():
+                if agrees and told.min() < math.inf:
                     break
             if known == len(X):
                 break
             number += math.ceil(number / 2)
         if model is not None and known < len(X):  # Algorithm 2, line 15: model values, moved up to the best true one
             guesses = predicted(model, X)
-            values = np.where(np.isinf(values), np.inf, guesses - guesses.min() + np.nanmin(values))
+            values = np.where(np.isinf(values), np.inf, guesses - guesses.min() + least)
         best = np.empty(0) if model is None else optimum(model, self.archive_x[0])
         self.model = () if model is None else tuple(model)
         if not np.isfinite(best).all():
@@ -96,13 +96,15 @@ class LqCMAES(CMAES):
 
     def keep(self, X: Array, f: Array, latest: int) -> None:
         """Put points into the archive; the ``latest`` points of it, all of this generation, are sorted, best first."""
-        finite = np.isfinite(f)
-        X = np.concatenate((X[finite][::-1], self.archive_x))
-        f = np.concatenate((f[finite][::-1], self.archive_f))
-        order = np.argsort(f[:latest], kind="stable")
+        if f.max() == math.inf:
+            finite = f < math.inf
+            X, f = X[finite], f[finite]
         size = max(2 * coefficients_of(largest_kind(self.n), self.n), self.population)
-        self.archive_x = np.concatenate((X[:latest][order], X[latest:]))[:size]
-        self.archive_f = np.concatenate((f[:latest][order], f[latest:]))[:size]
+        X, f = np.concatenate((X[::-1], self.archive_x))[:size], np.concatenate((f[::-1], self.archive_f))[:size]
+        if latest > 1:
+            order = f[:latest].argsort(kind="stable")
+            X[:latest], f[:latest] = X[:latest][order], f[:latest][order]
+        self.archive_x, self.archive_f = X, f
 
 
 # ---------------------------------------------------------------- the model
