@@ -35,6 +35,7 @@ def test_a_ratio_is_paired_and_a_diverged_run_counts_a_hundredfold():
     assert ratio([math.inf], [0.5]) == pytest.approx([math.log(100)])
     assert ratio([0.0], [0.0]) == [0]
     assert per_cent(Interval(math.log(0.9), math.log(0.8), math.log(1.05), 20)) == "-10.0 % (-20.0 to +5.0)"
+    assert per_cent(Interval(math.log(50), math.log(3), math.log(800), 20)) == "times 50 (3 to 8e+02)"
 
 
 def test_both_sides_see_the_same_seeds_and_settings_reach_the_rule(monkeypatch: pytest.MonkeyPatch):

@@ -94,8 +94,11 @@ def lower(between: Interval, delta: float = DELTA) -> str:
 
 
 def per_cent(between: Interval) -> str:
-    """An interval of a logarithm as a change in per cent: `-12 % (-16 to -8)`."""
-    mean, low, high = (100 * math.expm1(x) for x in (between.mean, between.low, between.high))
+    """An interval of a logarithm as a change in per cent, `-12 % (-16 to -8)`, or from tenfold on as a factor."""
+    ends = (between.mean, between.low, between.high)
+    if max(ends) > math.log(10):
+        return "times {:.2g} ({:.2g} to {:.2g})".format(*map(math.exp, ends))
+    mean, low, high = (100 * math.expm1(x) for x in ends)
     return f"{mean:+.1f} % ({low:+.1f} to {high:+.1f})"
 
 
