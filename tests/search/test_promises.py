@@ -428,6 +428,33 @@ def test_bounds_may_be_a_tensor():
     assert result.x.tolist() == [-2.0] * 3
 
 
+RESIDUALS = {
+    "rosenbrock": lambda x: np.concatenate((10 * (x[1:] - x[:-1] ** 2), 1 - x[:-1])),
+    "singular": lambda x: np.array([x.sum() ** 2, x.sum() - 1.0]),
+    "flat": lambda x: np.ones(2),
+    "nan": lambda x: x * (np.nan if x[0] < 0.2 else 1.0),
+    "huge": lambda x: 1e160 * x,
+}
+
+
+@pytest.mark.parametrize("budget", [1, 3, 30, 200])
+@pytest.mark.parametrize("given", ["nothing", "bad jacobian", "3-point"])
+@pytest.mark.parametrize("name", RESIDUALS)
+def test_least_squares_keep_the_promises_too(name, given, budget):
+    f = Witness(RESIDUALS[name])
+    jac = {"nothing": None, "3-point": "3-point", "bad jacobian": lambda x: np.full((len(f.values[0]), 3), np.nan)}[
+        given
+    ]
+    result = minimize(f, START, "gauss_newton", jac=jac, budget=budget)
+    with np.errstate(over="ignore"):
+        halves = np.array([v @ v / 2 for v in f.values])
+    finite = halves[np.isfinite(halves)]
+    assert result.nfev == len(halves) <= budget
+    assert result.fun == (finite.min() if len(finite) else np.inf)
+    assert np.isfinite(result.x).all()
+    assert result.message
+
+
 def test_calls_that_torch_could_not_differentiate_are_counted():
     torch = pytest.importorskip("torch")
     calls = []

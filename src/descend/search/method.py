@@ -64,7 +64,8 @@ class Stop:
 
 def half_square(residuals: Any) -> float:
     """½‖r‖²; inf where a residual is not finite."""
-    value = float(residuals @ residuals) / 2
+    with np.errstate(over="ignore"):
+        value = float(residuals @ residuals) / 2
     return value if np.isfinite(value) else np.inf
 
 

@@ -145,26 +145,29 @@ class Problem:
         """(m,) what f returns, for a sum of squares; [inf] where it raised or one is not finite."""
         self.nfev += 1
         found = self._guarded(lambda: self._real(self.f(self.arrays.array(x))).ravel(), np.array([np.nan]))
-        if not np.isfinite(found).all():
-            self._bad(1, "a residual is not finite")
+        value = half_square(found)
+        if not np.isfinite(value):
+            self._bad(1, "a residual or the sum of their squares is not finite")
             return np.array([np.inf])
-        self._seen(x, half_square(found))
+        self._seen(x, value)
         self._last_residuals = x.tobytes(), found
         return found
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """(m, D), of the residuals; NaN where it could not be had."""
-        return self._guarded(lambda: self._jacobian(x), np.full((1, len(x)), np.nan))
+        return self._curvature(lambda: self._jacobian(x), np.full((1, len(x)), np.nan), "the Jacobian")
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """(D, D); NaN where it could not be had."""
         return self._curvature(lambda: self._hessian(x), np.full((len(x), len(x)), np.nan))
 
-    def _curvature(self, evaluate: Callable[[], np.ndarray], otherwise: np.ndarray) -> np.ndarray:
+    def _curvature(
+        self, evaluate: Callable[[], np.ndarray], otherwise: np.ndarray, what: str = "the Hessian"
+    ) -> np.ndarray:
         before = self.nbad
-        found = self._guarded(evaluate, otherwise, "the Hessian")
+        found = self._guarded(evaluate, otherwise, what)
         if self.nbad == before and not np.isfinite(found).all():
-            self._bad(1, "the Hessian is not finite")
+            self._bad(1, f"{what} is not finite")
         return found
 
     # ------------------------------------------------------------ one evaluation
