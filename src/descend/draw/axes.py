@@ -119,7 +119,7 @@ class Hand:
         if chart.names == "right":
             self.ends([shape for shape in chart.named if isinstance(shape, Line)])
         under = 32 if chart.x.label else 20  # points below the frame
-        if chart.names == "below":
+        if chart.names == "below" and chart.named:
             named = chart.named
             columns = len(named) if sum(len(shape.name) for shape in named) < 70 else 2
             below = ax.transAxes + ScaledTranslation(0, -under / 72, ax.figure.dpi_scale_trans)

@@ -18,18 +18,21 @@ SHOWN = 3000  # places of a path in a picture, at most
 
 
 def ground(surface: Surface) -> list[Shape]:
-    """The map: bands of height, the higher the darker, and the minima.
+    """The map: bands of height, and the minima."""
+    return bands(*surface.heights()) + [Mark(x, y, "star", "ink", True, 1.6, "a minimum") for x, y in surface.minima]
+
+
+def bands(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> list[Shape]:
+    """Heights on a grid, the higher the darker.
 
     Half of the bands hold equal shares of the frame, so that a plain has some too; the others end at equal distances of
     log(1 + h/s), h the height above the lowest point and s that of the lowest tenth of the frame, so that pits have.
     """
-    x, y, z = surface.heights()
     above = z - z.min()
     scale = np.quantile(above, 0.1) or above.max() or 1.0
     shares = np.linspace(0, 1, BANDS // 2 + 1)[1:-1]
     levels = [*np.quantile(z, shares), *(z.min() + scale * np.expm1(np.log1p(above.max() / scale) * shares))]
-    areas: list[Shape] = [Area(rings(x, y, z, level), "quiet", 0.07) for level in sorted(levels)]
-    return areas + [Mark(x, y, "star", "ink", True, 1.6, "a minimum") for x, y in surface.minima]
+    return [Area(rings(x, y, z, level), "quiet", 0.07) for level in sorted(levels)]
 
 
 def thinned(count: int) -> np.ndarray:
