@@ -36,6 +36,12 @@ def test_the_report_compares_with_pycma():
     assert "| 1 of 2 | 0.500 (1 f) | inf (f2) |" in line
 
 
+def test_the_table_of_each_function():
+    ours = run({"1": [FULL, FULL], "2": [[5], FULL], "3": [[5], []]})
+    lines = bbob.ert_table([ours], 100).splitlines()
+    assert lines[2:] == ["| 1 | 10 |", "| 2 | 110 (1 of 2) |", "| 3 | – |"]
+
+
 def test_a_counted_problem_notes_targets_and_ends():
     values = iter([1000.0, 50.0, 50.0, 1e-9])
     f = bbob.Counted(lambda x: next(values), 0.0, 10)

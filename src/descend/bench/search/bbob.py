@@ -221,6 +221,20 @@ def report(runs: list[dict[str, Any]], budget: int, reference: dict[str, Any] | 
     return "\n".join(lines)
 
 
+def ert_table(runs: list[dict[str, Any]], budget: int) -> str:
+    """ERT / D to 1e-8 of each function, and how many instances were solved where it was not all."""
+    lines = ["| f | " + " | ".join(run["solver"] for run in runs) + " |", "|---" * (1 + len(runs)) + "|"]
+    for f in runs[0]["hits"]:
+        cells = []
+        for run in runs:
+            each = run["hits"].get(f, [])
+            solved = sum(len(h) == len(TARGETS) and h[-1] <= budget * run["dimension"] for h in each)
+            expected = f"{ert(run, int(f), budget) / run['dimension']:.0f}" if solved else "–"
+            cells.append(expected if solved in (0, len(each)) else f"{expected} ({solved} of {len(each)})")
+        lines.append(f"| {f} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 @click.command()
 @click.option("--solver", default="cma_es", show_default=True, help="Comma-separated: " + ", ".join(SOLVERS))
 @click.option("--dimension", default=5, show_default=True)
@@ -228,11 +242,12 @@ def report(runs: list[dict[str, Any]], budget: int, reference: dict[str, Any] | 
 @click.option("--budget", default=2000, show_default=True, help="Evaluations per dimension.")
 @click.option("--function", "functions", default="1-24", show_default=True, help="Functions, first-last.")
 @click.option("--cut", default="", help="Comma-separated smaller budgets to read the same runs at.")
+@click.option("--ert", "each", is_flag=True, help="Also ERT / D of each function.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the runs here.")
 @click.option(
     "--with", "others", type=click.Path(path_type=Path, exists=True), multiple=True, help="Runs written before."
 )
-def main(solver, dimension, instances, budget, functions, cut, file, others) -> None:
+def main(solver, dimension, instances, budget, functions, cut, each, file, others) -> None:
     """Count evaluations on BBOB."""
     unknown = [name for name in solver.split(",") if name and name not in SOLVERS]
     if unknown:
@@ -247,6 +262,8 @@ def main(solver, dimension, instances, budget, functions, cut, file, others) -> 
     reference = next((run for run in runs if run["solver"] == "pycma"), None)
     for at in [*map(int, filter(None, cut.split(","))), budget]:
         click.echo(report(runs, at, reference) + "\n")
+    if each:
+        click.echo(ert_table(runs, budget))
 
 
 if __name__ == "__main__":
