@@ -127,6 +127,25 @@ def test_gauss_newton_products_are_those_of_the_matrix():
         np.testing.assert_allclose(graph.product(x, v), G.numpy() @ v, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_a_loss_may_take_gradients_itself(name):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)).double()
+    x = torch.linspace(0, 1, 12, dtype=torch.float64)[:, None].requires_grad_()
+
+    def closure():  # u' = -u, u(0) = 1
+        u = 1 + x * model(x)
+        (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+        residual = slope + u
+        loss = residual.square().mean()
+        return (loss, residual) if name == "HessianFree" else loss
+
+    opt = getattr(ours, name)(model.parameters(), max_iter=10)
+    with torch.no_grad():  # a loop may stand in it
+        losses = [float(opt.step(closure)) for _ in range(4)]
+    assert losses[-1] < losses[0] / 100
+
+
 def test_what_cannot_be_meant_is_refused():
     x = nn.Parameter(torch.ones(2))
     opt = ours.NewtonCG([x])

@@ -58,10 +58,9 @@ class _GaussNewton(_Graph):
         self.stand(x)
         if self.linear is None:
             loss = self.value_here if self.value_here is not None else self.forward()
-            with torch.enable_grad():
-                w = torch.zeros_like(self.outputs, requires_grad=True)
-                back = torch.autograd.grad(self.outputs, self.flat.params, w, create_graph=True, allow_unused=True)
-                by_outputs = torch.autograd.grad(loss, self.outputs, create_graph=True, allow_unused=True)[0]
+            w = torch.zeros_like(self.outputs, requires_grad=True)
+            back = torch.autograd.grad(self.outputs, self.flat.params, w, create_graph=True, allow_unused=True)
+            by_outputs = torch.autograd.grad(loss, self.outputs, create_graph=True, allow_unused=True)[0]
             if by_outputs is None:
                 raise ValueError("HessianFree: the loss does not depend on the outputs that the closure returns")
             self.linear = back, w, by_outputs

@@ -60,6 +60,7 @@ class SearchOptimizer(torch.optim.Optimizer):
         assert isinstance(found, Descent)  # of this room
         return found
 
+    @torch.enable_grad()  # for values too: the loss of a differential equation takes gradients itself
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
         """``max_iter`` iterations.
 
@@ -150,8 +151,7 @@ class _Graph:
 
     def value(self, x: np.ndarray) -> float:
         self.stand(x)
-        with torch.no_grad():
-            value = float(self.scalar(self.closure()))
+        value = float(self.scalar(self.closure()).detach())
         return value if math.isfinite(value) else math.inf
 
     def gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -165,8 +165,7 @@ class _Graph:
 
     def forward(self) -> Tensor:
         before = [p.grad for p in self.flat.params]
-        with torch.enable_grad():
-            value = self.scalar(self.closure())
+        value = self.scalar(self.closure())
         if any(p.grad is not g for p, g in zip(self.flat.params, before, strict=True)):
             raise ValueError("the closure must leave backward to the optimizer, which differentiates the loss twice")
         if not value.requires_grad:
