@@ -291,3 +291,19 @@ def test_a_rule_raced_against_itself_has_pictures_of_its_own():
     page = page_of(sample)
     assert "adam#2" in page
     assert not re.search(r"url\(#[^)]*#", page)
+
+
+def test_what_theory_knows_of_a_rate_is_drawn_in_the_rules_own_chart():
+    sample = record({"adam": FINALS["adam"], "rmsprop": FINALS["rmsprop"]})
+    sample.task["known"] = [["adam", 3e-3, "largest stable rate"], ["adam", 1e9, "far away"]]
+    page = page_of(sample)
+    assert page.count("theory, largest stable rate: 3e-3") == 1
+    assert "far away" not in page
+
+
+def test_seconds_to_the_target_stand_with_the_cost():
+    page = page_of(record({"adam": FINALS["adam"], "rmsprop": FINALS["rmsprop"]}))
+    cost = " ".join(Page(page[page.index('id="cost"') : page.index('id="space"')]).words)
+    assert "to target, s" in cost
+    assert "missed" in cost
+    assert f"{54 * 0.0765 / 1000:.3g}" in cost

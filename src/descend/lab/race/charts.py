@@ -89,6 +89,10 @@ def sensitivity(record: Record, found: Results, entry: Entry) -> Chart | None:
     )
     if band := found.widths.get(entry.rule):
         chart.add(Span(band.low, band.high))
+    for rule, lr, what in record.task.get("known", ()):
+        if rule == entry.rule and min(lrs) / 1.4 <= lr <= max(lrs) * 1.4:
+            chart.add(Line([lr, lr], [chart.y.low, chart.y.high], "quiet", (4, 3), width=1.5))
+            chart.add(Mark(lr, top, "diamond", "quiet", title=f"theory, {what}: {rate(lr)}"))
     for piece in _unbroken(trials):
         chart.add(Line([trial.lr for trial in piece], [trial.loss for trial in piece], colour))
     for trial in trials:

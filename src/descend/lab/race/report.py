@@ -137,13 +137,21 @@ def _differences(record: Record, found: Results) -> list[tuple[str, str]]:
 
 
 def _costs(record: Record, found: Results, swatches: dict[str, Markup]) -> Markup:
-    head = ("rule", "optimizer step, ms", "training step, ms", "state, bytes/parameter", "compiling, once")
+    head = (
+        "rule",
+        "optimizer step, ms",
+        "training step, ms",
+        "state, bytes/parameter",
+        "to target, s",
+        "compiling, once",
+    )
     rows = [
         (
             _named(entry.rule, swatches),
             milliseconds(found.step_ms[entry.rule]),
             milliseconds(found.train_step_ms[entry.rule]),
             str(entry.state_bytes),
+            _seconds(found, entry.rule),
             duration(record.compile_s[entry.rule]) if entry.rule in record.compile_s else "–",
             str(found.diverged[entry.rule]),
             found.engine[entry.rule],
@@ -152,7 +160,15 @@ def _costs(record: Record, found: Results, swatches: dict[str, Markup]) -> Marku
         if entry.rule in found.step_ms
     ]
     caption = "Medians over all runs, measured inside the race; compiling is not in them"
-    return table(rows, (*head, "runs diverged", "engine"), range(1, 6), caption) if rows else Markup("")
+    return table(rows, (*head, "runs diverged", "engine"), range(1, 7), caption) if rows else Markup("")
+
+
+def _seconds(found: Results, rule: str) -> str:
+    """Steps to the target times what a training step takes."""
+    if rule not in found.to_target:
+        return "–"
+    seconds = found.seconds_to_target(rule)
+    return f"{seconds:.3g}" if math.isfinite(seconds) else "missed"
 
 
 def _tuning(record: Record, found: Results, swatches: dict[str, Markup]) -> Markup:

@@ -32,3 +32,4 @@ class Task:
     log: bool = False  # losses spread over decades: geometric means and differences of logarithms
     seeds: int = 80
     needs: tuple[tuple[str, str], ...] = ()  # (module, what to install)
+    known: tuple[tuple[str, float, str], ...] = ()  # (rule, rate, what theory says of it): drawn in the report

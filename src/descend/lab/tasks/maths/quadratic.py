@@ -13,6 +13,11 @@ from ..problem import NAN, Array
 from ..task import Task
 
 DIMENSION, EXPONENT, NOISE = 100, 1.2, 0.01
+CURVATURES = np.arange(1, DIMENSION + 1) ** -EXPONENT
+RATES = {
+    "gradient_descent": {"stable": 2 / CURVATURES[0], "best": 2 / (CURVATURES[0] + CURVATURES[-1])},
+    "momentum_accumulation": {"stable": 2 * (1 + 0.9) / CURVATURES[0]},
+}
 TASK = Task(
     name="quadratic",
     title="a noisy quadratic with a power-law spectrum",
@@ -28,12 +33,8 @@ TASK = Task(
     seconds=0.02,
     seeds=60,
     log=True,
+    known=tuple((rule, rates["stable"], "largest stable rate") for rule, rates in RATES.items()),
 )
-CURVATURES = np.arange(1, DIMENSION + 1) ** -EXPONENT
-RATES = {
-    "gradient_descent": {"stable": 2 / CURVATURES[0], "best": 2 / (CURVATURES[0] + CURVATURES[-1])},
-    "momentum_accumulation": {"stable": 2 * (1 + 0.9) / CURVATURES[0]},
-}
 
 
 class Quadratic:
