@@ -10,6 +10,7 @@ import numpy as np
 
 from . import names
 from .arrays import like
+from .arrays.base import Undifferentiable
 from .bounds import checked_start, middle, two_arrays
 from .method import Best, Method, Wanted
 from .problem import Problem
@@ -111,7 +112,11 @@ def run(
         if problem.nfev + problem.cost(wanted) > budget:
             _spend(problem, method, wanted, budget - problem.nfev)
             return _result(problem, method, SPENT, f"the budget of {budget} evaluations is spent")
-        method.answer(problem.answer(wanted))
+        try:
+            answer = problem.answer(wanted)
+        except Undifferentiable:
+            continue  # by differences then, if the budget has so many
+        method.answer(answer)
         if target is not None and _best(problem, method).f <= target:
             return _result(problem, method, CONVERGED, f"the target {target:g} is reached")
         if callback is not None and method.nit > done:

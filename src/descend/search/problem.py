@@ -95,7 +95,11 @@ class Problem:
         return 0 if self.hess or self.hessp or self._by_library else 2 * n * one
 
     def answer(self, wanted: Wanted) -> Any:
-        """What the table of ``Wanted`` says."""
+        """What the table of ``Wanted`` says.
+
+        Raises:
+            Undifferentiable: the library cannot, once; asked again, finite differences can, which cost more.
+        """
         point = wanted.points[0]
         match wanted.what:
             case "values":
@@ -244,6 +248,7 @@ class Problem:
                 return found
             except Undifferentiable:
                 self._by_library = False
+                raise
         value = float(self.values(x[None])[0])
         if not np.isfinite(value):
             return np.inf, np.zeros_like(x)
@@ -264,6 +269,7 @@ class Problem:
                 return found
             except Undifferentiable:
                 self._by_library = False
+                raise
         return differences.product(lambda at: self._gradient(at)[1], x, along, self.eps)
 
     def _hessian(self, x: np.ndarray) -> np.ndarray:
@@ -279,6 +285,7 @@ class Problem:
                 return found
             except Undifferentiable:
                 self._by_library = False
+                raise
         return differences.hessian(lambda at: self._gradient(at)[1], x, self.eps)
 
     def _jacobian(self, x: np.ndarray) -> np.ndarray:
@@ -292,6 +299,7 @@ class Problem:
                 return found
             except Undifferentiable:
                 self._by_library = False
+                raise
         key, here = self._last_residuals
         here = here if key == x.tobytes() else self.residuals(x)
         central = self.jac == "3-point"
@@ -318,7 +326,7 @@ class Problem:
         try:
             with np.errstate(all="ignore"):  # what is not finite is counted, and said in the message
                 return evaluate()
-        except MISTAKES:
+        except (*MISTAKES, Undifferentiable):
             raise
         except Exception as error:
             self.first_bad = self.first_bad or f"{what} raised {type(error).__name__}: {error}"
