@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from descend.bench.search import networks
+from descend.lab import curvature
 
 
-@pytest.mark.parametrize("name", networks.TASKS)
+@pytest.mark.parametrize("name", curvature.TASKS)
 def test_a_task_is_the_same_each_time_and_differentiable(name):
-    one, other = networks.TASKS[name](), networks.TASKS[name]()
+    one, other = curvature.TASKS[name](), curvature.TASKS[name]()
     loss, outputs = one.loss()
     assert float(loss.detach()) == float(other.loss()[0].detach())
     assert float(loss.detach()) == pytest.approx(
@@ -20,7 +20,7 @@ def test_a_task_is_the_same_each_time_and_differentiable(name):
 
 
 def test_the_exact_solution_of_poisson_has_no_residual():
-    task = networks.poisson()
+    task = curvature.poisson()
     bias = task.model[-1].bias
     with torch.no_grad():
         for p in task.model.parameters():

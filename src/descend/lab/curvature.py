@@ -1,6 +1,6 @@
 """Second order on small networks, beside a tuned Adam for the same processor time: an autoencoder and two equations.
 
-``python -m descend.bench.search.networks`` trains each network by each method for the same processor time, from the
+``python -m descend.lab.curvature`` trains each network by each method for the same processor time, from the
 same weights, on the whole of its data in float64, and prints what each reached. Adam decays linearly to 0 over the
 steps it gets, and is run at five learning rates, of which the best counts: it has five times the time of the others.
 """
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ... import torch as descend_torch
-from ...lab.tasks.maths import burgers
+from .. import torch as descend_torch
+from .tasks.maths import burgers
 
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 OF_SEARCH = ("SSBroyden", "BFGS", "NewtonCG", "HessianFree")
