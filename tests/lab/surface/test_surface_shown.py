@@ -31,6 +31,9 @@ def test_a_diverged_path_ends_at_the_frame_with_a_cross_and_its_step():
     walk, other = of_kind(chart, Walk)
     assert abs(cross.y) == pytest.approx(4.0)
     assert (walk.x[-1], walk.y[-1]) == (cross.x, cross.y)
+    assert len(walk.x) == len(other.x) == 31  # having ended it rests: all make a step at the same time
+    assert walk.x[paths[0].left] == walk.x[-1]
+    assert walk.x[paths[0].left - 1] != walk.x[-1]
     assert (walk.ends, other.ends) == (False, True)
     assert "diverged" in cross.title
     assert [note.text for note in of_kind(chart, Note)] == [f"step {paths[0].left}"]

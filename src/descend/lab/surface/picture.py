@@ -56,8 +56,11 @@ def name(path: Path) -> str:
     return f"{path.rule}{as_other}" + (f", diverged at step {path.diverged}" if path.diverged is not None else "")
 
 
-def on_map(path: Path, k: int, surface: Surface, seconds: float = 0.0) -> list[Shape]:
-    """A path, number k of its picture. One that has left the frame ends there with a cross and the step."""
+def on_map(path: Path, k: int, surface: Surface, steps: int, seconds: float = 0.0) -> list[Shape]:
+    """A path, number k of a picture of so many steps. One that has left the frame ends there with a cross and the step.
+
+    Having ended it rests, so that the marks of all paths make the same step at the same time.
+    """
     low, high = np.array(surface.frame).T
     # What is far outside is brought nearer: no hand draws numbers of any size.
     seen = np.clip(path.points, low - 2 * (high - low), high + 2 * (high - low))
@@ -65,6 +68,7 @@ def on_map(path: Path, k: int, surface: Surface, seconds: float = 0.0) -> list[S
     if path.left is not None:
         edge = exit_at(seen[path.left - 1], seen[path.left], low, high) if path.left else seen[0].clip(low, high)
         seen = np.concatenate([seen[: path.left], edge[None]])
+    seen = np.concatenate([seen, np.repeat(seen[-1:], steps + 1 - len(seen), 0)])
     x, y = seen[thinned(len(seen))].T
     line = {"colour": palette.series(k), "dash": palette.dash_of(k), "title": told(path), "name": name(path)}
     walk = Walk(x, y, palette.mark_of(k), seconds=seconds, ends=path.left is None, **line)
@@ -111,11 +115,12 @@ def chart(
     said = f"{surface.title}: " + "; ".join(map(told, paths))
     foot = [f"f(x, y) = {surface.formula}"] * bool(surface.formula) + ([ball.said] if ball is not None else [])
     drawn = Chart(x, y, said, ground(surface), head, names="below", foot=foot, tall=1.5)
+    steps = max((path.steps for path in paths), default=0)
     if ball is not None:
         drawn.add(Line(ball.curve[:, 0], ball.curve[:, 1], "ink", width=1.4, name="the ball, Newton's law"))
         drawn.add(Dots(paths[0].points[:, 0], paths[0].points[:, 1], "s0", 1.0))
     for k, path in enumerate(paths):
-        drawn.add(*on_map(path, k, surface, seconds))
+        drawn.add(*on_map(path, k, surface, steps, seconds))
     for k, path in enumerate(paths):
         if path.velocity is not None:
             drawn.add(*arrows(path, path.velocity, k, arrow_steps))
