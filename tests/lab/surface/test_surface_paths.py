@@ -153,6 +153,15 @@ def test_the_tuned_rate_is_the_soonest_of_those_that_stay_in_the_frame():
     assert "best rate of 19" in str(paths)
 
 
+def test_a_rate_that_jumps_out_of_the_frame_and_falls_near_the_minimum_was_lucky():
+    surface, start = SURFACES["valley"], (-9.0, 3.0)
+    lucky = run("valley", ["adagrad"], start, lr=10.0)[0]
+    best = run("valley", ["adagrad"], start, lr="tuned")[0]
+    assert not surface.holds(lucky.points).all()
+    assert lucky.reached < best.reached
+    assert surface.holds(best.points).all()
+
+
 def test_a_rate_at_the_edge_of_the_grid_is_said():
     flat = run(lambda x, y: 1e-6 * (x * x + y * y), ["gradient_descent"], lr="tuned", steps=3)
     assert flat[0].on_edge

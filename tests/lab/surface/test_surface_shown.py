@@ -34,6 +34,9 @@ def test_a_diverged_path_ends_at_the_frame_with_a_cross_and_its_step():
     assert len(walk.x) == len(other.x) == 31  # having ended it rests: all make a step at the same time
     assert walk.x[paths[0].left] == walk.x[-1]
     assert walk.x[paths[0].left - 1] != walk.x[-1]
+    before, after = paths[0].points[paths[0].left - 1 : paths[0].left + 1]
+    share = (cross.y - before[1]) / (after[1] - before[1])
+    assert cross.x == pytest.approx(before[0] + share * (after[0] - before[0]))  # on the way of that step
     assert (walk.ends, other.ends) == (False, True)
     assert "diverged" in cross.title
     assert [note.text for note in of_kind(chart, Note)] == [f"step {paths[0].left}"]

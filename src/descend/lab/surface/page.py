@@ -17,7 +17,8 @@ SECONDS = 8.0
 HOW = """<p>Every path is made by the library's own optimizer, in float64; nothing is drawn by a copy of a rule. A rule
 is <em>there</em> from the step on from which it stays within {near:g} of a minimum, a star on the map. The lower a
 place, the nearer its colour is to that of the page. A path that has left every bound has
-diverged; a cross and the step stand where it left the picture for good. The marks on the map walk {steps} steps in {seconds:g} seconds, all rules at the same pace.</p>"""
+diverged; a cross and the step stand where it left the picture for good. The marks
+on the map walk {steps} steps in {seconds:g} seconds, all rules at the same pace.</p>"""
 
 
 def html(surface: Surface, paths: list[Path], map_: Chart, story: str, said: str, csv: str) -> str:
