@@ -481,6 +481,35 @@ def test_a_gradient_told_again_is_left_at_what_was_told_first():
         one.tell(asked + 1, 5.0, START)
 
 
+@pytest.mark.parametrize(
+    ("start", "bounds", "says"),
+    [
+        (3.0, None, "x0 must be one vector"),
+        (np.ones((2, 2)), None, "x0 must be one vector"),
+        ([], None, "x0 must be one vector"),
+        (["a"], None, "x0 must be of real numbers"),
+        ([np.nan, 1.0], None, r"x0\[0\] is nan"),
+        ([0.5, 5.0], ([0, 0], [1, 1]), r"x0\[1\] = 5 is outside"),
+        ([0.5, 0.5], ([1, 1], [0, 0]), r"bounds\[0\] is reversed"),
+        ([0.5, 0.5, 0.5], [(-1, 1)] * 3, "bounds of a method must be"),
+        ([0.5, 0.5], 3, "bounds of a method must be"),
+    ],
+)
+@pytest.mark.parametrize("method", ["cma_es", "l_bfgs", "nelder_mead", "random_search", "de"])
+def test_a_start_that_cannot_be_meant_is_refused_when_a_method_is_built(method, start, bounds, says):
+    with pytest.raises(ValueError, match=says):
+        names.build(method, start, bounds, seed=3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_start_is_taken_in_every_form(method):
+    points = names.build(method, [1.0, 2.0], seed=3).wanted.points
+    for start in ((1, 2), np.array([1, 2]), np.array([1, 2], np.float32)):
+        again = names.build(method, start, seed=3).wanted.points
+        assert again.dtype == np.float64
+        assert np.array_equal(points, again)
+
+
 def odd_values(option):
     """What no option takes, whatever it is called."""
     given = [np.nan, [1, 2], -np.inf, object()]

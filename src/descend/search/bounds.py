@@ -36,6 +36,25 @@ def two_arrays(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
         )
     low, high = np.broadcast_to(low.ravel(), (n,)), np.broadcast_to(high.ravel(), (n,))
     low, high = np.where(low <= -NO_BOUND, -np.inf, low), np.where(high >= NO_BOUND, np.inf, high)
+    return ordered(low, high)
+
+
+def sides(bounds: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds as methods take them: (lower, upper), each (n,) or one number.
+
+    Raises:
+        ValueError: something else, NaN, or a low that is not below its high.
+    """
+    try:
+        low, high = (np.broadcast_to(np.asarray(side, float), (n,)) for side in bounds)
+    except (TypeError, ValueError):
+        says = f"bounds of a method must be (lower, upper), each of shape ({n},) or one number; got {bounds!r}"
+        raise ValueError(says) from None
+    return ordered(low, high)
+
+
+def ordered(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Refuse bounds of which a low is not below its high."""
     for i in np.flatnonzero(~(low < high)):
         what = "equal" if low[i] == high[i] else "reversed" if low[i] > high[i] else "not a number"
         raise ValueError(f"bounds[{i}] is {what}: low {low[i]:g}, high {high[i]:g}; low must be below high")

@@ -6,7 +6,11 @@ import importlib
 import inspect
 from typing import Any, get_type_hints
 
+import numpy as np
+
 from ..core.nearest import did_you_mean, folded
+from .arrays import like
+from .bounds import checked_start, sides
 from .kinds import checked
 from .method import EPS, Method
 
@@ -101,7 +105,7 @@ def build(
     """The method of that name, ready to be asked. Arguments as of ``Method``, and the options of the method.
 
     Raises:
-        ValueError: an unknown name, or options that the method refuses.
+        ValueError: an unknown name, a start that is no finite vector inside the bounds, refused options.
         TypeError: an option it does not have, and the message lists those it has; or one of another kind.
     """
     kind = find(name)
@@ -114,4 +118,12 @@ def build(
                 f"{kind.__name__} has no option {option!r}.{did_you_mean(option, known)} Besides the start, {says}."
             )
         checked(option, value, kinds[option])
-    return kind(x0, bounds, seed=seed, eps=eps, **given)
+    if np.ndim(x0) != 1 or not len(x0):
+        raise ValueError(
+            f"x0 must be one vector (D,), got the shape {np.shape(x0)}; minimize takes arrays of any shape"
+        )
+    start = like(x0).start.copy()
+    if bounds is not None:
+        bounds = sides(bounds, len(start))
+    checked_start(start, *(bounds or (np.full(len(start), -np.inf), np.full(len(start), np.inf))))
+    return kind(start, bounds, seed=seed, eps=eps, **given)
