@@ -114,7 +114,7 @@ def _moved(name: str, value: float, shift: float) -> float:
 
 
 # State that something else than the step feeds: (slot, its value, what the reference calls it).
-FED = {"sophia": ("h", 0.7, "h0")}
+FED = {"sophia": ("h", 0.7, "h0"), "adahessian": ("h", 0.7, "d0")}
 
 
 def oracle(rule: Rule, start: Tensors, grads: Sequence[Tensors], settings: dict[str, Any]) -> Iterator[dict[str, Any]]:

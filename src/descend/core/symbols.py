@@ -71,6 +71,7 @@ STATE = {
     "previous_grad": "gradient of the step before",
     "step_size": "step length of each parameter",
     "mu_product": "product of the momentum factors so far",
+    "exp_hessian_diag_sq": "average of the squared curvature",
     "hessian": "estimate of the curvature (diagonal of the Hessian)",
     "ax": "average of the points",
     "eta": "learning rate of the next step",

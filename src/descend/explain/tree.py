@@ -28,6 +28,7 @@ PARENT = {
     "grams": "adamw",
     "mars": "adamw",
     "sophia": "adamw",
+    "adahessian": "adamw",
     "lamb": "adamw",
     "novograd": "adam",
     "came": "adafactor",

@@ -32,7 +32,7 @@ from .adam import (
     radam,
     radamw,
 )
-from .adam_successors import adabelief, adan, ademamix, adopt, grams, laprop, mars, sophia, yogi
+from .adam_successors import adabelief, adahessian, adan, ademamix, adopt, grams, laprop, mars, sophia, yogi
 from .adaptive import (
     adadelta,
     adagrad,

@@ -161,3 +161,31 @@ def sophia(
     step = minimum(maximum(m / maximum(rho * h, eps), -1.0), 1.0)
     p = (1 - lr * weight_decay) * p - lr * step
     return p, m, h
+
+
+@rule
+def adahessian(
+    p,
+    g,
+    m=zeros("exp_avg"),
+    v=zeros("exp_hessian_diag_sq"),
+    h=zeros("hessian"),
+    *,
+    t,
+    lr=0.1,
+    beta1=0.9,
+    beta2=0.999,
+    eps=1e-4,
+    weight_decay=0.0,
+):
+    """AdaHessian: Adam, with the Hessian's diagonal where the squared gradient was (Yao et al. 2021, Algorithm 1).
+
+    Dialect: the step alone, with the paper's k = 1. h, the newest estimate of the diagonal, averaged over space, is the
+    training loop's to write into the state: before every step in the paper; between two it counts again. Decay is
+    lr * weight_decay, as in the authors' code.
+    """
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * h * h
+    root = sqrt(v) / sqrt(1 - beta2**t)
+    p = (1 - lr * weight_decay) * p - lr * (m / (1 - beta1**t)) / (root + eps)
+    return p, m, v, h

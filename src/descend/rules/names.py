@@ -54,9 +54,9 @@ WORDS: dict[str, tuple[str, ...]] = {
 _WRITTEN = {
     word.lower(): word
     for word in (
-        "ADOPT", "AMSGrad", "AMSGradW", "ASGD", "AdEMAMix", "AdaBelief", "AdamW", "CAME", "DAdapt", "DoG", "DoWG",
-        "EMA", "FTRL", "LAMB", "LARS", "LaProp", "MARS", "NAdam", "NAdamW", "NorMuon", "NovoGrad", "PSGD", "RAdam",
-        "RAdamW", "RMSprop", "SGD", "SOAP", "SWA",
+        "ADOPT", "AMSGrad", "AMSGradW", "ASGD", "AdEMAMix", "AdaBelief", "AdaHessian", "AdamW", "CAME", "DAdapt", "DoG",
+        "DoWG", "EMA", "FTRL", "LAMB", "LARS", "LaProp", "MARS", "NAdam", "NAdamW", "NorMuon", "NovoGrad", "PSGD",
+        "RAdam", "RAdamW", "RMSprop", "SGD", "SOAP", "SWA",
     )
 }  # fmt: skip
 

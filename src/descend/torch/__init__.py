@@ -57,11 +57,12 @@ if TYPE_CHECKING:
     from .watch.log import TelemetryLogger
 
     # What is made when it is asked for, for editors and type checkers.
-    ADOPT = AMSGrad = AMSGradW = AdEMAMix = AdaBelief = AdafactorVector = AdagradEpsInside = AdamEpsInside = \
-        AdamEpsilonHat = AdamUncorrected = Adan = CAME = CAMEVector = DAdaptAdam = DAdaptSGD = DoG = DoWG = FTRL = \
-        GradientDescent = Grams = LAMB = LARS = LaProp = MARS = MomentumAccumulation = MomentumDampened = MomentumEMA \
-        = MomentumVelocity = MuonPolarExpress = NAdamW = NesterovAccumulation = NesterovLookahead = NesterovRewritten \
-        = NorMuon = NovoGrad = PSGDKron = Prodigy = QuasiHyperbolic = RAdamW = RMSpropCentered = \
+    ADOPT = AMSGrad = AMSGradW = AdEMAMix = AdaBelief = AdaHessian = AdafactorVector = AdagradEpsInside = \
+        AdamEpsInside = AdamEpsilonHat = AdamUncorrected = Adan = CAME = CAMEVector = DAdaptAdam = DAdaptSGD = DoG = \
+        DoWG = FTRL = GradientDescent = Grams = LAMB = LARS = LaProp = MARS = MomentumAccumulation = \
+        MomentumDampened = MomentumEMA = MomentumVelocity = MuonPolarExpress = NAdamW = NesterovAccumulation = \
+        NesterovLookahead = NesterovRewritten = NorMuon = NovoGrad = PSGDKron = Prodigy = QuasiHyperbolic = RAdamW = \
+        RMSpropCentered = \
         RMSpropCenteredMomentum = RMSpropMomentum = RpropSimple = SOAP = ScheduleFreeAdamW = ScheduleFreeRAdam = \
         ScheduleFreeSGD = Shampoo = SignSGD = Signum = Sophia = Tiger = Yogi = RuleOptimizer  # fmt: skip
 

@@ -1,8 +1,11 @@
-"""Estimates of the curvature's diagonal, for rules that divide by it: Sophia's two (Liu et al. 2023).
+"""Estimates of the curvature's diagonal, for rules that divide by it: Sophia (Liu et al. 2023) and AdaHessian.
 
-if step % 10 == 0:
+if step % 10 == 0:  # Sophia
     diagonals = curvature.gauss_newton_bartlett(model(x), params)
     curvature.feed(opt, params, diagonals)
+
+diagonals = curvature.hutchinson(loss, params, probes="signs")  # AdaHessian, before every step (Yao et al. 2021)
+curvature.feed(opt, params, curvature.spatial_average(diagonals))
 """
 
 from __future__ import annotations
@@ -21,10 +24,16 @@ from .step.leaf import Leaf
 from .step.tensors import state_array
 
 _SLOT = "h"
+_PROBES = ("normal", "signs")
+_AVERAGES_ITSELF = {"adahessian"}  # the estimates it is fed: each takes the place of the last
 
 
 def hutchinson(
-    loss: Tensor, params: Iterable[Tensor], generator: torch.Generator | None = None, samples: int = 1
+    loss: Tensor,
+    params: Iterable[Tensor],
+    generator: torch.Generator | None = None,
+    samples: int = 1,
+    probes: str = "normal",
 ) -> list[Tensor]:
     """Hutchinson's estimate of the diagonal of the Hessian: the mean of u ⊙ (H u) with u ~ N(0, I) (Algorithm 1).
 
@@ -34,14 +43,18 @@ def hutchinson(
         loss: a scalar with its graph, which is kept. params: the tensors to differentiate by.
         generator: of the device of the params; torch's global one without.
         samples: probes to average over, at least 1.
+        probes: "normal", or "signs": u of ±1 with equal chances (AdaHessian's), whose estimate of a diagonal
+            Hessian is exact.
 
     Returns:
         One tensor per parameter, of its shape and dtype; zeros where the loss does not depend on it. An estimate
         of a diagonal entry can be negative.
 
     Raises:
-        ValueError: a loss that is no scalar or has no graph; no params; samples below 1.
+        ValueError: a loss that is no scalar or has no graph; no params; samples below 1; unknown probes.
     """
+    if probes not in _PROBES:
+        raise ValueError(f"hutchinson: probes must be {' or '.join(map(repr, _PROBES))}, got {probes!r}")
     params = _checked(params)
     if loss.numel() != 1:
         raise ValueError(f"hutchinson: loss must be a scalar, got shape {tuple(loss.shape)}")
@@ -53,10 +66,12 @@ def hutchinson(
     curved = [i for i, g in enumerate(grads) if g is not None and g.requires_grad]
     total = [torch.zeros_like(p, requires_grad=False) for p in params]
     for _ in range(samples if curved else 0):
-        probes = [torch.randn(p.shape, generator=generator, dtype=p.dtype, device=p.device) for p in params]
+        drawn = [torch.randn(p.shape, generator=generator, dtype=p.dtype, device=p.device) for p in params]
+        if probes == "signs":
+            drawn = [torch.where(u < 0, -1.0, 1.0).to(u.dtype) for u in drawn]
         # u·g, whose gradient is H u
-        products = _gradients(sum((grads[i] * probes[i]).sum() for i in curved), params, retain_graph=True)
-        for average, u, hu in zip(total, probes, products, strict=True):
+        products = _gradients(sum((grads[i] * drawn[i]).sum() for i in curved), params, retain_graph=True)
+        for average, u, hu in zip(total, drawn, products, strict=True):
             if hu is not None:
                 average += u * hu.detach() / samples
     return total
@@ -95,20 +110,37 @@ def gauss_newton_bartlett(
     ]
 
 
+def spatial_average(diagonals: Iterable[Tensor]) -> list[Tensor]:
+    """The sizes of an estimate, for a convolution's weight averaged over its kernel (Yao et al. 2021).
+
+    Args:
+        diagonals: one tensor per parameter; from three dimensions on, all but the first two are the kernel's.
+
+    Returns:
+        Tensors of the same shapes, none negative.
+    """
+    sizes = [d.abs() for d in diagonals]
+    return [
+        d.mean(dim=tuple(range(2, d.dim())), keepdim=True).expand_as(d).contiguous() if d.dim() > 2 else d
+        for d in sizes
+    ]  # fmt: skip
+
+
 @torch.no_grad()
-def feed(opt: RuleOptimizer, params: Sequence[Tensor], diagonals: Sequence[Tensor], beta2: float = 0.99) -> None:
+def feed(opt: RuleOptimizer, params: Sequence[Tensor], diagonals: Sequence[Tensor], beta2: float | None = None) -> None:
     """Average the estimates into the state: h ← β₂·h + (1 - β₂)·diagonal (Algorithm 3, line 9).
 
     Args:
-        opt: an optimizer whose rule keeps a curvature ``h``, such as ``descend.torch.Sophia``.
+        opt: an optimizer whose rule keeps a curvature ``h``: ``descend.torch.Sophia`` or ``AdaHessian``.
         params: parameters of ``opt``. diagonals: one tensor of its shape for each.
-        beta2: share of the past, in [0, 1).
+        beta2: share of the past, in [0, 1); by default 0.99, and 0 for AdaHessian, which averages by itself.
 
     Raises:
         ValueError: a rule that keeps none, a parameter the optimizer does not have, shapes that differ. Nothing is
             written then.
     """
-    check_setting("beta2", beta2, "feed")
+    if beta2 is not None:
+        check_setting("beta2", beta2, "feed")
     groups = {id(p): group for group in opt.param_groups for p in group["params"]}
     params, diagonals = _checked(params), list(diagonals)
     if len(params) != len(diagonals):
@@ -120,23 +152,25 @@ def feed(opt: RuleOptimizer, params: Sequence[Tensor], diagonals: Sequence[Tenso
         if d.shape != p.shape:
             raise ValueError(f"feed: diagonals[{i}] has shape {tuple(d.shape)}, its parameter {tuple(p.shape)}")
         averages.append((p, *_begun(opt, groups[id(p)], p, f"params[{i}]"), d))
-    for p, state, h, d in averages:
+    for p, state, h, itself, d in averages:
         if p not in opt.state:
             opt.state[p] = state
-        h.mul_(beta2).add_(d.to(h), alpha=1 - beta2)
+        past = (0.0 if itself else 0.99) if beta2 is None else beta2
+        h.mul_(past).add_(d.to(h), alpha=1 - past)
 
 
-def _begun(opt: RuleOptimizer, group: dict[str, Any], p: Tensor, name: str) -> tuple[dict[str, Any], Tensor]:
-    """The state of a parameter, as it begins if no step has been taken, and its curvature."""
+def _begun(opt: RuleOptimizer, group: dict[str, Any], p: Tensor, name: str) -> tuple[dict[str, Any], Tensor, bool]:
+    """The state of a parameter, as it begins if no step has been taken, its curvature, and who averages that."""
     rule = opt.spec.rule(given(group), False)
     slots = {slot.name: slot for slot in rule.slots}
     if _SLOT not in slots:
-        raise ValueError(f"feed: {rule.name} keeps no curvature {_SLOT!r}; descend.torch.Sophia does")
+        raise ValueError(f"feed: {rule.name} keeps no curvature {_SLOT!r}; descend.torch.Sophia and AdaHessian do")
     state = dict(opt.state.get(p, {}))
     leaf = Leaf(0, p, p, name, state)
     for slot in slots.values():
         state.setdefault(slot.saved_as, state_array(leaf, slot, p.detach(), {}))
-    return state, state[slots[_SLOT].saved_as]
+    names = {stage.name for stage in rule.stages or (rule,)}
+    return state, state[slots[_SLOT].saved_as], bool(names & _AVERAGES_ITSELF)
 
 
 def _gradients(value: Any, params: list[Tensor], **how: Any) -> list[Any]:

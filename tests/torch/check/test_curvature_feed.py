@@ -7,8 +7,8 @@ import torch
 from torch.nn import Parameter
 
 from descend.checks.references import REFERENCES
-from descend.torch import Adam, Sophia
-from descend.torch.curvature import feed, gauss_newton_bartlett, hutchinson
+from descend.torch import AdaHessian, Adam, Sophia
+from descend.torch.curvature import feed, gauss_newton_bartlett, hutchinson, spatial_average
 
 SETTINGS = {"lr": 0.01, "beta1": 0.9, "rho": 0.3, "eps": 1e-12, "weight_decay": 0.1}
 
@@ -161,3 +161,40 @@ def test_an_optimizer_without_curvature_is_refused():
     opt = Adam(params)
     refused(opt, params, estimates(params, 0), "Adam|adam")
     assert not opt.state.get(params[0])
+
+
+@pytest.mark.parametrize("engine", ["llvm", "torch"])
+def test_adahessian_averages_the_squares_of_what_it_is_fed(engine):
+    p = Parameter(normal(3, 2))
+    opt = AdaHessian([p], lr=0.1, betas=(0.8, 0.6), eps=1e-3, weight_decay=0.05, engine=engine)
+    x, m, v = p.detach().clone(), torch.zeros(3, 2).double(), torch.zeros(3, 2).double()
+    for t in range(1, 6):
+        g, d = normal(3, 2, seed=t), normal(3, 2, seed=50 + t).abs()
+        p.grad = g.clone()
+        feed(opt, [p], [d])
+        opt.step()
+        m, v = 0.8 * m + 0.2 * g, 0.6 * v + 0.4 * d.square()
+        x = x * (1 - 0.1 * 0.05) - 0.1 * (m / (1 - 0.8**t)) / ((v / (1 - 0.6**t)).sqrt() + 1e-3)
+        torch.testing.assert_close(p.detach(), x, rtol=1e-12, atol=1e-13)
+
+
+def test_adahessian_on_a_quadratic_is_a_newton_step_with_signs():
+    scale = torch.tensor([1.0, 1e2, 1e4], dtype=torch.float64)
+    p = Parameter(torch.ones(3, dtype=torch.float64))
+    opt = AdaHessian([p], lr=1.0, betas=(0.0, 0.999), eps=1e-12)
+    loss = 0.5 * (scale * p * p).sum()
+    feed(opt, [p], spatial_average(hutchinson(loss, [p], probes="signs")))
+    loss.backward()
+    opt.step()
+    assert float(p.detach().abs().max()) < 1e-10
+
+
+def test_a_kernel_has_one_size_of_curvature():
+    diagonals = [normal(4, 2, 3, 3), normal(4, 2), normal(4), normal(2, 3, 5)]
+    found = spatial_average(diagonals)
+    for d, one in zip(diagonals, found, strict=True):
+        assert one.shape == d.shape
+        expected = d.abs() if d.dim() < 3 else d.abs().flatten(2).mean(2).reshape(*d.shape[:2], *[1] * (d.dim() - 2))
+        torch.testing.assert_close(one, expected.expand(d.shape))
+    with pytest.raises(ValueError, match="probes must be"):
+        hutchinson(diagonals[1].requires_grad_().sum(), [diagonals[1]], probes="uniform")

@@ -217,3 +217,31 @@ def sophia(
         ratio = m / np.maximum(rho * h, eps)
         x = x - lr * np.minimum(np.maximum(ratio, -1.0), 1.0)
         yield x, {"m": m, "h": h}
+
+
+@per_tensor
+def adahessian(
+    x: Array,
+    gradients: Gradients,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    d0: float = 0.0,
+) -> Trace:
+    """Yao et al. 2021, Algorithm 1, its averages as sums over all steps, k = 1; the averaged diagonal D stays at d0.
+
+    ε and the decay, which the paper leaves out, as in the authors' code: θ is shrunk by η·λ first.
+    """
+    seen: list[Array] = []
+    for t, g in enumerate(gradients, 1):
+        seen.append(g)
+        weights = [beta1 ** (t - i) for i in range(1, t + 1)]
+        first = (1 - beta1) * sum(w * g_i for w, g_i in zip(weights, seen, strict=True))
+        second = (1 - beta2) * sum(beta2 ** (t - i) * d0 * d0 for i in range(1, t + 1))
+        step = (first / (1 - beta1**t)) / (np.sqrt(second / (1 - beta2**t)) + eps)
+        x = x * (1 - lr * weight_decay)
+        x = x - lr * step
+        yield x, {"m": first, "v": np.full_like(x, second), "h": np.full_like(x, d0)}

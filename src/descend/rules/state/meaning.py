@@ -97,6 +97,7 @@ MEANINGS: dict[str, dict[str, Meaning]] = {
     **_each(("adamax", "yogi", "adabelief", "adan"), {"m": _first("beta1")}),
     "ademamix": {**_MOMENTS, "slow": _OWN},
     "sophia": {"m": _first("beta1"), "h": _OWN},
+    "adahessian": {"m": _first("beta1"), "v": _OWN, "h": _OWN},
     # These two average scaled gradients, and only their second moment is one of plain gradients.
     "laprop": {"m": _OWN, "v": _second("beta2")},
     "adopt": {"m": _OWN, "v": Meaning(SQUARE, "beta2", "first")},
