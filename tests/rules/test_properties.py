@@ -16,8 +16,8 @@ ALL = rules.all()
 
 HEAVY_BALL = {f"momentum_{form}" for form in ("accumulation", "ema", "velocity", "dampened")}
 NESTEROV = {f"nesterov_{form}" for form in ("lookahead", "rewritten", "accumulation")}
-# The step is a sum of gradients, with weights that no gradient changes.
-LINEAR = {"gradient_descent", "quasi_hyperbolic", "asgd", "schedule_free_sgd"} | HEAVY_BALL | NESTEROV
+# The step is a sum of gradients, with weights that no gradient changes: AdaHessian's are fed.
+LINEAR = {"gradient_descent", "quasi_hyperbolic", "asgd", "schedule_free_sgd", "adahessian"} | HEAVY_BALL | NESTEROV
 # RAdam's first steps are plain momentum; MARS clips at norm 1; FTRL has a β and Adadelta an ε that set a scale.
 # Sophia is fed one curvature, whatever the gradients; PSGD begins at the identity and bounds its steps.
 SCALED_BY_A_CONSTANT = {"radam", "radamw", "mars", "ftrl", "adadelta", "sophia", "psgd_kron"}

@@ -169,7 +169,7 @@ def adahessian(
     g,
     m=zeros("exp_avg"),
     v=zeros("exp_hessian_diag_sq"),
-    h=zeros("hessian"),
+    h=full(1.0)("hessian"),
     *,
     t,
     lr=0.1,
@@ -181,8 +181,8 @@ def adahessian(
     """AdaHessian: Adam, with the Hessian's diagonal where the squared gradient was (Yao et al. 2021, Algorithm 1).
 
     Dialect: the step alone, with the paper's k = 1. h, the newest estimate of the diagonal, averaged over space, is the
-    training loop's to write into the state: before every step in the paper; between two it counts again. Decay is
-    lr * weight_decay, as in the authors' code.
+    training loop's to write into the state: before every step in the paper; between two it counts again, and before
+    the first it is 1, so that the steps are momentum's. Decay is lr * weight_decay, as in the authors' code.
     """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * h * h

@@ -229,7 +229,7 @@ def adahessian(
     beta2: float,
     eps: float,
     weight_decay: float,
-    d0: float = 0.0,
+    d0: float = 1.0,
 ) -> Trace:
     """Yao et al. 2021, Algorithm 1, its averages as sums over all steps, k = 1; the averaged diagonal D stays at d0.
 
