@@ -17,7 +17,7 @@ from ...torch import Adam, NaturalGradient
 from .equations import Equation, Jets, burgers, poisson
 
 EQUATIONS: tuple[Callable[[int], Equation], ...] = (poisson, burgers)
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 WIDTH = 20
 SEARCHES = ("l_bfgs", "bfgs", "ssbroyden")
 
