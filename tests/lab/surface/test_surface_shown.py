@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from descend.cli import descend
 from descend.draw.chart import Area, Arrow, Mark, Note, Walk
+from descend.draw.palette import LIGHT
 from descend.lab.surface import own, roll, run
 
 
@@ -126,6 +127,11 @@ def test_all_files_are_written(tmp_path: Path):
     for ending, kind in (("gif", "GIF"), ("apng", "PNG")):
         with Image.open(tmp_path / f"x.{ending}") as image:
             assert (image.format, image.n_frames) == (kind, 7)  # pyright: ignore[reportAttributeAccessIssue]
+            image.seek(6)
+            seen = np.asarray(image.convert("RGB"), int).reshape(-1, 3)
+        for wanted in (LIGHT["s0"], LIGHT["s1"], LIGHT["paper"]):  # few colours, and still those of the series
+            rgb = [int(wanted[k : k + 2], 16) for k in (1, 3, 5)]
+            assert np.abs(seen - rgb).max(1).min() < 8
     assert json.loads((tmp_path / "x.json").read_text())["paths"][1]["rule"] == "lion"
     with pytest.raises(ValueError, match=r"must end in \.svg, "):
         paths.save(tmp_path / "x.bmp")
