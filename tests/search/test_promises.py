@@ -525,3 +525,17 @@ def test_an_option_that_cannot_be_meant_is_refused_by_its_name(method, option):
     for value in odd_values(option):
         with pytest.raises((ValueError, TypeError), match=option):
             names.build(method, START, seed=3, **{option: value})
+
+
+def test_without_budget_or_target_restarts_end_when_they_find_nothing_better():
+    calls = []
+
+    def sphere(x):
+        calls.append(1)
+        return float((x * x).sum())
+
+    found = minimize(sphere, np.array([1.0, 2.0]), seed=0)
+    assert found.success
+    assert "5 runs in a row found nothing better" in found.message
+    assert found.nfev == len(calls) < 600
+    assert minimize(sphere, np.array([1.0, 2.0]), seed=0, budget=2_000).nfev > 600  # what is given is used

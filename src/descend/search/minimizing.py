@@ -18,6 +18,9 @@ from .result import OptimizeResult
 
 CONVERGED, SPENT, STUCK, CALLED_OFF, NOTHING_FINITE = range(5)
 
+PATIENCE = 5
+"""Restarts in vain after which a method that restarts ends, where neither budget nor target says when."""
+
 
 def minimize(
     f: Callable[..., Any],
@@ -90,8 +93,11 @@ def minimize(
     if tol is not None:
         options["tol"] = tol
     limit = budget or max(15_000, 1_000 * start.size)
-    if "budget" in names.options(names.find(method)):  # a method that plans for it
+    taken = names.options(names.find(method))
+    if "budget" in taken:  # a method that plans for it
         options["budget"] = limit
+    if "patience" in taken and budget is None and target is None:
+        options.setdefault("patience", PATIENCE)
     built = names.build(method, start, None if bounds is None else (low, high), seed=seed, eps=problem.eps, **options)
     result = run(problem, built, limit, target, callback)
     if automatic and method != "auto":

@@ -28,6 +28,7 @@ class Restarted(Method):
         population: λ of the first run; None: 4 + ⌊3 ln D⌋.
         restarts: "bipop", "ipop" or "none"; None: what the method's paper has.
         max_restarts: runs with a doubled population at most.
+        patience: end after so many runs in a row without a point that is better by more than ``tol``; None: never.
         tol: a run ends when its values differ by less.
         restart_from: gives the start (D,) of a later run for a generator; None: uniform in the box where all bounds
             are finite, else x0.
@@ -44,6 +45,7 @@ class Restarted(Method):
         population: int | None = None,
         restarts: str | None = None,
         max_restarts: int = 9,
+        patience: int | None = None,
         tol: float = 1e-11,
         restart_from: Callable[[np.random.Generator], Array] | None = None,
         **base: Any,
@@ -58,6 +60,8 @@ class Restarted(Method):
             whole("max_restarts", max_restarts, 9, 0),
             restart_from,
         )
+        self._patience = whole("patience", patience, 0, 1)  # 0: without end
+        self.run_found, self.vain = np.inf, 0  # the best value when the run before ended, runs that found no better
         self._sigma0, self._scale = spread_of(self.x0, self.lower, self.upper, sigma0)
         self._largest_scale = float(self._scale.max())
         self._population0 = whole("population", population, int(4 + 3 * np.log(self.n)), 4)  # (48)
@@ -84,9 +88,13 @@ class Restarted(Method):
             self.spent_small += self.nfev - self.run_began
         else:
             self.spent_large += self.nfev - self.run_began
+        self.vain = 0 if self.best_f < self.run_found - self.tol else self.vain + 1
+        self.run_found = self.best_f
         small = self._regime == "bipop" and self.spent_small < max(1, self.spent_large)
         if self._regime == "none" or (self.large >= self._max_restarts and not small):
             return Stop("; ".join(reasons))
+        if self._patience and self.vain >= self._patience:
+            return Stop(f"{'; '.join(reasons)}; {self.vain} runs in a row found nothing better")
         self._restart(small)
         return None
 
