@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .. import torch as descend_torch
 from .tasks.maths import burgers
 
-RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 OF_SEARCH = ("SSBroyden", "BFGS", "NewtonCG", "HessianFree")
 MEMORY = 2_000  # parameters from which on a whole matrix takes longer than it is worth
 
