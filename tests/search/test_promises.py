@@ -539,3 +539,4 @@ def test_without_budget_or_target_restarts_end_when_they_find_nothing_better():
     assert "5 runs in a row found nothing better" in found.message
     assert found.nfev == len(calls) < 600
     assert minimize(sphere, np.array([1.0, 2.0]), seed=0, patience=1).nfev < found.nfev
+    assert minimize(sphere, np.array([1.0, 2.0]), seed=0, budget=1_000).nfev == 1_000  # what is given is used

@@ -60,7 +60,7 @@ class Restarted(Method):
             whole("max_restarts", max_restarts, 9, 0),
             restart_from,
         )
-        self._patience = whole("patience", patience, 0, 1)  # 0: without end
+        self._patience = np.inf if patience is None else whole("patience", patience, 1, 1)
         self.run_found, self.vain = np.inf, 0  # the best value when the run before ended, runs that found no better
         self._sigma0, self._scale = spread_of(self.x0, self.lower, self.upper, sigma0)
         self._largest_scale = float(self._scale.max())
@@ -93,7 +93,7 @@ class Restarted(Method):
         small = self._regime == "bipop" and self.spent_small < max(1, self.spent_large)
         if self._regime == "none" or (self.large >= self._max_restarts and not small):
             return Stop("; ".join(reasons))
-        if self._patience and self.vain >= self._patience:
+        if self.vain >= self._patience:
             return Stop(f"{'; '.join(reasons)}; {self.vain} runs in a row found nothing better")
         self._restart(small)
         return None
