@@ -1,4 +1,4 @@
-"""``python -m descend.lab.curvature pinn``: the tables of docs/pinn.md and docs/kfac.md."""
+"""``python -m descend.lab.curvature pinn``: the tables of docs/pinn.md, docs/kfac.md and docs/minimize.md."""
 
 from __future__ import annotations
 
@@ -54,6 +54,17 @@ def kfac(seeds: int, as_json: bool) -> None:
     from . import digits as measure
 
     _print(measure, as_json, lambda: measure.run(seeds, _say))
+
+
+@curvature.command("full-batch")
+@click.option("--seconds", default=8.0, show_default=True, help="Of processor time for each run.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the weights.")
+@JSON
+def full_batch(seconds: float, seed: int, as_json: bool) -> None:
+    """Hessian-free, Newton-CG and L-BFGS on the digits autoencoder, all images at once, beside tuned Adam."""
+    from . import full_batch as measure
+
+    _print(measure, as_json, lambda: measure.run(seconds, seed, _say))
 
 
 if __name__ == "__main__":
