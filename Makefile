@@ -26,7 +26,8 @@ LONG = jax engines/triton_engine schedules/test_steps.py torch/step/test_reading
   torch/step/test_compile.py torch/step/test_processes.py torch/in_backward/test_release.py torch/check/test_curvature.py \
   torch/switching/test_switch_rules.py torch/watch/test_telemetry_alarms_runs.py test_docs.py \
   checks/contract/test_check.py bench/test_bench_timing.py bench/test_bench_cells.py engines/cache/test_cache_kernels.py \
-  lab/test_lr_cli.py engines/test_bits.py checks/peers/test_compare.py rules/test_psgd.py explain/test_explain.py
+  lab/test_lr_cli.py lab/test_tasks.py lab/test_yours.py lab/test_several.py \
+  lab/test_store.py lab/test_claims.py lab/test_sequential.py engines/test_bits.py checks/peers/test_compare.py rules/test_psgd.py explain/test_explain.py
 
 check: .venv/.test
 	@$(BIN)/ruff format --check --output-format concise .
