@@ -55,7 +55,7 @@ def test_a_function_without_a_finite_value_exits_1(file):
     ("args", "says"),
     [
         (["valley"], "must be FILE.py:FUNCTION"),
-        (["none.py:valley"], "there is no file"),
+        (["none.py:valley"], "no file none.py"),
         (["FILE:vally"], "Did you mean 'valley'"),
         (["FILE:valley", "-m", "bfg"], "Did you mean 'bfgs'"),
         (["FILE:valley", "--x0", "a,b"], "--x0 must be numbers"),

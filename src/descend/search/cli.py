@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import importlib.util
 import json
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from ..core import script
 
 if TYPE_CHECKING:
     from .result import OptimizeResult
@@ -105,17 +106,10 @@ def loaded(target: str) -> tuple[Any, str]:
     file, colon, name = target.rpartition(":")
     if not colon or not file.endswith(".py"):
         raise click.UsageError(f"{target!r} must be FILE.py:FUNCTION")
-    path = Path(file)
-    if not path.is_file():
-        raise click.UsageError(f"there is no file {file!r}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None  # it ends with .py
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise click.UsageError(f"{file} cannot be imported: {type(error).__name__}: {error}") from None
+        module = script.run(Path(file))
+    except script.BadScript as error:
+        raise click.UsageError(str(error)) from None
     if not callable(getattr(module, name, None)):
         from ..core.nearest import did_you_mean
 

@@ -253,6 +253,6 @@ def test_bad_usage_exits_2_before_anything_runs(words: list[str], says: str):
 def test_a_file_that_stops_or_lacks_the_function_is_said(tmp_path: Path):
     file = tmp_path / "stops.py"
     file.write_text("raise RuntimeError('no')")
-    assert "stops.py stopped with RuntimeError: no" in call(str(file)).output
+    assert "stops.py, line 1: RuntimeError: no" in call(str(file)).output
     file.write_text("g = 1")
     assert "stops.py has no function f(x, y)" in call(str(file)).output

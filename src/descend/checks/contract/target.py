@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import linecache
 import sys
-import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ... import rules
+from ...core import script
 from ...core.nearest import did_you_mean
 from ...core.rule import Rule, chain
 from ..references import REFERENCES
@@ -40,7 +38,10 @@ def find(target: str) -> list[Found]:
     path, colon, name = target.rpartition(":") if ".py:" in target else (target, "", "")
     if not path or (not path.endswith(".py") and not Path(path).exists()):
         return [_of_catalogue(target)]
-    module = _loaded(Path(path))
+    try:
+        module = script.run(Path(path))
+    except script.BadScript as error:
+        raise BadTarget(str(error)) from None
     found = _rules_in(module)
     if colon and name not in found:
         known = f"It has: {', '.join(found)}." if found else "It has no rule at all."
@@ -71,48 +72,6 @@ def _complete(rule: Rule) -> Rule:
         return chain(*stages)
     except TypeError as error:
         raise BadTarget(f"{rule.name} is a modifier; check a chain that holds it. ({error})") from None
-
-
-def _loaded(path: Path) -> ModuleType:
-    """The module in a file, run; the file's folder can be imported from meanwhile."""
-    if not path.is_file():
-        raise BadTarget(f"no file {path}" if not path.exists() else f"{path} is no file of Python")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise BadTarget(f"{path} is no file of Python: its name must end with .py")
-    module = importlib.util.module_from_spec(spec)
-    known, folder = sys.modules.get(path.stem), str(path.resolve().parent)
-    sys.modules[path.stem] = module
-    sys.path.insert(0, folder)
-    linecache.checkcache(str(path))
-    try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise BadTarget(_shown(path, error)) from None
-    except (Exception, SystemExit) as error:
-        raise BadTarget(_stopped(path, error)) from None
-    finally:
-        sys.path.remove(folder)
-        if known is None:
-            del sys.modules[path.stem]
-        else:
-            sys.modules[path.stem] = known
-    return module
-
-
-def _shown(path: Path, error: SyntaxError) -> str:
-    """The line of a syntax error, and where in it."""
-    line = (error.text or "").rstrip("\n")
-    caret = f"\n    {' ' * max(0, (error.offset or 1) - 1 - (len(line) - len(line.lstrip())))}^"
-    return f"{error.filename or path}, line {error.lineno}: {error.msg}\n    {line.strip()}{caret if line else ''}"
-
-
-def _stopped(path: Path, error: BaseException) -> str:
-    """Which line of the file stopped, and with what."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
-    where = f", line {frames[-1].lineno}" if frames else ""
-    shown = f"\n    {frames[-1].line}" if frames else ""
-    return f"{path}{where}: {type(error).__name__}: {error}{shown}"
 
 
 def _rules_in(module: ModuleType) -> dict[str, Rule]:

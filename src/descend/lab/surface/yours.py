@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ...core import script
 from ...search.arrays import like
 from ...search.arrays.base import Undifferentiable
 from .surface import Point, Surface
@@ -137,16 +136,7 @@ def from_file(path: Path, name: str) -> Surface:
     Raises:
         ValueError: the file cannot be run, has no such function, or that gives no number.
     """
-    spec = importlib.util.spec_from_file_location(f"descend_surface_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path.name} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))  # it may import what stands beside it, as when it is run
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path.name} stopped with {type(error).__name__}: {error}") from error
+    module = script.run(path, stay=True)
     f = getattr(module, name, None)
     if not callable(f):
         raise ValueError(f"{path.name} has no function {name}(x, y)")
