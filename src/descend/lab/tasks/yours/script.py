@@ -5,13 +5,12 @@
 """
 
 import hashlib
-import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from ....core import script
 from ..task import Task, TaskError
 
 if TYPE_CHECKING:
@@ -31,16 +30,10 @@ def load(path: Path) -> ModuleType:
     Raises:
         TaskError: it cannot be, or lacks one of the three functions.
     """
-    spec = importlib.util.spec_from_file_location(f"descend_race_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))  # it may import what stands beside it, as when it is run
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise TaskError(f"{path.name} stopped with {type(error).__name__}: {error}") from error
+        module = script.run(path, stay=True)
+    except script.BadScript as error:
+        raise TaskError(str(error)) from None
     missing = [name for name in ("model", "loss", "batches") if not callable(getattr(module, name, None))]
     if missing:
         needed = "model(), loss(model, batch) and batches(seed)"
