@@ -47,7 +47,8 @@ def run(name: str, size: int, both: bool, folder: Path) -> list[list[float]]:
 
 
 def test_every_example_is_run():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} - {"digits"} == set(RUNS)
+    unlike = {"digits", "evolve_on_ray"}  # what the others share; what wants Ray, which no test installs
+    assert {path.stem for path in EXAMPLES.glob("*.py")} - unlike == set(RUNS)
 
 
 @pytest.mark.slow
