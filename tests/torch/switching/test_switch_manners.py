@@ -35,7 +35,7 @@ _REFUSED = [
     (("sgd",), {"lr": 0.1, "nonfinite": "hide"}, ValueError, "nonfinite"),
     (("sgd",), {"lr": 0.1, "at": "home"}, ValueError, "at must be"),
     (("ftrl",), {"lr": 0.0}, ValueError, "lr, which is 0"),
-    ((rules.clip_norm,), {}, TypeError, "neither"),
+    ((rules.clip_norm,), {}, TypeError, r"clip_norm.* a modifier needs chain"),
     ((torch.optim.SGD,), {"lr": 0.1}, TypeError, "class of descend.torch"),
     ((ours.RuleOptimizer,), {}, TypeError, "class of descend.torch"),
     ((7,), {}, TypeError, "got 7"),
