@@ -1,5 +1,6 @@
 """A population of models: one call where vmap can, any executor where it cannot, and the best one is kept."""
 
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
@@ -55,6 +56,28 @@ def test_all_ways_of_evaluating_give_the_same_losses():
         threads = Population(net(), xor_by_item, names, 2**30, pool)
         np.testing.assert_allclose(threads.losses(vectors), whole, rtol=1e-6)
         assert "on ThreadPoolExecutor" in threads.how
+
+
+MEET = threading.Barrier(2)
+
+
+class Met(nn.Module):
+    """Lets no thread go on before another one is here, too."""
+
+    def forward(self, x):
+        if threading.current_thread() is not threading.main_thread():
+            MEET.wait(30)
+        return x
+
+
+def test_threads_have_a_model_each():
+    model = nn.Sequential(nn.Linear(2, 4), Met(), nn.Tanh(), nn.Linear(4, 1))
+    vectors = torch.randn(2, 17, generator=torch.Generator().manual_seed(1))
+    names = [name for name, _ in model.named_parameters()]
+    alone = Population(model, xor_by_item, names, 2**30, None).losses(vectors)
+    with ThreadPoolExecutor(2) as pool:
+        together = Population(model, xor_by_item, names, 2**30, pool).losses(vectors)
+    np.testing.assert_allclose(together, alone, rtol=1e-6)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -92,6 +93,7 @@ class Population:
     def __init__(self, model: nn.Module, loss_fn: Loss, names: list[str], memory: int, executor: Executor | None):
         self.model, self.loss_fn, self.names, self.executor = model, loss_fn, names, executor
         self.memory = memory
+        self.copies: list[Population] = []  # one for each worker of the executor, which itself cannot be pickled
         self.chunk = 0  # models at once; 0: not tried yet, −1: one by one
         self.how = ""
 
@@ -119,8 +121,12 @@ class Population:
         if self.executor is None:
             return torch.tensor(one_by_one(self, vectors))
         workers = getattr(self.executor, "_max_workers", None) or os.cpu_count() or 1
-        alone = Population(self.model, self.loss_fn, self.names, self.memory, None)  # an executor cannot be pickled
-        running = [self.executor.submit(one_by_one, alone, part) for part in vectors.tensor_split(workers) if len(part)]
+        parts = [part for part in vectors.tensor_split(workers) if len(part)]
+        while len(self.copies) < len(parts):  # a model in which one thread has put its parameters is no other's
+            own = copy.deepcopy(self.model)
+            self.copies.append(Population(own, self.loss_fn, self.names, self.memory, None))
+        each = zip(self.copies, parts, strict=False)
+        running = [self.executor.submit(one_by_one, own, part) for own, part in each]
         return torch.tensor([loss for part in running for loss in part.result()])
 
     def _try(self, vector: Tensor) -> None:
