@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .axes import MOVING, PAPER, Hand, missing
+from .axes import MOVING, PAPER, Hand, refusal
 from .chart import Chart
 
 if TYPE_CHECKING:
@@ -18,21 +17,13 @@ PER_SECOND, SECONDS, REST = 15, 6, 1.5  # pictures a second, seconds of walking,
 DPI = 96
 
 
-def refusal(path: Path) -> str:
-    """Why no animation can be written under this name; "" if it can."""
-    if path.suffix.lower() not in MOVING:
-        return f"the name must end in {' or '.join(MOVING)}"
-    there = importlib.util.find_spec("PIL") is not None
-    return missing() or ("" if there else "this needs Pillow: pip install 'descend[lab]'")
-
-
 def save(path: Path, chart: Chart) -> None:
     """Write the animation: its end says which. Every walk makes its n-th step in the same picture.
 
     Raises:
         ValueError: another ending. ModuleNotFoundError: matplotlib or Pillow is missing.
     """
-    if why := refusal(path):
+    if why := refusal(path, MOVING):
         raise (ValueError if path.suffix.lower() not in MOVING else ModuleNotFoundError)(f"{path.name}: {why}")
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg

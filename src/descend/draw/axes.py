@@ -27,11 +27,14 @@ def missing() -> str:
     return "" if there else "this needs matplotlib: pip install 'descend[plot]'"
 
 
-def refusal(path: Path) -> str:
-    """Why no picture or page can be written under this name; "" if it can."""
-    if path.suffix.lower() not in (*ENDINGS, ".html"):
-        return f"the name must end in {', '.join(ENDINGS)} or .html"
-    return missing() if path.suffix.lower() in (".png", ".pdf") else ""
+def refusal(path: Path, endings: Sequence[str] = (*ENDINGS, ".html")) -> str:
+    """Why nothing can be written under this name, which must have one of the endings; "" if it can."""
+    ending = path.suffix.lower()
+    if ending not in endings:
+        return f"the name must end in {', '.join(endings[:-1])} or {endings[-1]}"
+    if ending in MOVING and not missing() and importlib.util.find_spec("PIL") is None:
+        return "this needs Pillow: pip install 'descend[lab]'"
+    return missing() if ending in (".png", ".pdf", *MOVING) else ""
 
 
 def plot(chart: Chart, text: Callable[[], str], ax: Any = None) -> Any:

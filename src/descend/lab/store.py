@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..core.jsonable import jsonable
 from .trials.trial import Run, Trial
 
 FILE = "runs.sqlite"
@@ -163,16 +164,5 @@ def run_of(fields: Mapping[str, Any]) -> Run:
     return Run(**{**fields, **lists})
 
 
-def without_nan(value: Any) -> Any:
-    """Plain data for strict JSON: what is not finite becomes null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: without_nan(x) for key, x in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_nan(x) for x in value]
-    return value
-
-
 def _text(value: Mapping[str, Any]) -> str:
-    return json.dumps(without_nan(dict(value)), allow_nan=False)
+    return json.dumps(jsonable(value), allow_nan=False)

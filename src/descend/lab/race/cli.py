@@ -129,7 +129,7 @@ def _all(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Cons
 
 def _claims(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Console") -> int:
     """The lecture's claims, one after the other; the exit code."""
-    from ..store import without_nan
+    from ...core.jsonable import jsonable
     from .claims.run import names, plain, run
     from .live import print_line
     from .record import write
@@ -149,9 +149,9 @@ def _claims(ctx: click.Context, given: dict[str, Any], folder: Path, console: "C
             )
             print_line(console, f"    {finding.sentence}")
     path = folder / f"{files.free_stem(folder, 'race-claims', ('.json',))}.json"
-    write(path, json.dumps(without_nan(found), ensure_ascii=False, indent=1))
+    write(path, json.dumps(jsonable(found), ensure_ascii=False, indent=1))
     if given["as_json"]:
-        click.echo(json.dumps({"claims": without_nan(found), "files": [str(path)]}, ensure_ascii=False, indent=1))
+        click.echo(json.dumps({"claims": jsonable(found), "files": [str(path)]}, ensure_ascii=False, indent=1))
     elif not quiet:
         print_line(console, f"All numbers: {path}")
     return 0

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ...core.jsonable import jsonable
 from ...core.machine import cpu, versions
 from ...core.shown import Shown
-from ..store import run_of, without_nan
+from ..store import run_of
 from ..trials.workers import Event, RuleFailed, RuleReady, RunDone
 from .protocol.stages import Stages
 from .race import Config, Entry, Run, look_at
@@ -88,8 +89,8 @@ def to_json(record: Record, summary: dict[str, Any] | None = None) -> str:
     if summary is not None:
         fields["summary"] = summary
     runs = sorted(fields.pop("runs"), key=lambda run: (run["rule"], run["steps"], run["lr"], run["seed"]))
-    head = json.dumps(without_nan(fields), ensure_ascii=False, allow_nan=False, indent=1)
-    lines = ",\n  ".join(json.dumps(without_nan(run), allow_nan=False) for run in runs)
+    head = json.dumps(jsonable(fields), ensure_ascii=False, allow_nan=False, indent=1)
+    lines = ",\n  ".join(json.dumps(jsonable(run), allow_nan=False) for run in runs)
     return f'{head[:-2]},\n "runs": [\n  {lines}\n ]\n}}\n'
 
 

@@ -57,7 +57,8 @@ def surface(
     NAME is one of those that `descend surface` lists; FILE:FUNCTION is f(x, y) of yours in a Python file, which may say
     FRAME, START, MINIMA, LR and STEPS beside it.
     """
-    from .results import refusal
+    from ...draw.axes import refusal
+    from .results import ENDINGS
 
     if as_json and quiet:
         raise click.UsageError("--json and --quiet exclude each other.")
@@ -71,7 +72,7 @@ def surface(
     out = None if target is None else Path(target)
     if out is not None:
         files.refuse_unwritable(out, "-o")
-        if reason := refusal(out):
+        if reason := refusal(out, ENDINGS):
             raise click.BadParameter(f"{out}: {reason}", param_hint="-o")
     from .running import roll, run
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path as File
 from typing import Any
 
-import numpy as np
-
-from ...core.shown import Shown
-from ...draw import animation, axes
+from ...core.jsonable import jsonable
+from ...draw import axes
 from ...draw.chart import Chart
+from ...draw.pictured import Pictured
 from ...draw.svg import svg
 from ...draw.terminal import Table, text
 from . import picture
@@ -25,18 +22,8 @@ from .table import HEAD, row
 ENDINGS = (*axes.ENDINGS, *axes.MOVING, ".html", ".json")
 
 
-def refusal(file: File) -> str:
-    """Why no result can be written under this name; "" if it can."""
-    ending = file.suffix.lower()
-    if ending not in ENDINGS:
-        return f"the name must end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
-    if ending in axes.MOVING:
-        return animation.refusal(file)
-    return axes.missing() if ending in (".png", ".pdf") else ""
-
-
 @dataclass(frozen=True, eq=False)
-class Paths(Shown):
+class Paths(Pictured):
     """Paths from one start; iterated over they are `Path`s.
 
     Attributes:
@@ -44,6 +31,8 @@ class Paths(Shown):
         arrows: of how many steps the jump and the correction are drawn, where the state is a velocity.
         ball: what rolled beside them, of `roll`.
     """
+
+    endings = ENDINGS
 
     surface: Surface
     start: Point
@@ -95,30 +84,6 @@ class Paths(Shown):
         head = f"{self.surface.title}: {'a ball that rolls' if self.ball is not None else self.rates}"
         return picture.chart(self.surface, self.paths, head, seconds, self.arrows, self.ball)
 
-    def plot(self, ax: Any = None) -> Any:
-        """The map on ``ax`` (or new axes), which are returned; printed, and None, where matplotlib is missing."""
-        return axes.plot(self.chart(), self.draw, ax)
-
-    def save(self, file: str | File) -> File:
-        """Write an .svg, .png, .pdf, a page (.html), an animation (.gif, .apng) or numbers (.json); returns the path.
-
-        Raises:
-            ValueError: another ending. ModuleNotFoundError: what it needs is not installed.
-        """
-        file = File(file)
-        ending = file.suffix.lower()
-        if ending not in ENDINGS:
-            raise ValueError(f"{file.name}: {refusal(file)}")
-        if ending in axes.MOVING:
-            animation.save(file, self.chart())
-        elif ending == ".html":
-            file.write_text(self.to_html(), encoding="utf-8")
-        elif ending == ".json":
-            file.write_text(self.to_json() + "\n", encoding="utf-8")
-        else:
-            axes.save(file, [self.chart()])
-        return file
-
     def to_html(self) -> str:
         """A page of its own: no script, no request."""
         from .page import SECONDS, html
@@ -128,7 +93,7 @@ class Paths(Shown):
     def as_dict(self) -> dict[str, Any]:
         """Numbers, strings, lists and None only; what is not finite is None."""
         surface = self.surface
-        return _plain({
+        return jsonable({
             "surface": surface.name, "formula": surface.formula, "minima": surface.minima, "frame": surface.frame,
             "near": surface.near, "start": self.start, "steps": self.steps, "seed": self.seed, "noise": self.noise,
             "tuned": self.tuned, "ball": None if self.ball is None else vars(self.ball),
@@ -179,13 +144,3 @@ class Paths(Shown):
 
     def __repr__(self) -> str:
         return f"Paths({self.surface.name!r}, {', '.join(path.rule for path in self.paths)})"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value

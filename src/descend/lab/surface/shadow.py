@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path as File
 from typing import Any
 
 import numpy as np
 
-from ...core.shown import Shown
 from ...draw import axes, palette
 from ...draw.chart import Axis, Chart, Mark, Walk
-from ...draw.svg import svg
+from ...draw.pictured import Pictured
 from ...draw.terminal import Table, text
 from .picture import bands
 
@@ -33,8 +31,10 @@ class Shadow:
 
 
 @dataclass(frozen=True, eq=False)
-class Landscape(Shown):
+class Landscape(Pictured):
     """`losses` (len(b), len(a)) on the plane; `explained`: the shares of all movement that its two axes hold."""
+
+    endings = (*axes.ENDINGS, *axes.MOVING, ".json")
 
     a: np.ndarray
     b: np.ndarray
@@ -64,25 +64,8 @@ class Landscape(Shown):
         return drawn
 
     def plot(self, ax: Any = None) -> Any:
-        """The map on ``ax`` (or new axes), which are returned; printed, and None, where matplotlib is missing."""
-        return axes.plot(self.chart(), lambda: str(self), ax)
-
-    def save(self, file: str | File) -> File:
-        """Write an .svg, .png, .pdf, .gif, .apng or .json; returns the path.
-
-        Raises:
-            ValueError: another ending. ModuleNotFoundError: what it needs is not installed.
-        """
-        file = File(file)
-        if file.suffix.lower() == ".json":
-            file.write_text(self.to_json() + "\n", encoding="utf-8")
-        elif file.suffix.lower() in axes.MOVING:
-            from ...draw import animation
-
-            animation.save(file, self.chart())
-        else:
-            axes.save(file, [self.chart()])
-        return file
+        """The map, as of every picture; where matplotlib is missing, the text of all."""
+        return axes.plot(self.chart(), self.__str__, ax)
 
     def to_json(self) -> str:
         paths = [{"name": p.name, "places": p.places.tolist(), "losses": p.losses.tolist(),
@@ -99,9 +82,6 @@ class Landscape(Shown):
             ends = (f"{path.losses[-1]:.4g}", f"{path.on_plane[-1]:.4g}", f"{path.errors[worst]:+.3g}")
             rows.append((path.name, str(len(path.losses)), *ends, str(worst)))
         return text(Table(head, rows, right=head[1:], style="cyan"), width=width)
-
-    def _picture(self) -> str:
-        return svg(self.chart(), 720, 480)
 
     def __str__(self) -> str:
         low, high = float(np.nanmin(self.losses)), float(np.nanmax(self.losses))

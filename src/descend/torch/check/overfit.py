@@ -10,11 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...core.shown import Shown
-from ...draw import axes, terminal
+from ...draw import terminal
 from ...draw.braille import braille
 from ...draw.chart import Chart, curve
-from ...draw.svg import svg
+from ...draw.pictured import Pictured
 from ..learning_rate.trial import needs_closure, set_mode
 from ..loop.batch import check_batch, on_device
 from ..loop.loss import check_first_gradients, check_first_loss, objective
@@ -26,7 +25,7 @@ _DROPS = (nn.modules.dropout._DropoutNd,)
 
 
 @dataclass(frozen=True)
-class Overfit(Shown):
+class Overfit(Pictured):
     """What ``overfit_one_batch`` saw.
 
     Attributes:
@@ -35,6 +34,8 @@ class Overfit(Shown):
         forgotten: parameters of the model that require a gradient and are not in the optimizer.
         dropout: modules that drop at random while training.
     """
+
+    size = (560, 160)
 
     losses: tuple[float, ...]
     target: float
@@ -71,19 +72,13 @@ class Overfit(Shown):
     def __str__(self) -> str:
         return self.sentence
 
-    def _chart(self) -> Chart:
+    def chart(self) -> Chart:
+        """The loss by step."""
         return curve(range(len(self.losses)), self.losses, "loss by step", "step", self._log)
-
-    def _picture(self) -> str:
-        return svg(self._chart(), 560, 160)
 
     def draw(self) -> str:
         """The loss by step in braille signs."""
         return braille(range(len(self.losses)), self.losses, width=48, height=8, log_y=self._log)
-
-    def plot(self, ax: Any = None) -> Any:
-        """The loss by step on ``ax`` (or new axes), which are returned; printed, and None, without matplotlib."""
-        return axes.plot(self._chart(), self.draw, ax)
 
     @property
     def _log(self) -> bool:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-import math
 import warnings
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ...core.shown import Shown
-from . import words
+from ...core.jsonable import jsonable
+from ...draw.axes import ENDINGS
+from ...draw.chart import Chart
+from ...draw.pictured import Pictured
+from . import picture, words
 from .evidence import Found
 
 
 @dataclass(frozen=True)
-class LRFinding(Found, Shown):
+class LRFinding(Found, Pictured):
     """A learning rate, why, and what speaks against it. Every rate is that of the first parameter group not at 0."""
+
+    endings = (*ENDINGS, ".html")
+    size = (820, 340)
 
     @cached_property
     def doubts(self) -> list[str]:
@@ -59,7 +61,7 @@ class LRFinding(Found, Shown):
 
     def as_dict(self) -> dict[str, Any]:
         """Numbers, strings, lists and None only; what is not finite is None."""
-        return _plain({
+        return jsonable({
             "rule": self.rule, "lr": self.lr, "lrs": self.lrs, "multiplier": self.multiplier,
             "confidence": self.confidence, "reason": self.reason, "suggestions": self.suggestions,
             "geometric_median": self.median, "band": self.band, "plateau": self.plateau,
@@ -80,52 +82,14 @@ class LRFinding(Found, Shown):
 
     def draw(self, width: int | None = None) -> str:
         """The curve in braille signs and the rates read off it; `width` in characters, at most 100."""
-        from .picture import text
+        return picture.text(self, width)
 
-        return text(self, width)
-
-    def plot(self, ax: Any = None) -> Any:
-        """The curve on ``ax`` (or new axes), which are returned; printed, and None, where matplotlib is missing."""
-        from ...draw import axes
-        from .picture import chart
-
-        return axes.plot(chart(self), self.draw, ax)
-
-    def save(self, path: str | Path) -> Path:
-        """Write an .svg, .png, .pdf or .html; returns the path.
-
-        Raises:
-            ValueError: another ending.
-            ModuleNotFoundError: .png and .pdf need matplotlib.
-        """
-        from ...draw import axes
-        from .picture import chart
-
-        path = Path(path)
-        if path.suffix.lower() == ".html":
-            path.write_text(self.to_html(), encoding="utf-8")
-        else:
-            axes.save(path, [chart(self)])
-        return path
-
-    def _picture(self) -> str:
-        from ...draw.svg import svg
-        from .picture import chart
-
-        return svg(chart(self), 820, 340)
+    def chart(self) -> Chart:
+        """The curve, its suggestions and the probes."""
+        return picture.chart(self)
 
     def __repr__(self) -> str:
         return f"LRFinding(lr={words.rate(self.lr)}, rule={self.rule!r}, confidence={self.confidence!r})"
 
     def __str__(self) -> str:
         return self.reason
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    return value

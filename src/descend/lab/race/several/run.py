@@ -105,11 +105,11 @@ def deliver(several: Several, folder: Path, as_json: bool, quiet: bool, console:
     name = files.free_stem(folder, "race-all", (".html", ".json"))
     said = several.summary()
     runs = {record.config.task: [asdict(run) for run in record.runs] for record, _ in several.races}
-    from ...store import without_nan
+    from ....core.jsonable import jsonable
 
     made = {
         folder / f"{name}.html": several.html(),
-        folder / f"{name}.json": json.dumps(without_nan({**said, "runs": runs}), ensure_ascii=False, allow_nan=False),
+        folder / f"{name}.json": json.dumps(jsonable({**said, "runs": runs}), ensure_ascii=False, allow_nan=False),
     }
     for path, text in made.items():
         write(path, text)
