@@ -15,15 +15,10 @@ import optax
 
 from .. import jax as ours
 from .. import rules
+from .peers import OPTAX, transformed
 from .timing import interleaved, median, ratio, spread
 
-# the rule, and optax's call for it, at the rule's own settings
-PEERS: dict[str, Callable[[], optax.GradientTransformation]] = {
-    "adamw": lambda: optax.adamw(1e-3, weight_decay=1e-2),
-    "lion": lambda: optax.lion(1e-4, weight_decay=0.0),
-    "adagrad": lambda: optax.adagrad(1e-2, initial_accumulator_value=0.0, eps=1e-10),
-    "rmsprop": lambda: optax.rmsprop(1e-2, decay=0.99),
-}
+RULES = ("adamw", "lion", "adagrad", "rmsprop")
 
 
 @dataclass
@@ -39,21 +34,6 @@ class Line:
     stepper_speedup: float
 
 
-def _transformed(tx: Any, size: int, g: jax.Array) -> Callable[[], None]:
-    def step(p: jax.Array, state: Any, g: jax.Array) -> tuple[Any, Any]:
-        updates, state = tx.update(g, state, p)
-        return optax.apply_updates(p, updates), state
-
-    compiled = jax.jit(step, donate_argnums=(0, 1))
-    p = jnp.ones(size)
-    carried = [p, tx.init(p)]
-
-    def call() -> None:
-        carried[:] = jax.block_until_ready(compiled(*carried, g))
-
-    return call
-
-
 def _stepped(name: str, size: int, g: jax.Array) -> Callable[[], None]:
     stepper, p = ours.Stepper(rules.all()[name]), jnp.ones(size)
     carried: list[Any] = [p, stepper.init(p)]
@@ -65,13 +45,13 @@ def _stepped(name: str, size: int, g: jax.Array) -> Callable[[], None]:
 
 
 def measure(size: int = 20_000_000, rounds: int = 9) -> Iterator[Line]:
-    """Every rule of ``PEERS`` on one float32 array of ``size`` elements."""
+    """Every one of ``RULES`` on one float32 array of ``size`` elements."""
     g = jax.random.normal(jax.random.key(0), (size,))
-    for name, peer in PEERS.items():
+    for name in RULES:
         contestants = {
-            "descend": _transformed(getattr(ours, name)(), size, g),
+            "descend": transformed(getattr(ours, name)(), jnp.ones(size), g),
             "stepper": _stepped(name, size, g),
-            "optax": _transformed(peer(), size, g),
+            "optax": transformed(OPTAX[name](optax), jnp.ones(size), g),
         }
         times = interleaved(contestants, rounds)
         yield Line(

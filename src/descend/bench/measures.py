@@ -9,7 +9,7 @@ from statistics import geometric_mean, median
 from typing import Any
 
 from .peers import FUSED, OPTAX, UNFUSED
-from .speed import NEW, Cell, Peer, elementwise
+from .speed import NEW, Cell, elementwise
 from .tail import TAIL, TORCH_BYTES, UNWATCHED, WATCHED, gradient_norm
 from .timing import Measured, measured
 from .waits.start import First
@@ -17,6 +17,7 @@ from .waits.start import First
 WATCHED_ON = ("20M", "1000x1000", "mlp")
 """The workloads on which telemetry is measured."""
 Cells = dict[tuple[str, str], Cell]
+FORM = "torch fused"
 
 
 @dataclass
@@ -59,29 +60,16 @@ def _share(cells: Cells, workload: str, rule: str) -> Measured | None:
     return Measured(100 * cell.share, 100 * cell.share * (cell.share_spread or 0.0))
 
 
-def _faster(peer: Peer | None) -> Measured | None:
-    return Measured(peer.speedup, peer.speedup_spread) if peer else None
-
-
-def _fused(cells: Cells, workload: str, rule: str) -> Measured | None:
+def _faster(cells: Cells, workload: str, rule: str, peer: str = "") -> Measured | None:
+    """How many times faster ours is than a peer, or than torch's fastest form."""
     cell = cells.get((workload, rule))
-    return _faster(cell.peer("torch fused")) if cell else None
-
-
-def _best(cells: Cells, workload: str, rule: str) -> Measured | None:
-    cell = cells.get((workload, rule))
-    return _faster(cell.best) if cell else None
-
-
-def _optax(cells: Cells, workload: str, rule: str) -> Measured | None:
-    cell = cells.get((workload, rule))
-    return _faster(cell.peer("optax")) if cell else None
+    found = cell and (cell.peer(peer) if peer else cell.best)
+    return Measured(found.speedup, found.speedup_spread) if found else None
 
 
 def _added(cells: Cells, workload: str) -> Measured | None:
     """Per cent that telemetry adds to a step: beside both optimizers without it."""
-    cell = cells.get((workload, WATCHED))
-    bare = [found for name in UNWATCHED if cell and (found := _faster(cell.peer(name)))]
+    bare = [found for name in UNWATCHED if (found := _faster(cells, workload, WATCHED, name))]
     if not bare:
         return None
     mean = _mean(bare)
@@ -121,8 +109,8 @@ def _each(wanted: Iterable[str], value: Callable[[str], Measured | None], mean: 
 
 def _small(cells: Cells, workload: str) -> _Found:
     """AdamW against torch fused; how it is with new gradients in every step is a note."""
-    again = _fused(cells, workload, "adamw" + NEW)
-    found = _one(_fused(cells, workload, "adamw"))
+    again = _faster(cells, workload, "adamw" + NEW, FORM)
+    found = _one(_faster(cells, workload, "adamw", FORM))
     if again is None:
         return found
     return replace(found, note=f"with new gradients every step {again.value:.2f} x")
@@ -154,21 +142,21 @@ def of_cells(cells: Cells, at_20m: Iterable[str]) -> list[Bar]:
         bar("global norm of all gradients, 20M: share of the read limit",
             _one(_share(cells, "20M", gradient_norm.name)), 60.0, 90.0, unit="%"),
         bar("the four rules torch fuses, 20M: against torch fused",
-            _each(FUSED, lambda r: _fused(cells, "20M", r)), 0.97, 1.0),
+            _each(FUSED, lambda r: _faster(cells, "20M", r, FORM)), 0.97, 1.0),
         bar("the seven torch does not fuse, 20M: mean against its best",
-            _each(UNFUSED, lambda r: _best(cells, "20M", r), mean=True), 4.5, 5.5),
-        bar("RMSprop, 20M: against torch's best form", _one(_best(cells, "20M", "rmsprop")), 4.0),
+            _each(UNFUSED, lambda r: _faster(cells, "20M", r), mean=True), 4.5, 5.5),
+        bar("RMSprop, 20M: against torch's best form", _one(_faster(cells, "20M", "rmsprop")), 4.0),
         bar("the same seven, 1000 x 1000",
-            _each(UNFUSED, lambda r: _best(cells, "1000x1000", r), mean=True), 25.0, 60.0),
+            _each(UNFUSED, lambda r: _faster(cells, "1000x1000", r), mean=True), 25.0, 60.0),
         bar("AdamW, 1000 x 1000: against torch fused", _small(cells, "1000x1000"), 8.0, 12.0),
         bar("AdamW, 100000 x 16: against torch fused", _small(cells, "100000x16"), 20.0),
         bar("AdamW, four-tensor MLP: against torch fused", _small(cells, "mlp"), 2.5, 5.0),
-        bar("clip + AdamW + EMA, 20M: against torch's best", _one(_best(cells, "20M", TAIL.name)),
+        bar("clip + AdamW + EMA, 20M: against torch's best", _one(_faster(cells, "20M", TAIL.name)),
             1.3, TORCH_BYTES / own if own else None),
         *(bar(f"telemetry, {workload}: what it adds to a step of AdamW", _one(_added(cells, workload)),
               5.0, None, False, "%") for workload in WATCHED_ON),
         bar("the rules optax has, 20M: mean against optax under jit",
-            _each([r for r in names if r in OPTAX], lambda r: _optax(cells, "20M", r), mean=True), 1.5),
+            _each([r for r in names if r in OPTAX], lambda r: _faster(cells, "20M", r, "optax"), mean=True), 1.5),
     ]  # fmt: skip
 
 

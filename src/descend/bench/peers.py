@@ -152,13 +152,18 @@ def others(name: str, tensors: Tensors) -> Iterator[tuple[str, Call]]:
 
 
 def optax_step(call: Callable[[Any], Any], tensors: Tensors) -> Call:
-    """One jitted step of an optax transformation; parameters and state are donated, so it may work in place."""
+    """One jitted step of an optax transformation on the tensors."""
     import jax
     import optax
 
-    transformation = call(optax)
-    params = [jax.numpy.array(p.numpy()) for p, _ in tensors.pairs]
-    grads = [jax.numpy.array(g.numpy()) for _, g in tensors.pairs]
+    params, grads = ([jax.numpy.array(x.numpy()) for x in of] for of in zip(*tensors.pairs, strict=True))
+    return transformed(call(optax), params, grads)
+
+
+def transformed(transformation: Any, params: Any, grads: Any) -> Call:
+    """One jitted step by a gradient transformation; parameters and state are donated, so it may work in place."""
+    import jax
+    import optax
 
     def step(params: Any, state: Any, grads: Any) -> tuple[Any, Any]:
         updates, state = transformation.update(grads, state, params)
