@@ -29,6 +29,12 @@ def is_number(value: Any) -> bool:
     return hasattr(value, "__float__") and not isinstance(value, bool)
 
 
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raises ValueError: it is no whole number, or below ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number, {least} or more; got {value!r}")
+
+
 def check_setting(name: str, value: Any, of: str = "rule") -> float:
     """``value`` as a number if the setting ``name`` admits it.
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...core.settings import check_count
 from ...core.shown import Shown
 from ...draw import terminal
 from ..loop.batch import check_batch, on_device, tensors
@@ -90,8 +91,7 @@ def initial_loss(
             than 2 classes, an empty batch.
     """
     check_batch(batch)
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
-        raise ValueError(f"classes must be a whole number, 2 or more, got {classes!r}")
+    check_count("classes", classes, 2)
     batch = on_device(model, batch)
     loss_of = objective(model, loss_fn, form)
 

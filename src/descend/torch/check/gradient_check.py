@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...core.settings import check_count
 from ..loop.loss import checked
+from ..loop.reach import kept_by
 from ..loop.untouched import hold, hold_randomness, untouched
 from ..sharded.refusals import refuse_use
 from .differences import measured_noise, slope
@@ -52,9 +54,8 @@ def check_gradients(
     """
     if not callable(loss_fn):
         raise TypeError(f"loss_fn must be a function without arguments, got {loss_fn!r:.80}")
-    for name, value, least in (("coordinates", coordinates, 0), ("directions", directions, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number, {least} or more, got {value!r}")
+    check_count("coordinates", coordinates, 0)
+    check_count("directions", directions, 0)
     if coordinates + directions < 1:
         raise ValueError("coordinates and directions are both 0: nothing to check")
     named = _named(params)
@@ -209,13 +210,5 @@ def _reached(function: Any) -> Iterator[Any]:
     yield getattr(function, "__self__", None)
     inner = getattr(function, "__func__", function)
     if inspect.isfunction(inner):
-        yield from inner.__defaults__ or ()
-        yield from (cell.cell_contents for cell in inner.__closure__ or () if _filled(cell))
+        yield from kept_by(inner)
         yield from (inner.__globals__[name] for name in inner.__code__.co_names if name in inner.__globals__)
-
-
-def _filled(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False

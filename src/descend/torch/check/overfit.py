@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...core.settings import check_count
 from ...draw import terminal
 from ...draw.braille import braille
 from ...draw.chart import Chart, curve
@@ -120,8 +121,7 @@ def overfit_one_batch(
             or less without a ``target``.
     """
     check_batch(batch)
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps must be a whole number, 1 or more, got {steps!r}")
+    check_count("steps", steps)
     trained = {id(p): p for group in optimizer.param_groups for p in group["params"] if p.requires_grad}
     if not trained:
         raise ValueError("every parameter of the optimizer is frozen (requires_grad=False): nothing to train")

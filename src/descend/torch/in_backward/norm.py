@@ -126,10 +126,6 @@ class Measured:
             total = sum(sums[1:], sums[0])
         self.norm = ops.NUMBERS["sqrt"](total)
 
-    def factor(self, limit: float) -> float:
-        """By which ``clip_norm`` multiplies, as in ``rules.clip_norm``."""
-        return factor(self.norm, limit)
-
 
 def factor(norm: float, limit: float) -> float:
     """By which ``clip_norm`` multiplies, as in ``rules.clip_norm``."""

@@ -210,7 +210,7 @@ class Passes(RuleOptimizer):
         if settled.measured and found is not None:
             if not found.finite and self._options["nonfinite"] == "skip":
                 return self._discard
-            settled.clip_by(found.factor)
+            settled.clip_by(found.norm)
         return self._take
 
     def _open_measure(self) -> Callable[[Single], None]:

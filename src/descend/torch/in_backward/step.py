@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ...core.rule import Rule
+from ...core.settings import check_count
 from ...core.untraced import untraced
 from ...stepping import NonFiniteGradient
 from ..optim.base import RuleOptimizer
@@ -54,8 +55,7 @@ def step_in_backward(
             "DistributedDataParallel averages gradients after they have arrived, so each process would step with "
             "its own gradient: use the ordinary class"
         )
-    if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
-        raise ValueError(f"accumulate must be a whole number of backward passes, at least 1; got {accumulate!r}")
+    check_count("accumulate", accumulate)
     cls = optimizer(rule_or_class) if isinstance(rule_or_class, Rule) else rule_or_class
     if not isinstance(cls, type) or not issubclass(cls, RuleOptimizer) or cls is RuleOptimizer:
         raise TypeError(

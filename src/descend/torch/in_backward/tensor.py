@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from ..step import tensors
 from ..step.batch import Batch
 from ..step.leaf import Leaf
 from ..step.plan import Plan, begin, fits, named, publish, take
-from .norm import SCALE, refuse_totals, scaled
+from .norm import SCALE, factor, refuse_totals, scaled
 
 Machine = tuple[Work, Step]
 
@@ -67,10 +66,10 @@ class Settled(Plan):
             return False
         return self._resettle() if self.volatile or self._read() != self.values else True
 
-    def clip_by(self, factor: Callable[[float], float]) -> None:
-        """Clip in this step: ``factor`` of a group's limit multiplies its gradients."""
+    def clip_by(self, norm: float) -> None:
+        """Clip in this step, where all gradients have this norm."""
         for numbers, limit in zip(self.numbers, self.limits, strict=False):
-            numbers[SCALE] = factor(limit)
+            numbers[SCALE] = factor(norm, limit)
         self.version += 1
 
     def machine(self, work: Work, keep: bool) -> Machine:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...core.rule import Rule
+from ...core.settings import check_count
 from ..optim.classes import optimizer as class_of
 from ..optim.group import given
 from ..sharded.refusals import refuse_use
@@ -21,8 +22,7 @@ def check_numbers(
     whole = {"steps": (steps, 10), "repeats": (repeats, 1), "probes": (probes, 0), "val_batches": (val_batches, 1),
              "accumulate": (accumulate, 1), "probe_steps": (1 if probe_steps is None else probe_steps, 1)}  # fmt: skip
     for name, (value, least) in whole.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} must be a whole number, {least} or more; got {value!r}")
+        check_count(name, value, least)
     positive: dict[str, Any] = {"low": low, "high": high, "seconds": seconds}
     for name, value in positive.items():
         if value is not None and not _positive(value):

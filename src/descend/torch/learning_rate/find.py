@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..loop.batch import device_of
 from ..loop.feed import ONE_BATCH, Feed, refuse
 from ..loop.loss import objective
 from ..loop.threads import kept
@@ -94,7 +95,7 @@ def find_lr(
     span = (low if low is not None else usual * 1e-3, high if high is not None else usual * 1e4)
     if not span[0] < span[1]:
         raise ValueError(f"the range is empty: low {span[0]:g}, high {span[1]:g}")
-    device = _device(model)
+    device = device_of(model)
     feed = Feed(loader, device)
     val_feed = Feed(val, device, "validation loader") if val is not None else None
     modules = [part for part in (model, loss_fn) if isinstance(part, torch.nn.Module)]
@@ -153,12 +154,6 @@ def find_lr(
             return untouched(all_of_it, restore, reseed)
     finally:
         feed.close()
-
-
-def _device(model: Any) -> torch.device | None:
-    """The one device of a module's parameters; None where there are several or none."""
-    devices = {p.device for p in model.parameters()} if isinstance(model, torch.nn.Module) else set()
-    return devices.pop() if len(devices) == 1 else None
 
 
 def _pace(trained: Callable[[Iterable[float], bool], Iterator[float]], lr: float) -> float:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ...core.settings import is_number
+from ...core.settings import check_count, is_number
 from ...stepping import NONFINITE, NonFiniteGradient
 from ..learning_rate.trial import needs_closure
 from ..sharded.refusals import refuse_use
@@ -64,8 +64,8 @@ class Accumulator:
             raise TypeError(f"{type(optimizer).__name__} is no torch optimizer")
         if needs_closure(optimizer):
             raise TypeError(f"{type(optimizer).__name__} evaluates the loss itself, in a closure: accumulate there")
-        if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-            raise ValueError(f"every must be a whole number, 1 or more, or None; got {every!r}")
+        if every is not None:
+            check_count("every", every)
         if clip_norm is not None and not 0 < clip_norm < math.inf:
             raise ValueError(f"clip_norm must be a finite number above 0, got {clip_norm!r}")
         for name, value, known in (("nonfinite", nonfinite, NONFINITE), ("reduction", reduction, ("mean", "sum"))):

@@ -21,8 +21,13 @@ def check_batch(batch: Any) -> None:
 
 
 def on_device(model: nn.Module, batch: Any) -> Any:
-    devices = {p.device for p in model.parameters()}
-    return moved(batch, devices.pop() if len(devices) == 1 else None)
+    return moved(batch, device_of(model))
+
+
+def device_of(model: Any) -> torch.device | None:
+    """The one device of a module's parameters; None where there are several or none."""
+    devices = {p.device for p in model.parameters()} if isinstance(model, nn.Module) else set()
+    return devices.pop() if len(devices) == 1 else None
 
 
 def tensors(batch: Any) -> Iterator[torch.Tensor]:

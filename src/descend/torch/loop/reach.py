@@ -54,7 +54,7 @@ def _parts(thing: Any) -> Iterator[Any]:
     elif isinstance(thing, types.MethodType | types.BuiltinMethodType):
         found = chain(found, (thing.__self__,))
     elif isinstance(thing, types.FunctionType):
-        found = chain(found, _kept(thing))
+        found = chain(found, kept_by(thing))
     yield from found
 
 
@@ -67,7 +67,8 @@ def _attributes(thing: Any) -> dict[str, Any]:
     return {name: item for name, item in content.items() if name != "_iterator"}
 
 
-def _kept(function: types.FunctionType) -> Iterator[Any]:
+def kept_by(function: types.FunctionType) -> Iterator[Any]:
+    """The defaults of a function, and what its closure holds."""
     yield from function.__defaults__ or ()
     for cell in function.__closure__ or ():
         try:

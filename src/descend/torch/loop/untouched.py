@@ -133,15 +133,12 @@ def _strided(tensor: torch.Tensor) -> bool:
 
 
 def _generator(value: Any) -> Thaw:
-    if isinstance(value, torch.Generator):
+    if isinstance(value, torch.Generator | np.random.RandomState):
         state: Any = value.get_state()
         return lambda: (value.set_state(state), value)[1]
     if isinstance(value, np.random.Generator):
         state = value.bit_generator.state
         return lambda: (setattr(value.bit_generator, "state", state), value)[1]
-    if isinstance(value, np.random.RandomState):
-        state = value.get_state()
-        return lambda: (value.set_state(state), value)[1]
     state = value.getstate()
     return lambda: (value.setstate(state), value)[1]
 
@@ -156,12 +153,7 @@ def hold_modules(modules: Iterable[torch.nn.Module], optimizer: torch.optim.Opti
             # a scripted module keeps its tensors elsewhere
             thaws += [hold(tensor, memo) for tensor in (*module.parameters(False), *module.buffers(False))]
     thaws += [hold(optimizer, memo), *(hold(vars(thing), memo) for thing in others if thing is not None)]
-
-    def thaw() -> None:
-        for one in thaws:
-            one()
-
-    return thaw
+    return lambda: [thaw() for thaw in thaws]
 
 
 def hold_randomness(*loaders: Any) -> Thaw:
@@ -182,12 +174,7 @@ def hold_randomness(*loaders: Any) -> Thaw:
         plain = {name: item for name, item in content.items() if isinstance(item, _PLAIN)}
         thaws.append(lambda content=content, plain=plain: content.update(plain))
         queue += [content[name] for name in ("sampler", "batch_sampler", "dataset", "data_source") if name in content]
-
-    def thaw() -> None:
-        for one in thaws:
-            one()
-
-    return thaw
+    return lambda: [thaw() for thaw in thaws]
 
 
 def _global_generators() -> Thaw:

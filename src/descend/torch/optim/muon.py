@@ -64,7 +64,7 @@ def muon_groups(
 
     embeddings = {id(p) for m in model.modules() if isinstance(m, _EMBEDDINGS) for p in m.parameters()}
     groups: dict[bool, list[tuple[str, torch.nn.Parameter]]] = {False: [], True: []}
-    lines, why = [], {}
+    why = {}
     for name, p in model.named_parameters():
         if not p.requires_grad:
             continue
@@ -77,12 +77,11 @@ def muon_groups(
         )  # fmt: skip
         groups[bool(reason)].append((name, p))
         why[name] = ("", (f"{reason}: AdamW" if reason else "Muon",))
-        told = f"  ({reason})" if reason else ""
-        lines.append(f"{'AdamW' if reason else 'Muon':6} {tuple(p.shape)!s:18} {name}{told}")
-    if show:
-        print("\n".join(lines))
     made = [
         {"params": groups[False], "lr": lr, "adamw": False, **settings},
         {"params": groups[True], "lr": adamw_lr, "adamw": True, **settings},
     ]
-    return Groups((group for group in made if group["params"]), why, {})
+    result = Groups((group for group in made if group["params"]), why, {})
+    if show:
+        result.show(each=True)
+    return result

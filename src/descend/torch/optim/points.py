@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -72,21 +72,17 @@ class Points:
             self.train()
             _place(self, SHIPPED)
 
-    @contextmanager
-    def shipped(self: Any) -> Iterator[None]:
+    def shipped(self: Any) -> AbstractContextManager[None]:
         """Inside, the parameters are what is to be evaluated and saved: the average, of rules that average.
 
         Raises:
             RuntimeError: ``step()`` is called inside.
         """
-        with _swapped(self, SHIPPED):
-            yield
+        return _swapped(self, SHIPPED)
 
-    @contextmanager
-    def gradient_point(self: Any) -> Iterator[None]:
+    def gradient_point(self: Any) -> AbstractContextManager[None]:
         """Inside, the parameters are where the gradient must be taken; only look-ahead rules have another point."""
-        with _swapped(self, GRADIENT):
-            yield
+        return _swapped(self, GRADIENT)
 
     def watch(self: Any, model: torch.nn.Module) -> Any:
         """Warn once when ``model`` is evaluated (in eval mode) at the point that trains, not at the one that ships.
@@ -187,14 +183,7 @@ def refuse(optimizer: Owner, what: str) -> None:
 
 def _astray(optimizer: Owner) -> dict[torch.Tensor, torch.Tensor]:
     """The trained points of the parameters that hold the other point, which was loaded after them."""
-    load("torch")
-    with torch.no_grad():
-        other = {p: point().to(p.dtype) for p, point in _points(optimizer, optimizer._came, optimizer._apart)}
-    return {
-        p: mine
-        for p, mine in optimizer._apart.items()
-        if p in other and not torch.equal(p, mine) and torch.equal(p, other[p])
-    }
+    return {p: mine for p, mine in _holding(optimizer, optimizer._came).items() if not torch.equal(p, mine)}
 
 
 def _arrive(optimizer: Owner) -> None:
@@ -204,11 +193,14 @@ def _arrive(optimizer: Owner) -> None:
 
 def unmoved(optimizer: Owner) -> dict[torch.Tensor, torch.Tensor]:
     """The trained points of the parameters that hold what ``eval()`` put there: no other weights were loaded since."""
-    if not optimizer._elsewhere:
-        return {}
-    load("torch")
+    return _holding(optimizer, optimizer._elsewhere) if optimizer._elsewhere else {}
+
+
+def _holding(optimizer: Owner, which: str) -> dict[torch.Tensor, torch.Tensor]:
+    """The trained points of the parameters that hold the point ``which`` now."""
+    load("torch")  # registers the words of the vocabulary for tensors
     with torch.no_grad():
-        there = {p: point().to(p.dtype) for p, point in _points(optimizer, optimizer._elsewhere, optimizer._apart)}
+        there = {p: point().to(p.dtype) for p, point in _points(optimizer, which, optimizer._apart)}
     return {p: mine for p, mine in optimizer._apart.items() if p in there and torch.equal(p, there[p])}
 
 

@@ -179,9 +179,8 @@ class Switch:
             if self.at == "shipped":
                 moves = {p: point().to(p.dtype) for p, point in points._points(self.opt, "shipped_point")}
             for i, group in enumerate(self.groups):
-                names = self.opt.param_groups[i].get("param_names")
                 for k, p in enumerate(group.params):
-                    name = f"{names[k]!r} (group {i}, parameter {k})" if names else f"parameter {k} of group {i}"
+                    name = parts.named(self.opt.param_groups[i], i, k)
                     hand, here = group.hand(p), parts.part(p)
                     held = {key: parts.part(value) for key, value in self.opt._begun(p).items()}
                     refusals.refuse(self.cls.spec.name, hand.target, name, parts.is_split(p), share)

@@ -24,23 +24,14 @@ class Switch(Protocol):
 
 def page(switch: Switch) -> SwitchPlan:
     """The plan of a switch; it raises what the switch itself would."""
-    made, moved = switch.successor()
-    opt, spec = switch.opt, switch.cls.spec
-    rules = [dict.fromkeys(base(which(group)).name for group in switch.groups) for which in (_old, _new)]
-    plan = SwitchPlan(opt.spec.name, spec.name, (", ".join(rules[0]), ", ".join(rules[1])))
+    _, moved = switch.successor()
+    before = dict.fromkeys(base(group.settings.source).name for group in switch.groups)
+    after = dict.fromkeys(base(group.settings.rule).name for group in switch.groups)
+    plan = SwitchPlan(switch.opt.spec.name, switch.cls.spec.name, (", ".join(before), ", ".join(after)))
     _state(switch, plan)
     _settings(switch, plan)
     plan.notes += _notes(switch, bool(moved))
-    del made
     return plan
-
-
-def _old(group: Any) -> Any:
-    return group.settings.source
-
-
-def _new(group: Any) -> Any:
-    return group.settings.rule
 
 
 def _state(switch: Switch, plan: SwitchPlan) -> None:
@@ -77,15 +68,11 @@ def _settings(switch: Switch, plan: SwitchPlan) -> None:
             if why == "given" or (value is not None and value is not False):
                 found[(f"{value:.6g}" if isinstance(value, float) else repr(value), why)].append(i)
         for (value, why), groups in found.items():
-            some = len(groups) < len(every)
-            plan.settings.append((f"{name} of group {_listed(groups)}" if some else name, value, why))
+            some = f" of group {', '.join(map(str, groups))}" if len(groups) < len(every) else ""
+            plan.settings.append((name + some, value, why))
     for name, value in switch.options.items():
         if value != {"engine": "auto", "nonfinite": "propagate", "telemetry": ""}[name]:
             plan.settings.append((name, repr(value), "kept" if value == switch.opt._options[name] else "given"))
-
-
-def _listed(groups: list[int]) -> str:
-    return ", ".join(map(str, groups))
 
 
 def _notes(switch: Switch, moved: bool) -> list[str]:

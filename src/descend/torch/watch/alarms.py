@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ...core.settings import check_count
 from ...core.shown import Shown
 from ..step.telemetry import RATIO, Measured, of_all, stored
 from .alarm import ADVICE, Alarm, dead, exploding, frozen, missing, nonfinite, runaway, summary
@@ -81,8 +82,7 @@ class Alarms(Shown):
         if not factor > 1:
             raise ValueError(f"factor must be above 1, got {factor!r}")
         for name, value, least in (("patience", patience, 1), ("window", window, 10), ("rest", rest, 1)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}")
+            check_count(name, value, least)
         self.telemetry = optimizer.telemetry if names is None else optimizer.telemetry.named(names)
         self.factor, self.patience, self.window, self.rest = factor, patience, window, rest
         self._tensors: dict[tuple[int, int], _Tensor] = {}

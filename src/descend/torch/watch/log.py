@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ...core.settings import check_count
 from ..step.telemetry import Measured, by_group, of_all
 from . import file as telemetry_file
 from .alarms import Alarm, Alarms, summary
@@ -67,8 +68,7 @@ class TelemetryLogger:
         alarms: Alarms | bool = True,
         on_alarm: Callable[[Alarm], Any] | None = None,
     ) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"every must be a whole number of steps, at least 1; got {every!r}")
+        check_count("every", every)
         if not hasattr(optimizer, "telemetry"):
             name = type(optimizer).__name__
             raise TypeError(f"telemetry is measured by optimizers of descend.torch, not by torch.optim's {name}")
