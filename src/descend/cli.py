@@ -20,6 +20,7 @@ VERBS = {  # verb -> where its command stands, and its line of help
     "lr": ("lab.rate.cli:lr", "Find a learning rate for a rule by a range test."),
     "minimize": ("search.cli:minimize", "Search for the minimum of a function of yours."),
     "surface": ("lab.surface.cli:surface", "Draw the paths of rules on a surface."),
+    "lab": ("lab.web.cli:lab", "Open a page: surfaces, races, range tests, live."),
     "check": ("checks.cli:check", "Check a rule of yours as the project checks its own."),
     "warm": ("warm:command", "Compile kernels ahead of time, so that no first step waits."),
     "bench": ("bench.cli:bench", "Measure speed and accuracy against torch.optim."),
@@ -36,6 +37,8 @@ EXTRAS = {  # what an optional package is for, and what brings it
     "sklearn": ("scikit-learn", "lab"),
     "jinja2": ("Jinja2", "lab"),
     "PIL": ("Pillow", "lab"),
+    "starlette": ("Starlette", "lab"),
+    "uvicorn": ("uvicorn", "lab"),
     "torch": ("PyTorch", "torch"),
     "jax": ("JAX", "jax"),
     "optax": ("Optax", "jax"),
@@ -48,6 +51,7 @@ descend: every way to turn a gradient into the next parameters.
   descend runs           the races so far, and how to go on with one
   descend lr adam        a learning rate for it, with the reason
   descend surface        what the paths of rules look like, and why
+  descend lab            the same alive, in your browser; races too
   descend explain adam   formula, state, cost, and one step by hand
   descend list           every rule there is
   descend words          what a rule of yours is written with

@@ -12,7 +12,7 @@ from .record import Record
 
 
 class Drive:
-    """Runs what is missing of a record. `stopped` says why it ended early: "" or "seconds"."""
+    """Runs what is missing of a record. `stopped` says why it ended early: "", "seconds" or "asked"."""
 
     def __init__(
         self, record: Record, source: Source, processes: int, store: Store | None, seconds: float | None = None
@@ -20,19 +20,29 @@ class Drive:
         self.record, self.source, self.processes, self.store, self.seconds = record, source, processes, store, seconds
         self.stopped = ""
         self.unstored = ""  # why runs could not be kept
+        self._workers: Workers | None = None
+
+    def stop(self) -> None:
+        """End it from another thread: what is finished stays, what runs is lost."""
+        self.stopped = "asked"
+        if self._workers is not None:
+            self._workers.end()
 
     def events(self) -> Generator[tuple[Event | Round, Stages], None, None]:
         """Rounds and what happens in them, each with the stages before the round."""
         end = None if self.seconds is None else perf_counter() + self.seconds
         runs = {run.trial: run for run in self.record.runs}
         with Workers(self.source, self.processes) as workers:
-            while True:
+            self._workers = workers
+            while not self.stopped:
                 stages = Stages(self.record.config, self.record.entries, runs, self.record.failed)
                 if (todo := stages.next()) is None:
                     return
                 yield todo, stages
                 with contextlib.closing(workers.run(todo.trials)) as happening:
                     for event in happening:
+                        if self.stopped:  # a worker that was ended looks like a rule that failed
+                            return
                         if isinstance(event, RunDone):
                             runs[event.run.trial] = event.run
                             self._keep(event)

@@ -40,6 +40,19 @@ def html(record: Record, found: Results, text: str) -> str:
 
     Whoever has the report can rebuild everything: `descend race --from race-TASK.json.gz`.
     """
+    title = f"descend race: {escape(record.config.task)}{', partial' if record.partial else ''}"
+    return page(title, body(record, found, text), style(len(charts.series_of(record))))
+
+
+def style(series: int) -> str:
+    """What the blocks of a report look like, with so many rules at most."""
+    return STYLE + "".join(
+        f".toggle:has(#alone-{k}:checked) .curve:not(.c{k}) {{ opacity: .08; }}\n" for k in range(series)
+    )
+
+
+def body(record: Record, found: Results, text: str = "") -> str:
+    """The report without the page around it; without the numbers for download if there is no `text`."""
     template = Environment(
         loader=PackageLoader("descend.lab.race", "."),
         autoescape=select_autoescape(["j2"]),
@@ -51,7 +64,7 @@ def html(record: Record, found: Results, text: str) -> str:
     swatches = {rule: Markup(swatch(k)) for rule, k in series.items()}
     sentences = verdict(record, found)
     missing = sentences.pop(0) if found.unfinished else ""
-    body = template.render(
+    return template.render(
         record=record,
         config=record.config,
         missing=missing,
@@ -67,15 +80,9 @@ def html(record: Record, found: Results, text: str) -> str:
         space=_space(record, found, swatches),
         cards=[_card(record, found, entry) for entry in record.entries],
         took=duration(record.seconds),
-        download=download(f"race-{record.config.task}.json.gz", text, "Every run as JSON"),
+        download=download(f"race-{record.config.task}.json.gz", text, "Every run as JSON") if text else "",
         target=loss(found.target) if found.target is not None else "",
         tries=TRIES,
-    )
-    alone = "".join(
-        f".toggle:has(#alone-{k}:checked) .curve:not(.c{k}) {{ opacity: .08; }}\n" for k in range(len(series))
-    )
-    return page(
-        f"descend race: {escape(record.config.task)}{', partial' if record.partial else ''}", body, STYLE + alone
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...core.rule import Rule
+from ...engines.eager.alone import Alone
 from ...optimizer import Optimizer
 from .surface import Point, Surface
 
@@ -80,12 +81,40 @@ def walk(
     noise: float = 0.0,
     engine: str = "auto",
 ) -> Path:
-    """One rule from one start; `lr` None: as the rule has it."""
-    p, g = np.array(start, np.float64), np.zeros(2)
+    """One rule from one start.
+
+    `lr` None: as the rule has it. `engine`: of `Optimizer`; "alone": the oracle's bits without an optimizer around
+    them, several times as quick.
+    """
     given: dict[str, Any] = {} if lr is None or "lr" not in rule.settings else {"lr": lr}
-    optimizer = Optimizer(rule, [p], engine=engine, threads=1, **given)
-    stepped = optimizer.works[0].rule
-    held = {name: items[0] if isinstance(items, list) else items for name, items in optimizer.state.items()}
+    if engine == "alone":
+        return _walked(Alone(rule, np.array(start, np.float64), **given), rule, given, surface, steps, seed, noise)
+    optimizer = Optimizer(rule, [np.array(start, np.float64)], engine=engine, threads=1, **given)
+    return _walked(_Stepper(optimizer), rule, given, surface, steps, seed, noise)
+
+
+class _Stepper:
+    """An optimizer of one array, seen as `Alone` is."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer, self.rule = optimizer, optimizer.works[0].rule
+        self.p = optimizer.params[0]
+        self.state = {name: items[0] if isinstance(items, list) else items for name, items in optimizer.state.items()}
+
+    def step(self, g: np.ndarray) -> None:
+        self.optimizer.step([g])
+
+    def gradient_point(self) -> np.ndarray:
+        return self.optimizer.gradient_point()[0]
+
+    def shipped_point(self) -> np.ndarray:
+        return self.optimizer.shipped_point()[0]
+
+
+def _walked(
+    stepper: Alone | _Stepper, rule: Rule, given: dict[str, Any], surface: Surface, steps: int, seed: int, noise: float
+) -> Path:
+    p, g, stepped, held = stepper.p, np.zeros(2), stepper.rule, stepper.state
     curved = [slot.name for slot in stepped.slots if slot.saved_as == "hessian"]
     ahead, shipped = stepped.gradient_point is not None, stepped.shipped_point is not None
     points, trained = np.empty((steps + 1, 2)), np.empty((steps + 1, 2))
@@ -94,14 +123,14 @@ def walk(
     points[0] = trained[0] = p
     for name, value in held.items():
         state[name][0] = value
-    slope, grads = surface.slope(seed, steps, noise), [g]
+    slope = surface.slope(seed, steps, noise)
     (left, right), (low, high) = surface.frame
     middle_x, middle_y = (left + right) / 2, (low + high) / 2
     reach_x, reach_y = FAR * (right - left), FAR * (high - low)
     diverged, done = None, 0
     with np.errstate(all="ignore"):
         for t in range(steps):
-            at = optimizer.gradient_point()[0] if ahead else p
+            at = stepper.gradient_point() if ahead else p
             x, y = asked[t] = at.tolist()
             try:
                 g[0], g[1] = slopes[t] = slope(t, x, y)
@@ -109,10 +138,10 @@ def walk(
                     held[name][:] = surface.curvature(x, y)
             except (ArithmeticError, ValueError):  # as math has it where a number is too large, or of no meaning
                 g[:] = slopes[t] = np.nan
-            optimizer.step(grads)
-            done = t + 1
+            stepper.step(g)
+            p, held, done = stepper.p, stepper.state, t + 1
             trained[done] = p
-            points[done] = optimizer.shipped_point()[0] if shipped else p
+            points[done] = stepper.shipped_point() if shipped else p
             for name, value in held.items():
                 state[name][done] = value
             x, y = points[done].tolist()
@@ -128,7 +157,7 @@ def walk(
         state={name: values[: done + 1] for name, values in state.items()},
         reached=since(distance <= surface.near), diverged=diverged, left=since(~surface.holds(points)),
         stepped_as=stepped.name if rule.vectors is not None else "",
-        momentum=optimizer.rule.settings.get("momentum"),
+        momentum=rule.bind(**given).settings.get("momentum"),
     )  # fmt: skip
 
 

@@ -72,6 +72,11 @@ class Workers:
             worker.process.terminate()
             worker.process.join()
 
+    def end(self) -> None:
+        """Terminate what runs, from any thread; `run` then tells of each as killed."""
+        for worker in list(self._started):
+            worker.process.terminate()
+
     def run(self, trials: Sequence[Trial]) -> Generator[Event, None, None]:
         """The events of these trials as they happen, until all are done or their rule has failed.
 

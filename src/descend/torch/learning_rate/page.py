@@ -18,6 +18,11 @@ from .words import loss, rate
 
 def html(finding: Found, data: dict[str, Any]) -> str:
     """The page; `data` is carried inside for download."""
+    return page(f"learning rate of {finding.rule}", body(finding, data))
+
+
+def body(finding: Found, data: dict[str, Any]) -> str:
+    """The same without the page around it."""
     rows = {"geometric median of the first three": finding.median, **finding.suggestions}
     facts = {name: f"{rate(low)} to {rate(high)}" for name, (low, high) in stretches(finding).items()}
     facts |= {
@@ -33,15 +38,15 @@ def html(finding: Found, data: dict[str, Any]) -> str:
         sections.append(("Tried at a constant rate", table(tried, ("rate", "loss", "steps"), (1, 2), first=best)))
     sections.append(("Further", table(list(facts.items()), right=(1,))))
     drawn = replace(chart(finding), head="")  # the page says it
-    body = [
+    parts = [
         f"<h1>Train {escape(finding.rule)} at {rate(finding.lr)}</h1>",
         f'<p class="lead">{escape(words.reason(finding))}</p>',
         both(svg(drawn, 860, 360, "curve"), svg(drawn, 340, 300, "curve-narrow")),
     ]
     if len(finding.lrs) > 1:
-        body.append(f'<p class="quiet">Groups, in the ratios they had: {", ".join(map(rate, finding.lrs))}.</p>')
-    body.append('<div class="two">')
-    body += [f"<section><h2>{title}</h2>{found}</section>" for title, found in sections]
+        parts.append(f'<p class="quiet">Groups, in the ratios they had: {", ".join(map(rate, finding.lrs))}.</p>')
+    parts.append('<div class="two">')
+    parts += [f"<section><h2>{title}</h2>{found}</section>" for title, found in sections]
     raw = json.dumps(data, ensure_ascii=False, allow_nan=False)
-    body.append(f'</div><p class="quiet">{download("range-test.json.gz", raw, "Every number as JSON")}</p>')
-    return page(f"learning rate of {finding.rule}", "\n".join(body))
+    parts.append(f'</div><p class="quiet">{download("range-test.json.gz", raw, "Every number as JSON")}</p>')
+    return "\n".join(parts)

@@ -1,0 +1,74 @@
+"""The oracle's arithmetic on one array: the rule's own function, step after step, and nothing around it.
+
+`Optimizer` checks, converts and commits in every step, which costs more than the arithmetic where the array has two
+numbers. Here nothing is checked twice and nothing is written: each step makes new arrays. The bits are those of the
+engine ``"numpy"``; a test compares every rule of the catalogue.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...core.rule import Rule
+from ...core.settings import all_given, check_setting, taken_by
+from .numpy import ENGINE as ENGINE  # registers the words of the vocabulary for arrays
+
+
+class Alone:
+    """A rule on one float64 array.
+
+    Args:
+        p: where it begins; it is not written to. settings: of the rule, numbers.
+    Attributes:
+        p: the parameters now. state: slot -> array, or a number.
+    Raises:
+        TypeError, ValueError: a setting that is unknown or not admitted.
+    """
+
+    def __init__(self, rule: Rule, p: np.ndarray, **settings: Any) -> None:
+        bound = rule.bind(**settings).of(p.shape)
+        all_given(bound.settings, bound.name)
+        self.rule, self.p = bound, np.array(p, np.float64)
+        plain = {name: check_setting(name, value, bound.name) for name, value in bound.settings.items()}
+        self.settings = {name: np.float64(value) for name, value in plain.items()}
+        self.steps = 0
+        self.state: dict[str, Any] = {}
+        for slot in bound.slots:
+            init = slot.init
+            if init.is_number:
+                self.state[slot.name] = np.float64(init.first(plain))
+            elif init.fill == "p":
+                self.state[slot.name] = self.p.copy()
+            else:
+                fill, shape = init.first(plain) if init.fill != "g" else 0.0, init.shape_for(self.p.shape)
+                self.state[slot.name] = fill * np.eye(shape[0]) if init.is_square else np.full(shape, fill)
+        self._begins = [slot.name for slot in bound.slots if slot.init.fill == "g"]
+        self._slots = [slot.name for slot in bound.slots]
+        points = {"gradient": bound.gradient_point, "shipped": bound.shipped_point}
+        self._points = {k: (f, taken_by(f, self.settings)) for k, f in points.items() if f is not None}
+
+    def step(self, g: np.ndarray) -> None:
+        """One update; within `np.errstate(all="ignore")`, for infinity and NaN are values here."""
+        g = g.copy()  # a rule may keep it
+        self.steps += 1
+        for name in self._begins if self.steps == 1 else ():
+            self.state[name] = g.copy()
+        state = self.state
+        self.p, *new = self.rule.apply(self.p, g, *state.values(), t=np.float64(self.steps), **self.settings)
+        self.state = dict(zip(self._slots, new, strict=True))
+
+    def gradient_point(self) -> np.ndarray:
+        """Where the gradient must be taken."""
+        return self._at("gradient")
+
+    def shipped_point(self) -> np.ndarray:
+        """What to evaluate."""
+        return self._at("shipped")
+
+    def _at(self, which: str) -> np.ndarray:
+        if which not in self._points:
+            return self.p
+        point, settings = self._points[which]
+        return point(self.p, *self.state.values(), **settings)

@@ -1,0 +1,85 @@
+"""`descend lab`: the page of surfaces, races and range tests, served to this computer's browser alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from .tab import Lab
+
+PORT = 8642
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[FILE|FILE:FUNCTION]…")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Where; 0: one that is free."
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the address alone.")
+def lab(what: tuple[str, ...], port: int, no_browser: bool, as_json: bool, quiet: bool) -> None:
+    """Open the page: rules on surfaces as you drag the start, races and range tests as they run.
+
+    FILE is what `descend race` takes (a script, a .csv file, a folder of images, a text); FILE:FUNCTION is f(x, y) in a
+    Python file, as for `descend surface`. The page can reach these and no other file. Ctrl-C ends it.
+    """
+    if as_json and quiet:
+        raise click.UsageError("--json and --quiet exclude each other.")
+    brought = _brought(what)
+    from . import serve
+    from .app import app
+
+    bound = serve.bound(port)
+    port, token = bound.getsockname()[1], secrets.token_urlsafe(24)
+    address = f"http://{serve.HOST}:{port}/{token}/"
+    _say(address, as_json, quiet)
+    server = serve.server(app(brought, token, serve.hosts(port)), brought)
+    if not no_browser:
+        server.on_start = lambda: webbrowser.open(address)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[bound])
+    if not as_json and not quiet:
+        click.echo("ended")
+
+
+def _say(address: str, as_json: bool, quiet: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"url": address}))
+    elif quiet:
+        click.echo(address)
+    else:
+        click.echo(f"descend lab: {address}\nfor this computer only, as long as this runs; Ctrl-C ends it")
+
+
+def _brought(what: tuple[str, ...]) -> Lab:
+    """Raises: UsageError: something that was named cannot be read."""
+    from ..race.asked import source_of
+    from ..surface.running import surface_of
+    from ..surface.yours import from_file
+    from .tab import Lab
+
+    made = Lab()
+    for name in what:
+        file, colon, function = name.rpartition(":")
+        if colon and file.endswith(".py"):
+            if not Path(file).is_file():
+                raise click.UsageError(f"there is no file {file}.")
+            try:
+                surface = surface_of(from_file(Path(file), function))
+            except (ValueError, TypeError) as error:
+                raise click.UsageError(str(error)) from None
+            made.surfaces[surface.name] = surface
+        else:
+            if not Path(name).exists():
+                raise click.UsageError(f"there is no file {name}.")
+            source: Any = source_of(name, None)
+            made.tasks[Path(name).name] = source
+    return made

@@ -1,0 +1,13 @@
+"""The tabs, in the order of the navigation."""
+
+from __future__ import annotations
+
+import importlib
+
+from ..tab import Tab
+
+NAMES = ("surfaces", "race", "rate")
+
+
+def tabs() -> list[Tab]:
+    return [importlib.import_module(f"{__name__}.{name}").TAB for name in NAMES]

@@ -1,0 +1,132 @@
+"""A race started from the page: as `descend race`, kept in the same store, shown by the report's own blocks."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from time import perf_counter
+from typing import Any
+
+from .... import rules as catalogue
+from ...race import asked
+from ...race.drive import Drive
+from ...race.protocol.stages import Round
+from ...race.race import Config
+from ...race.record import Record, to_json
+from ...race.report import body
+from ...race.results import results
+from ...race.space import DEFAULT_RULES
+from ...race.verdict import summary, verdict
+from ...race.watch import Watch
+from ...store import Store, StoreError
+from ...tasks.catalogue import MODULES
+from ...tasks.source import Source, lacking
+from ..fields import Fields
+from ..jobs import Job
+from ..tab import Endpoint, Lab, Tab
+
+RULES, STEPS, SEEDS, SECONDS = 12, 5000, 200, 3600
+PROCESSES = 2
+
+
+def known(lab: Lab, fields: Fields) -> Any:
+    """What can be raced on, and by whom."""
+    fields.end()
+    yours = [{"name": label, "title": label, "missing": "", "about": "yours"} for label in lab.tasks]
+    cards = [Source(name).card() for name in MODULES]
+    return {
+        "tasks": yours
+        + [
+            {
+                "name": card.name, "title": card.title, "missing": lacking(card), "steps": card.steps,
+                "about": f"{card.model.split(',')[0]}; it shows {card.shows}",
+            }
+            for card in cards
+        ],
+        "rules": list(catalogue.all()),
+        "chosen": list(DEFAULT_RULES),
+        "running": running(lab),
+    }  # fmt: skip
+
+
+def running(lab: Lab) -> str | None:
+    """The id of the newest race of this lab, for a page that is opened again."""
+    job = lab.jobs.latest("race")
+    return None if job is None else job.id
+
+
+def start(lab: Lab, fields: Fields) -> Any:
+    """Begin a race; its job's id. Refused before anything trains."""
+    name = fields.word("task", "digits", among=[*lab.tasks, *MODULES])
+    labels = asked.rules_of(",".join(fields.words("rules", RULES)))
+    quick, seed = fields.flag("quick", True), fields.whole("seed", 0, 0, 10**6)
+    steps, seeds = fields.whole("steps", None, 10, STEPS), fields.whole("seeds", None, 2, SEEDS)
+    seconds = fields.number("seconds", 120.0, 1.0, float(SECONDS))
+    fields.end()
+    source = lab.tasks.get(name) or Source(name)
+    card = asked.with_options(asked.card_of(source), steps, seeds, None)
+    config = Config(labels, card.name, card.steps, card.batch, card.seeds, seed, card.delta, log=card.log)
+    if quick:
+        config = config.quick(keep_seeds=seeds is not None)
+    asked.tried_first(source, config.steps, seconds, card)
+    record = asked.new_record(config, source, card, min(PROCESSES, len(labels)))
+    return {"job": lab.jobs.begin("race", lambda job: run(job, record, source, seconds)).id}
+
+
+def run(job: Job, record: Record, source: Source, seconds: float) -> None:
+    """The race itself, in the job's thread; what is finished is in the store whatever happens."""
+    try:
+        store = Store.open()
+        asked.begin(record, store)
+    except StoreError as error:
+        store = None
+        job.tell(note=f"this race cannot be resumed, for its runs cannot be kept: {error}")
+    begin, watch = perf_counter(), Watch(record.config)
+    drive = Drive(record, source, min(PROCESSES, len(record.config.rules)), store, seconds)
+    job.on_stop = drive.stop
+    job.tell(task=record.config.task, race=record.id, progress=watch.summary(), done=0, total=0)
+    try:
+        with closing(drive.events()) as events:
+            for event, stages in events:
+                watch.take(event, stages.standings)
+                job.tell(progress=watch.summary(), done=watch.done_here, total=watch.total_here)
+                if isinstance(event, Round):
+                    job.tell(decided=watch.decided(), **shown(record, perf_counter() - begin))
+                if job.asked_to_stop.is_set():
+                    break
+    finally:
+        record.finish(perf_counter() - begin, partial=bool(drive.stopped) or job.asked_to_stop.is_set())
+        if store is not None and record.id and not drive.unstored:
+            store.tell(record.id, "stopped" if record.partial else "finished", asked.told(record))
+    if record.runs:
+        job.tell(progress="", **shown(record, record.seconds, whole=True))
+    job.tell(ended={"": "", "seconds": "its time was up", "asked": "you stopped it"}[drive.stopped])
+
+
+def shown(record: Record, seconds: float, whole: bool = False) -> dict[str, Any]:
+    """The report's blocks as far as they are; `whole`: with the numbers for download."""
+    record.seconds = round(seconds, 2)
+    found = results(record)
+    if not found.tuned:
+        return {"blocks": ""}
+    text = to_json(record, summary(record, found)) if whole else ""
+    return {"blocks": body(record, found, text), "verdict": verdict(record, found)[0]}
+
+
+def _quick() -> dict[str, Any]:
+    return {
+        "task": "digits",
+        "rules": ["gradient_descent", "adam"],
+        "quick": True,
+        "steps": 10,
+        "seconds": 1.0,
+        "seed": 0,
+    }
+
+
+TAB = Tab(
+    "race",
+    "Race",
+    "Rules tuned alike and raced on fresh seeds until it is decided, here as it happens. The race goes into the "
+    "store, as those of `descend race` do.",
+    (Endpoint("known", known), Endpoint("start", start, (_quick(),))),
+)

@@ -1,0 +1,111 @@
+"""Rules on a surface: every path that the page draws is walked here, by the library's own optimizers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from .... import rules as catalogue
+from ....rules.names import find_rule
+from ...surface import picture
+from ...surface.paths import tuned, walk
+from ...surface.surface import Surface
+from ..fields import Fields, Refused
+from ..packed import of_paths, packed
+from ..stories import STORIES
+from ..tab import Endpoint, Lab, Tab
+
+RULES, STEPS = 12, 2000
+TUNED_STEPS = 4000  # of all rules together: each is walked at 19 rates
+LARGEST_RATE, LARGEST_NOISE = 1e4, 1e3
+GRID = 161
+
+
+def known(lab: Lab, fields: Fields) -> Any:
+    """Surfaces, stories and rules."""
+    fields.end()
+    shown = ("name", "title", "formula", "frame", "start", "minima", "story", "rules", "lr", "steps", "near")
+    return {
+        "surfaces": [
+            {word: getattr(one, word) for word in shown} | {"sampled": one.sampled is not None}
+            for one in lab.surfaces.values()
+        ],
+        "stories": [asdict(story) for story in STORIES.values()],
+        "rules": [
+            {
+                "name": name,
+                "family": catalogue.family_of(name),
+                "about": (rule.doc or "").partition("\n")[0],
+                "lr": rule.settings.get("lr"),
+            }
+            for name, rule in catalogue.all().items()
+        ],
+    }
+
+
+def surface_of(lab: Lab, fields: Fields) -> Surface:
+    return lab.surfaces[fields.word("surface", among=lab.surfaces)]
+
+
+def ground(lab: Lab, fields: Fields) -> bytes:
+    """The map: rings around what is above each level, as one list of points, and how many points each ring has."""
+    surface = surface_of(lab, fields)
+    fields.end()
+    bands = picture.bands(*surface.heights(GRID))
+    rounds = [ring for band in bands for ring in band.rings]  # pyright: ignore[reportAttributeAccessIssue]
+    counts = [[len(ring) for ring in band.rings] for band in bands]  # pyright: ignore[reportAttributeAccessIssue]
+    return packed({"bands": counts}, [np.concatenate(rounds) if rounds else np.zeros((0, 2))])
+
+
+def _asked(lab: Lab, fields: Fields) -> tuple[Surface, list[tuple[Any, float | None]], Any, dict[str, Any]]:
+    surface = surface_of(lab, fields)
+    start = fields.point("start", surface.start)
+    how = {
+        "steps": fields.whole("steps", surface.steps, 1, STEPS),
+        "seed": fields.whole("seed", 0, 0, 10**6),
+        "noise": fields.number("noise", 0.0, 0.0, LARGEST_NOISE),
+    }
+    chosen = []
+    for one in fields.listed("rules", RULES):
+        chosen.append((find_rule(one.word("rule", longest=80)), one.number("lr", None, 0.0, LARGEST_RATE)))
+        one.end()
+    fields.end()
+    return surface, chosen, start, how
+
+
+def paths(lab: Lab, fields: Fields) -> bytes:
+    """Every rule from one start, each at its rate."""
+    surface, chosen, start, how = _asked(lab, fields)
+    return of_paths([walk(rule, surface, start, lr, **how) for rule, lr in chosen], surface)
+
+
+def tune(lab: Lab, fields: Fields) -> Any:
+    """For each rule its best rate of 19 from this start; null where it has none."""
+    surface, chosen, start, how = _asked(lab, fields)
+    if how["steps"] * len(chosen) > TUNED_STEPS:
+        raise Refused(f"to tune, rules × steps must be at most {TUNED_STEPS}, got {len(chosen)} × {how['steps']}")
+    found = [tuned(rule, surface, start, **how) for rule, _ in chosen]
+    return {"rates": [{"rule": path.rule, "lr": path.lr, "on_edge": path.on_edge} for path in found]}
+
+
+ASKED = {
+    "surface": "valley",
+    "start": [-8.0, 2.6],
+    "steps": 50,
+    "seed": 0,
+    "noise": 0.0,
+    "rules": [{"rule": "gradient_descent", "lr": 0.9}, {"rule": "adam", "lr": 0.1}],
+}
+TAB = Tab(
+    "surfaces",
+    "Surfaces",
+    "Click the map to drop the start: all rules set out at once. Every path is computed by the library itself.",
+    (
+        Endpoint("known", known),
+        Endpoint("ground", ground, ({"surface": "saddle"},)),
+        Endpoint("paths", paths, (ASKED, {"surface": "saddle", "rules": [{"rule": "muon"}]})),
+        Endpoint("tune", tune, ({**ASKED, "steps": 20},)),
+    ),
+)
