@@ -10,13 +10,14 @@ import pytest
 from test_cli import printed
 
 from descend import rules
-from descend.explain import advice, docs, facts, tree
+from descend.explain import advice, course, docs, facts, tree
 from descend.explain.gallery import picture, runs
 from descend.optimizer import Optimizer
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = docs.pages()
 PICTURES = sorted((DOCS / "gallery").glob("*.svg"))
+COURSE = sorted((DOCS / "course").glob("*.md"))
 NUMBER = re.compile(r"-?\d+\.?\d*(?:e[-+]?\d+)?")
 
 
@@ -45,8 +46,8 @@ def test_a_page_is_what_the_rules_say(path: str):
 
 @pytest.mark.slow
 def test_the_pictures_are_what_the_oracle_computes():
-    made = dict(docs.pictures())
-    assert said("gallery.html") == made.pop("gallery.html")
+    made = {**dict(docs.pictures()), **course.pictures(DOCS)}
+    assert said("gallery.md") == made.pop("gallery.md")
     assert [path for path, text in made.items() if not alike(said(path), text)] == [], "run `make docs`"
     assert docs.leftovers(DOCS, PAGES | made) == []
 
@@ -74,6 +75,53 @@ def test_check_notices_what_is_stale_missing_or_left_over(tmp_path, monkeypatch,
     assert not (tmp_path / "rules" / "gone.md").exists()
 
 
+# The course
+
+
+@pytest.mark.parametrize("page", COURSE, ids=lambda page: page.stem)
+def test_a_page_of_the_course_shows_what_the_rules_say(page: Path):
+    assert page.read_text(encoding="utf-8") == course.pages(DOCS)[f"course/{page.name}"], "run `make docs`"
+
+
+@pytest.mark.parametrize("page", COURSE[:10], ids=lambda page: page.stem)
+def test_a_page_of_the_course_has_its_picture_its_rule_and_its_claim(page: Path):
+    text = page.read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^\]]{20,}\]\((?:\.\./)?([\w./-]+\.svg)\)", text)
+    assert pictures, "no picture"
+    assert all(f"docs/course/{name}`" in text for name in pictures if (page.parent / name).exists()), "no command"
+    assert re.search(r"^<!-- (rule|source): ", text, re.MULTILINE), "no text of a rule"
+    assert "## The claim" in text
+    assert re.search(r"^print\(.*# ", text.split("## The claim")[1], re.MULTILINE), "no claim is run"
+    assert "## Exercises" in text
+
+
+def test_the_pictures_of_the_course_are_small_and_each_has_its_command():
+    files = {file.relative_to(DOCS).as_posix(): file.stat().st_size for file in DOCS.glob("course/*.svg")}
+    assert sorted(files) == sorted(course.commands(DOCS))
+    assert max(files.values()) <= 100_000
+
+
+def test_parts_of_a_page_are_filled_in_and_what_does_not_exist_is_refused():
+    page = "A\n<!-- rule: adam -->\nstale\n<!-- end -->\nB\n<!-- claim: Up is down -->\n<!-- end -->\n"
+    table = "| claim | here | what was found |\n| Up is down | holds | always so |\n"
+    made = course.filled(page, table)
+    assert made.startswith("A\n<!-- rule: adam -->\n\n```text\nm ← ")
+    assert rules.adam.source.rstrip() in made
+    assert "stale" not in made
+    assert "> **Up is down: holds.** Always so." in made
+    assert course.filled(made, table) == made
+    for wrong in ("<!-- rule: adma -->\n<!-- end -->", "<!-- claim: No -->\n<!-- end -->"):
+        with pytest.raises(KeyError):
+            course.filled(wrong, table)
+
+
+def test_a_picture_that_cannot_be_made_says_why(tmp_path):
+    (tmp_path / "course").mkdir()
+    (tmp_path / "course" / "1.md").write_text("`descend surface nowhere -o docs/course/x.svg`")
+    with pytest.raises(RuntimeError, match="nowhere"):
+        course.pictures(tmp_path)
+
+
 # Complete
 
 
@@ -98,26 +146,20 @@ def test_an_entry_has_all_it_should(name: str):
 
 def test_the_gallery_has_every_rule():
     assert [file.stem for file in PICTURES] == sorted(rules.all())
-    assert re.findall(r'<img src="gallery/(\w+)\.svg"', said("gallery.html")) == list(rules.all())
+    assert re.findall(r"\]\(gallery/(\w+)\.svg\)", said("gallery.md")) == list(rules.all())
 
 
-@pytest.mark.parametrize("file", PICTURES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*PICTURES, *sorted(DOCS.glob("course/*.svg"))], ids=lambda file: file.stem)
 def test_a_picture_needs_nothing_else(file: Path):
     root = ET.fromstring(file.read_text(encoding="utf-8"))
-    assert file.stem in root.get("aria-label", "")
+    told = root.get("aria-label", "")
+    assert file.stem in told if file in PICTURES else len(told) > 20
     for element in root.iter():
         assert element.tag.split("}")[1] not in ("script", "image", "use", "foreignObject", "a")
         for name, value in element.attrib.items():
             assert "href" not in name
             assert not re.search(r"url\((?!#)", value)
     assert "http" not in file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
-
-
-def test_the_page_of_the_gallery_asks_for_nothing_from_afar():
-    page = said("gallery.html")
-    assert "://" not in page
-    assert "default-src 'none'" in page
-    assert "<script" not in page
 
 
 def test_every_link_of_the_generated_pages_leads_somewhere():
@@ -127,8 +169,9 @@ def test_every_link_of_the_generated_pages_leads_somewhere():
             file = (DOCS / path).parent / name if name else DOCS / path
             assert file.exists(), f"{path}: {target}"
             assert not anchor or f"## {anchor}\n" in file.read_text(encoding="utf-8"), f"{path}: {target}"
-    for target in re.findall(r'(?:href|src)="([^"#]+)', said("gallery.html")):
+    for target, anchor in re.findall(r"\]\(([^)\s#]+)#?([^)]*)\)", said("gallery.md")):
         assert (DOCS / target).exists(), target
+        assert not anchor or f"## {anchor}\n" in said(target), anchor
 
 
 def test_the_documentation_is_small():

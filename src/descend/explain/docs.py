@@ -1,7 +1,8 @@
 """The pages of the documentation that are made from the rules: ``python -m descend.explain.docs [--check]``.
 
 ``docs/rules/FAMILY.md``, one page per family; ``docs/rules/README.md``, the family tree; ``docs/gallery/RULE.svg`` and
-``docs/gallery.html``, every rule at work. Written into the working copy it is run in; never edited by hand.
+``docs/gallery.md``, every rule at work; the pictures of ``docs/course``, and what its pages show of the rules. Written
+into the working copy it is run in.
 """
 
 from __future__ import annotations
@@ -15,17 +16,13 @@ from typing import Any
 
 from .. import rules
 from ..core.rule import Rule
-from ..draw.terminal import wrapped
-from . import advice, facts, tree
-from .by_hand import by_hand, given, shown
+from . import advice, course, facts, tree
+from .by_hand import by_hand
 from .cost import SIDE
-from .formula.print import text
-from .formula.read import formulas
 from .gallery.page import MADE, gallery_page
 from .gallery.picture import picture
+from .markdown import fence, formula, steps, table
 from .relative import difference
-
-WIDTH = 100  # characters of a line of formula or arithmetic
 
 
 def pages() -> dict[str, str]:
@@ -35,7 +32,7 @@ def pages() -> dict[str, str]:
 
 def pictures() -> Iterator[tuple[str, str]]:
     """Path below ``docs`` and text of the gallery: its page, and one picture per rule (these take their time)."""
-    yield "gallery.html", gallery_page()
+    yield "gallery.md", gallery_page()
     for name, rule in rules.all().items():
         yield f"gallery/{name}.svg", picture(rule)
 
@@ -88,7 +85,7 @@ def _family(family: str) -> str:
         said.split("\n\n    ")[0],
         " · ".join(_link(rule, family) for rule in members),
         f"Source: [`{family}.py`](../../src/descend/rules/{family}.py) · [all families](README.md)"
-        " · [gallery](../gallery.html)",
+        " · [gallery](../gallery.md)",
     ]
     for rule in members:
         parts += _rule(rule, family)
@@ -108,37 +105,23 @@ def _rule(rule: Rule, family: str) -> list[str]:
     parts += [f"**Family.** {'; '.join(kin)}"] if kin else []
     if rule.kind == "rule":
         parts.append(f"![{rule.name} at work](../gallery/{rule.name}.svg)")
-    parts.append(_fence("text", [line for part in formulas(rule) for line in text(part)]))
+    parts.append(formula(rule))
     if explained := facts.words(rule):
         parts.append(f"Here {'; '.join(explained)}.")
     parts.append(f"```python\n{facts.source(rule)}\n```")
-    parts += _table(("state", "saved as", "begins", "holds"), facts.state_lines(rule))
-    parts += _table(("setting", "sign", "default", "does"), facts.setting_lines(rule))
+    parts += table(("state", "saved as", "begins", "holds"), facts.state_lines(rule))
+    parts += table(("setting", "sign", "default", "does"), facts.setting_lines(rule))
     parts.append("**Cost.** " + "; ".join(words for kind, words in facts.cost_lines(rule) if kind != "engines") + ".")
     if above := tree.parent(rule):
-        parts += [f"Beside {_link(above, family)}:", _fence("diff", difference(above, rule))]
+        parts += [f"Beside {_link(above, family)}:", fence("diff", difference(above, rule))]
     return parts + _by_hand(rule)
 
 
 def _by_hand(rule: Rule) -> list[str]:
     try:
-        step = by_hand(rule)[0]
+        return steps(rule, by_hand(rule))
     except TypeError:
         return []
-    lines = [f"{value.symbol} ← {value.text} = {shown(value.value)}" for value in step.values]
-    return [f"One step by hand, from {given(rule)}:", _fence("text", lines)]
-
-
-def _fence(language: str, lines: list[str]) -> str:
-    broken = [piece for line in lines for piece in wrapped(line, WIDTH)]
-    return "\n".join([f"```{language}", *broken, "```"])
-
-
-def _table(head: tuple[str, ...], rows: list[list[str]]) -> list[str]:
-    if not rows:
-        return []
-    lines = [head, ("---",) * len(head), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return ["\n".join(f"| {' | '.join(line)} |" for line in lines)]
 
 
 # Writing and checking
@@ -151,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     if not asked.into.is_dir():
         parser.error(f"there is no folder {asked.into}: run this in the working copy, or name it with --into")
-    stale, made = [], {**pages(), **dict(pictures())}
+    stale, made = [], {**pages(), **course.pages(asked.into), **dict(pictures()), **course.pictures(asked.into)}
     for path, new in made.items():
         file = asked.into / path
         if not file.exists() or file.read_text(encoding="utf-8") != new:
@@ -167,8 +150,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def leftovers(folder: Path, made: dict[str, Any]) -> list[Path]:
-    """Pages and pictures of rules that are no more."""
-    there = [*folder.glob("rules/*.md"), *folder.glob("gallery/*.svg")]
+    """Pages and pictures that nothing makes any more."""
+    there = [*folder.glob("rules/*.md"), *folder.glob("gallery/*.svg"), *folder.glob("course/*.svg")]
     return sorted(file for file in there if file.relative_to(folder).as_posix() not in made)
 
 
