@@ -62,7 +62,7 @@ export class Chart {
       scales: { x: { time: false, range: (u, a, b) => [0, Math.max(b, 1)] }, y: { distr: 3, range: () => this.span } },
       axes: [
         { ...axis, size: 26, gap: 3 },
-        { ...axis, size: 52, splits: powers, values: (u, ticks) => ticks.map((v) => v.toExponential(0).replace("e+", "e")) },
+        { ...axis, size: 52, splits: powers, filter: (u, ticks) => ticks, values: (u, ticks) => ticks.map((v) => v.toExponential(0).replace("e+", "e")) },
       ],
       series: [{}, ...lines.map(({ k }) => ({ stroke: colour(k), width: 1.8, dash: dash(k), points: { show: false }, spanGaps: false }))],
     }, data, this.place);

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
+from html import escape
 from time import perf_counter
 from typing import Any
 
 from .... import rules as catalogue
+from ....draw.page import Markup, table
+from ....draw.svg import swatch
 from ...race import asked
 from ...race.drive import Drive
 from ...race.protocol.stages import Round
@@ -15,17 +19,20 @@ from ...race.record import Record, to_json
 from ...race.report import body
 from ...race.results import results
 from ...race.space import DEFAULT_RULES
+from ...race.table import loss, rate
 from ...race.verdict import summary, verdict
 from ...race.watch import Watch
 from ...store import Store, StoreError
 from ...tasks.catalogue import MODULES
 from ...tasks.source import Source, lacking
+from ...trials.trial import RAMP
 from ..fields import Fields
 from ..jobs import Job
 from ..tab import Endpoint, Lab, Tab
 
 RULES, STEPS, SEEDS, SECONDS = 12, 5000, 200, 3600
 PROCESSES = 2
+EVERY = 0.3  # seconds between two tables of what tuning has found so far
 
 
 def known(lab: Lab, fields: Fields) -> Any:
@@ -80,7 +87,7 @@ def run(job: Job, record: Record, source: Source, seconds: float) -> None:
     except StoreError as error:
         store = None
         job.tell(note=f"this race cannot be resumed, for its runs cannot be kept: {error}")
-    begin, watch = perf_counter(), Watch(record.config)
+    begin, said, watch = perf_counter(), 0.0, Watch(record.config)
     drive = Drive(record, source, min(PROCESSES, len(record.config.rules)), store, seconds)
     job.on_stop = drive.stop
     job.tell(task=record.config.task, race=record.id, progress=watch.summary(), done=0, total=0)
@@ -89,7 +96,10 @@ def run(job: Job, record: Record, source: Source, seconds: float) -> None:
             for event, stages in events:
                 watch.take(event, stages.standings)
                 job.tell(progress=watch.summary(), done=watch.done_here, total=watch.total_here)
-                if isinstance(event, Round):
+                if stages.standings is None and perf_counter() - said > EVERY:
+                    said = perf_counter()
+                    job.tell(blocks=so_far(record))
+                elif isinstance(event, Round):
                     job.tell(decided=watch.decided(), **shown(record, perf_counter() - begin))
                 if job.asked_to_stop.is_set():
                     break
@@ -107,9 +117,21 @@ def shown(record: Record, seconds: float, whole: bool = False) -> dict[str, Any]
     record.seconds = round(seconds, 2)
     found = results(record)
     if not found.tuned:
-        return {"blocks": ""}
+        return {"blocks": so_far(record)}
     text = to_json(record, summary(record, found)) if whole else ""
     return {"blocks": body(record, found, text), "verdict": verdict(record, found)[0]}
+
+
+def so_far(record: Record) -> str:
+    """What stands there while the rates are tuned: the best of each rule yet."""
+    rows = []
+    for k, entry in enumerate(record.entries):
+        runs = [run for run in record.runs if run.rule == entry.rule and run.schedule != RAMP]
+        best = min((run for run in runs if math.isfinite(run.loss)), key=lambda run: run.loss, default=None)
+        lr, reached = ("–", "–") if best is None else (rate(best.lr), loss(best.loss))
+        rows.append((Markup(swatch(k) + escape(entry.rule)), str(len(runs)), lr, reached))
+    head = ("rule", "runs", "best rate yet", "its validation loss")
+    return table(rows, head, range(1, 4), "Tuning: the same number of rates for each rule")
 
 
 def _quick() -> dict[str, Any]:
@@ -126,7 +148,7 @@ def _quick() -> dict[str, Any]:
 TAB = Tab(
     "race",
     "Race",
-    "Rules tuned alike and raced on fresh seeds until it is decided, here as it happens. The race goes into the "
-    "store, as those of `descend race` do.",
+    "Rules tuned alike and raced on fresh seeds until it is decided, here as it happens. The race is kept "
+    "in the store, like those of the command line.",
     (Endpoint("known", known), Endpoint("start", start, (_quick(),))),
 )

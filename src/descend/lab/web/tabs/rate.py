@@ -35,7 +35,7 @@ def start(lab: Lab, fields: Fields) -> Any:
     rule = find_rule(fields.word("rule", longest=80)).name
     task = fields.word("task", "digits", among=["digits", *_scripts(lab)])
     steps, repeats = fields.whole("steps", 300, 10, STEPS), fields.whole("repeats", 3, 1, REPEATS)
-    seed, seconds = fields.whole("seed", 0, 0, 10**6), fields.number("seconds", 60.0, 1.0, float(SECONDS))
+    seed, seconds = fields.whole("seed", 0, 0, 10**6), fields.number("seconds", 300.0, 1.0, float(SECONDS))
     fields.end()
     if "lr" not in find_rule(rule).settings:
         raise Refused(f"{rule} has no learning rate")

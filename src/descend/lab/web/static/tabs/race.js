@@ -12,6 +12,7 @@ export async function build(root) {
     known.tasks[0].name, describe);
   const rules = rulePicker(known.rules, known.chosen, 12);
   const seconds = number(120, { min: 1, max: 3600, step: 1 });
+  const steps = h("input", { type: "number", min: 10, max: 5000, step: 1, placeholder: "the task's" });
   const seed = number(0, { min: 0, max: 1e6, step: 1 });
   const quick = h("input", { type: "checkbox", checked: true });
   const begin = button("Start the race", start, { class: "main" });
@@ -25,7 +26,7 @@ export async function build(root) {
     h("form", { class: "ask", onsubmit: (event) => { event.preventDefault(); start(); } },
       field("task", task), about,
       h("div", { class: "field wide-field" }, h("span", { class: "label" }, "rules"), rules.element),
-      h("div", { class: "fields" }, field("seconds at most", seconds), field("seed", seed), field("quick: five rates, fewer seeds", quick)),
+      h("div", { class: "fields" }, field("seconds at most", seconds), field("steps of a run", steps), field("seed", seed), field("quick: five rates, fewer seeds", quick)),
       h("div", { class: "row" }, begin, end, progress)),
     said, shown);
 
@@ -40,7 +41,7 @@ export async function build(root) {
     try {
       begin.disabled = true;
       job = (await post("race/start", { task: task.value, rules: rules.value(), quick: quick.checked,
-        seconds: Number(seconds.value), seed: Number(seed.value) })).job;
+        ...(steps.value ? { steps: Number(steps.value) } : {}), seconds: Number(seconds.value), seed: Number(seed.value) })).job;
       shown.replaceChildren();
       follow();
     } catch (error) {
@@ -70,12 +71,13 @@ export async function build(root) {
   describe();
   if (job) follow();
   return {
-    state: () => ({ task: task.value, rules: rules.value().join(","), seconds: seconds.value, seed: seed.value, quick: quick.checked ? 1 : 0 }),
+    state: () => ({ task: task.value, rules: rules.value().join(","), seconds: seconds.value, steps: steps.value, seed: seed.value, quick: quick.checked ? 1 : 0 }),
     restore(state) {
       if (tasks.has(state.task)) task.value = state.task;
       const named = (state.rules || "").split(",").filter((rule) => known.rules.includes(rule)).slice(0, 12);
       if (named.length) rules.set(named);
       if (Number(state.seconds) >= 1) seconds.value = state.seconds;
+      if (/^\d+$/.test(state.steps || "")) steps.value = state.steps;
       if (/^\d+$/.test(state.seed || "")) seed.value = state.seed;
       if (state.quick) quick.checked = state.quick === "1";
       describe();

@@ -1,0 +1,76 @@
+"""A browser for all tests of the page, and a server it can reach."""
+
+import importlib.resources
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from served import served
+
+
+@pytest.fixture(scope="package")
+def browser(chromium) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="package")
+def address() -> Iterator[str]:
+    with served() as where:
+        yield where
+
+
+@pytest.fixture(scope="package")
+def axe() -> str:
+    """The source of axe-core, which finds what assistive technology cannot use."""
+    return (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def pages(browser, address) -> Iterator[Any]:
+    """Opens pages: `pages.open("#race", width=360)`.
+
+    At the end nothing may have been asked of another host, or stand on the console.
+    """
+    opened, asked, said = [], [], []
+
+    def listen(page: Any) -> None:
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: said.append(f"error: {error}"))
+
+    def open_(link: str = "", width: int = 1280, height: int = 860, base: str = "", **how: Any) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": height}, **how)
+        page = context.new_page()
+        listen(page)
+        opened.append(context)
+        page.goto((base or address) + link)
+        name = link.lstrip("#").partition("?")[0] or "surfaces"
+        page.wait_for_selector(f"html[data-ready={name}]", timeout=20_000)
+        return page
+
+    yield SimpleNamespace(open=open_, asked=asked, said=said)
+    for context in opened:
+        context.close()
+    own = address.rsplit("/", 2)[0]
+    assert [url for url in asked if not url.startswith((own, "file:", "data:", "blob:"))] == []
+    assert said == []
+
+
+@pytest.fixture
+def picture():
+    """Keeps a screenshot where DESCEND_SHOTS says, for people to look at."""
+
+    def keep(page: Any, name: str) -> None:
+        if folder := os.environ.get("DESCEND_SHOTS"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+    return keep

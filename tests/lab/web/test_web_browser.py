@@ -1,0 +1,187 @@
+"""The page in Chromium: what people do with it, what assistive technology finds, and that nothing leaves this host."""
+
+import time
+
+import pytest
+
+from descend.lab.web.tabs import NAMES
+
+pytestmark = pytest.mark.browser
+LAB = "__lab.surfaces"
+
+
+def until(page, true: str, seconds: float = 20) -> None:
+    """Wait; Playwright's own `wait_for_function` evaluates text in the page, which its policy forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(true):
+        assert time.monotonic() < end, f"never came true: {true}"
+        page.wait_for_timeout(25)
+
+
+def settled(page) -> None:
+    """Until the paths of what was asked last are there."""
+    page.wait_for_timeout(60)
+    until(page, f"{LAB}.paths().length > 0")
+
+
+def put(page, x: float, y: float) -> None:
+    """Click the map at these shares of its width and height."""
+    box = page.locator("canvas.map").bounding_box()
+    page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tab_is_usable_by_everybody(pages, axe, picture, name):
+    for width, scheme in ((1280, "light"), (360, "dark")):
+        page = pages.open(f"#{name}", width=width, color_scheme=scheme, reduced_motion="reduce")
+        page.wait_for_timeout(150)
+        root = "document.documentElement"
+        assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
+        picture(page, f"{name}-{width}-{scheme}")
+        page.evaluate(axe)
+        found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html)]))")
+        assert found == []
+
+
+def test_the_axe_can_fail(pages, axe):
+    page = pages.open("#rate")
+    page.evaluate(axe)
+    page.evaluate("document.body.append(Object.assign(document.createElement('button'), {type: 'button'}))")
+    assert "button-name" in page.evaluate("axe.run().then(r => r.violations.map(v => v.id))")
+
+
+def test_a_click_drops_the_start_and_all_rules_set_out(pages):
+    page = pages.open("#surfaces?story=saddle")
+    settled(page)
+    put(page, 0.25, 0.25)
+    until(page, f"{LAB}.now.start[0] === -1 && {LAB}.paths()[0].points[0] === -1")
+    starts = page.evaluate(f"{LAB}.paths().map(p => [p.points[0], p.points[1]].map(v => +v.toFixed(3)))")
+    assert len(starts) == 6
+    assert {tuple(start) for start in starts} == {(-1.0, 1.1)}
+    until(page, f"{LAB}.player.playing")
+    first = page.evaluate(f"{LAB}.player.t")
+    until(page, f"{LAB}.player.t > {first}")
+
+
+def test_a_drag_redraws_as_it_goes(pages):
+    page = pages.open("#surfaces?story=valley", reduced_motion="reduce")
+    settled(page)
+    box = page.locator("canvas.map").bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.down()
+    for k in range(12):
+        page.mouse.move(box["x"] + 100 + 12 * k, box["y"] + 100 + 6 * k)
+        page.wait_for_timeout(30)
+    page.mouse.up()
+    assert page.evaluate("__lab.drags.length") >= 3
+    until(page, f"!{LAB}.player.playing")
+    x, _ = page.evaluate(f"{LAB}.now.start")
+    until(page, f"Math.abs({LAB}.paths()[0].points[0] - {x}) < 1e-3")
+    assert page.input_value(".fields input >> nth=0") == f"{x:g}"
+
+
+def test_keys_move_the_start_and_time(pages):
+    page = pages.open("#surfaces?story=booth", reduced_motion="reduce")
+    settled(page)
+    page.focus("canvas.map")
+    page.keyboard.press("ArrowRight")
+    until(page, f"{LAB}.now.start[0] === -7.8")
+    page.keyboard.press("Shift+ArrowUp")
+    until(page, f"{LAB}.now.start[1] === -1")
+    settled(page)
+    page.keyboard.press(",")
+    assert page.evaluate(f"{LAB}.player.t") == 149
+    page.keyboard.press("Space")
+    until(page, f"{LAB}.player.playing || {LAB}.player.t === 150")
+    until(page, "document.getElementById('said').textContent.includes('gradient_descent: ')")
+
+
+def test_the_step_is_shared_by_map_and_chart(pages):
+    page = pages.open("#surfaces?story=valley", reduced_motion="reduce")
+    settled(page)
+    over = page.locator(".u-over")
+    over.click(position={"x": over.bounding_box()["width"] / 2, "y": 20})
+    until(page, f"{LAB}.player.t === 75")
+    assert page.evaluate(f"[{LAB}.map.t, {LAB}.chart.t]") == [75, 75]
+    assert page.inner_text(".player .step") == "75 / 150"
+    page.fill(".player .scrub", "30")
+    assert page.evaluate(f"[{LAB}.player.t, {LAB}.map.t, {LAB}.chart.t]") == [30, 30, 30]
+
+
+def test_a_rate_explodes_and_leaves_with_a_cross(pages, picture):
+    page = pages.open("#surfaces?story=valley", reduced_motion="reduce")
+    settled(page)
+    page.evaluate("""() => { const range = document.querySelector('.rule input[type=range]');
+        range.value = 0.1; range.dispatchEvent(new Event('input')); }""")
+    until(page, f"{LAB}.paths()[0].diverged !== null")
+    assert "diverged at step" in page.inner_text(".rule >> nth=0")
+    assert page.evaluate(f"{LAB}.paths()[0].lr") == pytest.approx(1.26)
+    picture(page, "surfaces-exploded")
+
+
+def test_a_link_brings_all_of_it_back(pages, picture):
+    page = pages.open("#surfaces?story=edge", reduced_motion="reduce")
+    settled(page)
+    page.keyboard.press("Tab")
+    put(page, 0.3, 0.7)
+    page.wait_for_timeout(300)
+    page.click(".toggle-rule >> nth=1")
+    page.select_option("select:has(option[value='-2'])", "0")
+    page.fill(".player .scrub", "42")
+    page.wait_for_timeout(400)
+    link, state = page.evaluate("__lab.lab.link()"), page.evaluate("__lab.built.get('surfaces').state()")
+    assert "a-key-of-the-tests" not in link
+    assert (state["t"], state["state"]) == (42, 0)
+    again = page.context.new_page()  # the same browser: the door finds the key
+    again.goto(link)
+    again.wait_for_selector("html[data-ready=surfaces]")
+    settled(again)
+    assert again.evaluate("__lab.built.get('surfaces').state()") == state
+    picture(again, "surfaces-link")
+
+
+def test_without_the_key_the_door_says_what_to_do(browser, address):
+    page = browser.new_context().new_page()
+    page.goto(address.rsplit("/", 2)[0] + "/#surfaces")
+    assert "Open the address that descend lab has printed" in page.inner_text("p")
+    page.context.close()
+
+
+def test_what_is_refused_is_said(pages):
+    page = pages.open("#surfaces?story=saddle", reduced_motion="reduce")
+    settled(page)
+    page.evaluate(f"{LAB}.now.steps = 99999")
+    pages.said.clear()
+    put(page, 0.5, 0.4)
+    until(page, "!document.getElementById('trouble').hidden")
+    assert "steps must be a whole number from 1 to 2000" in page.inner_text("#trouble")
+    assert len(pages.said) >= 1  # the browser's own line about status 400
+    page.wait_for_timeout(100)
+    pages.said.clear()
+
+
+def test_a_race_is_started_watched_and_finished(pages, picture):
+    page = pages.open("#race?rules=gradient_descent,adam&seconds=60&steps=10")
+    page.click("text=Start the race")
+    until(page, "document.querySelector('.race .said').textContent.includes('left')")
+    page.wait_for_selector(".race .report table")
+    until(page, "document.querySelector('.race .said').textContent.includes('descend race --from')", seconds=90)
+    assert page.locator(".report #tables").count() == 1
+    assert page.locator(".report #curves svg").count() > 0
+    picture(page, "race-finished")
+
+
+def test_a_race_can_be_stopped(pages):
+    page = pages.open("#race?rules=gradient_descent,adam,lion&seconds=60&seed=3")
+    page.click("text=Start the race")
+    until(page, "document.querySelector('.race .said').textContent.includes('/')")
+    page.click(".race button:has-text('Stop')")
+    until(page, "document.querySelector('.race .said').textContent.startsWith('stopped')", seconds=20)
+
+
+def test_a_range_test_is_started_and_finished(pages, picture):
+    page = pages.open("#rate?steps=20&repeats=1")
+    page.click("text=Find a rate")
+    page.wait_for_selector(".rate .report svg", timeout=60_000)
+    assert "Train Adam at" in page.inner_text(".rate .report h1")
+    picture(page, "rate-finished")
