@@ -15,7 +15,7 @@ from typing import Any
 from .. import rules
 from ..core.rule import Rule, _parse
 from .references import REFERENCES
-from .traces import STANDS_FOR, Reference, changing, distance, settings_of
+from .traces import STANDS_FOR, Reference, changing, distances, settings_of
 
 _SWAPPED: dict[type, type] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
@@ -48,19 +48,19 @@ def _edits(node: ast.AST, names: set[str], squared: bool) -> Iterator[tuple[str,
     """
     shown = ast.unparse(node) if isinstance(node, ast.expr) else ""
     if isinstance(node, ast.BinOp):
-        other = copy.deepcopy(node)
+        other = copy.copy(node)
         other.op = _SWAPPED[type(node.op)]()
         yield f"{shown} → {ast.unparse(other)}", other
         yield f"{shown} → {ast.unparse(node.left)}", node.left
         yield f"{shown} → {ast.unparse(node.right)}", node.right
         if isinstance(node.op, _NOT_COMMUTATIVE) and not squared:
-            other = copy.deepcopy(node)
+            other = copy.copy(node)
             other.left, other.right = node.right, node.left
             yield f"{shown} → {ast.unparse(other)}", other
     elif isinstance(node, ast.UnaryOp):
         yield f"{shown} → {ast.unparse(node.operand)}", node.operand
     elif isinstance(node, ast.Compare):
-        other = copy.deepcopy(node)
+        other = copy.copy(node)
         other.ops = [_COMPARED[type(node.ops[0])]()]
         yield f"{shown} → {ast.unparse(other)}", other
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -73,13 +73,13 @@ def _edits(node: ast.AST, names: set[str], squared: bool) -> Iterator[tuple[str,
 
 def _calls(node: ast.Call, name: str, shown: str) -> Iterator[tuple[str, ast.AST]]:
     if name == "where":
-        other = copy.deepcopy(node)
+        other = copy.copy(node)
         other.args = [node.args[0], node.args[2], node.args[1]]
         yield f"{shown} → {ast.unparse(other)}", other
     elif name in _CALLS and _CALLS[name] is None:
         yield f"{shown} → {ast.unparse(node.args[0])}", node.args[0]
     elif name in _CALLS:
-        other = copy.deepcopy(node)
+        other = copy.copy(node)
         other.func = ast.Name(_CALLS[name], ast.Load())
         yield f"{shown} → {ast.unparse(other)}", other
 
@@ -93,23 +93,22 @@ def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
     names = {slot.name for slot in rule.slots} | set(rule.settings)
     body = function.body[1:] if ast.get_docstring(function) else function.body
     first = len(function.body) - len(body)
-    for line, statement in enumerate(body, first):
+    for statement in body:
         for path, node in _expressions(statement):
             if isinstance(statement, ast.Return) and isinstance(node, ast.Name) and len(path) <= 2:
                 continue  # the list of what is returned, which no edit of one name leaves in order
             for what, replacement in _edits(node, names, _squared(statement, path)):
-                changed = copy.deepcopy(tree)
-                _put(changed.body[0].body[line], path, copy.deepcopy(replacement))  # type: ignore[attr-defined]
-                yield what, _compiled(rule, changed)
+                _put(statement, path, replacement)
+                mutant = _compiled(rule, tree)
+                _put(statement, path, node)
+                yield what, mutant
     for line in range(first, len(function.body) - 2):
-        changed = copy.deepcopy(tree)
-        inner = changed.body[0].body  # type: ignore[attr-defined]
-        if _depends(inner[line], inner[line + 1]):
-            inner[line], inner[line + 1] = inner[line + 1], inner[line]
-            yield (
-                f"lines swapped: {ast.unparse(inner[line + 1])} ⇄ {ast.unparse(inner[line])}",
-                _compiled(rule, changed),
-            )
+        one, other = function.body[line : line + 2]
+        if _depends(one, other):
+            function.body[line : line + 2] = other, one
+            mutant = _compiled(rule, tree)
+            function.body[line : line + 2] = one, other
+            yield f"lines swapped: {ast.unparse(one)} ⇄ {ast.unparse(other)}", mutant
 
 
 def _depends(one: ast.stmt, other: ast.stmt) -> bool:
@@ -198,7 +197,7 @@ def survives(rule: Rule, mutant: Rule, reference: Reference | None = None) -> bo
     reference = reference or reference_of(rule)
     for k, settings in enumerate([*settings_of(rule), *changing(rule)]):
         try:
-            if not distance(mutant, reference, settings, seed=k) <= BAR:
+            if not all(apart <= BAR for apart in distances(mutant, reference, settings, seed=k)):
                 return False
         except Exception:
             return False

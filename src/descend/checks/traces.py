@@ -7,6 +7,7 @@ rule can have and such a trace notices all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -41,11 +42,17 @@ def shapes_for(rule: Rule) -> tuple[tuple[int, ...], ...]:
 def gradients(
     shapes: Sequence[tuple[int, ...]] = SHAPES, steps: int = STEPS, seed: int = 0, holes: bool = True
 ) -> tuple[Tensors, list[Tensors]]:
-    """Start values of order 1, and for each step a gradient per tensor; float64.
+    """Start values of order 1, and for each step a gradient per tensor; float64, and the caller's own.
 
     With ``holes``, one element in eight is zero at a step, and the first of each tensor at every
     step. The second tensor has no gradient at all in the first two steps, and the last starts at zero.
     """
+    start, made = _drawn(tuple(shapes), steps, seed, holes)
+    return [a.copy() for a in start], [[a.copy() for a in step] for step in made]
+
+
+@cache
+def _drawn(shapes: tuple[tuple[int, ...], ...], steps: int, seed: int, holes: bool) -> tuple[Tensors, list[Tensors]]:
     rng = np.random.default_rng(seed)
     start = [np.asarray(rng.normal(size=shape)) for shape in shapes]
     made = []
@@ -152,22 +159,27 @@ def distance(rule: Rule, reference: Reference, settings: dict[str, Any], seed: i
 
     Relative to the largest magnitude of the tensor, or to 1 where it is smaller. NaN on one side only is infinite.
     """
+    return max(distances(rule, reference, settings, seed), default=0.0)
+
+
+def distances(rule: Rule, reference: Reference, settings: dict[str, Any], seed: int = 0) -> Iterator[float]:
+    """What ``distance`` is the largest of, step by step: most mistakes show in the first of them."""
     start, grads = gradients(shapes_for(rule), seed=seed, holes=rule.name != "soap")
-    worst = 0.0
     fed = {FED[rule.name][2]: FED[rule.name][1]} if rule.name in FED else {}
     theirs = reference(start, grads, **settings, **fed)
+    named = {slot.name: slot.saved_as for slot in rule.slots}
     for ours, (x, state) in zip(oracle(rule, start, grads, settings), theirs, strict=True):
-        named = {slot.name: slot.saved_as for slot in rule.slots}
+        worst = 0.0
         pairs = [(ours["p"], x)]
         for slot, saved in named.items():
             there = state.get(slot, state.get(saved))
             if there is not None and len(there) == len(x):
                 pairs.append((ours[slot], there))
-        for mine, theirs in pairs:
-            for a, b in zip(mine, theirs, strict=True):
+        for mine, other in pairs:
+            for a, b in zip(mine, other, strict=True):
                 a, b = np.asarray(a), np.asarray(b)
                 worst = max(worst, _apart(a, b.reshape(a.shape) if a.size == b.size else b))  # rows kept as size 1
-    return worst
+        yield worst
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> float:

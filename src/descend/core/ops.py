@@ -47,6 +47,7 @@ from typing import Any
 Words = dict[str, Callable[..., Any]]
 _WORDS: dict[type, Words] = {}
 _CONTAINING: set[type] = set()
+_KNOWN: dict[type, Words | None] = {}  # what has been looked up; None: plain numbers
 OVER = ("tensor", "all", "row", "column")
 
 
@@ -56,6 +57,7 @@ def register(kind: type, words: Words, containing: bool = False) -> None:
     ``containing``: such values hold others, so that their words act when both kinds meet.
     """
     _WORDS[kind] = words
+    _KNOWN.clear()
     if containing:
         _CONTAINING.add(kind)
 
@@ -67,12 +69,18 @@ def words_of(*values: Any) -> Words:
         kind = type(value)
         if kind in _CONTAINING:
             return _WORDS[kind]
-        if kind in (float, int, bool) or found is not None:
-            continue
-        found = next((_WORDS[base] for base in kind.__mro__ if base in _WORDS), None)
         if found is None:
-            raise TypeError(f"a rule works on arrays and numbers, not on {kind.__name__}")
+            found = _KNOWN[kind] if kind in _KNOWN else _KNOWN.setdefault(kind, _looked_up(kind))
     return NUMBERS if found is None else found
+
+
+def _looked_up(kind: type) -> Words | None:
+    if kind in (float, int, bool):
+        return None
+    for base in kind.__mro__:
+        if base in _WORDS:
+            return _WORDS[base]
+    raise TypeError(f"a rule works on arrays and numbers, not on {kind.__name__}")
 
 
 def sqrt(x: Any) -> Any:

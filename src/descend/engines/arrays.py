@@ -54,5 +54,6 @@ def point_of(point: Callable[..., Any] | None, work: Work) -> list[Any]:
     if point is None:
         return work.arrays["p"]
     slots = [(work.arrays | work.numbers)[slot.name] for slot in work.rule.slots]
-    settings = taken_by(point, work.rows[0].settings)
-    return [at_point(point, p, state, settings) for p, *state in zip(work.arrays["p"], *slots, strict=True)]
+    settings = [taken_by(point, row.settings) for row in work.rows]
+    tensors = zip(work.row_of, work.arrays["p"], *slots, strict=True)
+    return [at_point(point, p, state, settings[row]) for row, p, *state in tensors]

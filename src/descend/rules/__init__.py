@@ -2,6 +2,7 @@
 
 import sys as _sys
 from collections.abc import Iterator as _Iterator
+from functools import cache as _cache
 from types import ModuleType as _ModuleType
 
 from ..core.rule import Rule
@@ -97,6 +98,7 @@ FAMILIES = {
 }
 
 
+@_cache
 def _members(family: object) -> dict[str, Rule]:
     return {name: value for name, value in vars(family).items() if isinstance(value, Rule)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from typing import Any
 
 import torch
@@ -16,13 +17,17 @@ def parameters(dtype: torch.dtype = torch.float64, shapes: Any = SHAPES, seed: i
     return [Parameter(torch.randn(s, generator=g, dtype=torch.float64).to(dtype)) for s in shapes]
 
 
+@functools.cache
+def _noise(i: int, shapes: tuple[torch.Size, ...]) -> list[torch.Tensor]:
+    g = torch.Generator().manual_seed(1000 + i)
+    return [torch.randn(s, generator=g, dtype=torch.float64) + 0.5 for s in shapes]
+
+
 def feed(opt: Any, params: list[Parameter], first: int, count: int, size: float = 1.0) -> None:
     """Steps ``first`` to ``first + count`` of one fixed stream of gradients."""
     for i in range(first, first + count):
-        g = torch.Generator().manual_seed(1000 + i)
-        for p in params:
-            noise = torch.randn(p.shape, generator=g, dtype=torch.float64)
-            p.grad = (size * (noise + 0.5)).to(p.dtype) if p.requires_grad else None
+        for p, noise in zip(params, _noise(i, tuple(p.shape for p in params)), strict=True):
+            p.grad = (size * noise).to(p.dtype) if p.requires_grad else None
         opt.step()
 
 

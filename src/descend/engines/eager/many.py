@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -35,10 +36,16 @@ def _spread(x: Many, count: int) -> list[Any]:
 
 def _mapped(function: Callable[..., Any]) -> Callable[..., Many]:
     def apply(*args: Any) -> Many:
-        many = [a for a in args if isinstance(a, Many)]
-        count = next((len(a.items) for a in many if len(a.items) != 1), 1)
-        columns = [_spread(a, count) if isinstance(a, Many) else [a] * count for a in args]
-        return Many([function(*row) for row in zip(*columns, strict=True)], many[0].gather)
+        count, gather = 1, None
+        for a in args:
+            if isinstance(a, Many):
+                gather = a.gather
+                if len(a.items) not in (1, count):
+                    assert count == 1, "one value per tensor, or one for all"
+                    count = len(a.items)
+        assert gather is not None
+        columns = [_spread(a, count) if isinstance(a, Many) else repeat(a, count) for a in args]
+        return Many(list(map(function, *columns)), gather)
 
     return apply
 

@@ -8,15 +8,18 @@ defaults.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import compress
 
 import numpy as np
 
 from ...core.rule import Rule
+from ...core.trace import trace
 from ...engines import load
 from ...engines.arrays import begun, point_of, take_first_gradients
+from ...engines.base import Work
 
 STEPS = 200
 GRID = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -131,29 +134,59 @@ def tasks_of(rule: Rule) -> tuple[Task, ...]:
 @cache
 def tuned(rule: Rule, task: Task) -> Run:
     """The best run of the grid; a tie goes to the smaller learning rate."""
-    return min((run(rule, task, lr) for lr in GRID), key=lambda r: r.score(task))
+    return min(side_by_side(rule, task, GRID), key=lambda r: r.score(task))
 
 
 def run(rule: Rule, task: Task, lr: float) -> Run:
     """All steps with one learning rate; fewer where the path leaves every bound."""
-    work = begun(rule, [task.start.copy()], {**rule.settings, "lr": lr})
+    return side_by_side(rule, task, (lr,))[0]
+
+
+def side_by_side(rule: Rule, task: Task, rates: Sequence[float]) -> list[Run]:
+    """A run for each learning rate, as if each were by itself: together they take a third of the time."""
+    sums = {node.value for node in trace(rule, whole=True).nodes if node.op in ("total", "count")}
+    if "all" in sums and len(rates) > 1:  # over all parameters: they would be one run
+        return [run(rule, task, lr) for lr in rates]
+    paths, shipped = [[task.start] for _ in rates], [[task.start] for _ in rates]
+    work, going = _begun(rule, task, rates), list(range(len(rates)))
     step = load("numpy").prepare([work])
-    path, shipped = [task.start], [task.start]
     with np.errstate(all="ignore"):
         for t in range(1, STEPS + 1):
-            work.rows[0].t = t
-            work.rows[0].settings["lr"] = lr * (1 - (t - 1) / STEPS) if task.fades else lr
-            work.arrays["g"] = [task.gradient(point_of(rule.gradient_point, work)[0])]
+            for row, lr in zip(work.rows, rates, strict=True):
+                row.t, row.settings["lr"] = t, lr * (1 - (t - 1) / STEPS) if task.fades else lr
+            work.arrays["g"] = [task.gradient(at) for at in point_of(rule.gradient_point, work)]
             if t == 1:
                 take_first_gradients(work)
             for slot in rule.slots:
                 if slot.saved_as == "hessian":  # what a training loop would estimate is known exactly here
-                    work.arrays[slot.name] = [task.curvature(work.arrays["p"][0])]
+                    work.arrays[slot.name] = [task.curvature(p) for p in work.arrays["p"]]
             step(1)
-            p = work.arrays["p"][0].copy()
-            if not np.abs(p).max() < 1e3:  # also false for NaN
+            inside = [bool(np.abs(p).max() < 1e3) for p in work.arrays["p"]]  # also false for NaN
+            if not all(inside):
+                _only(work, inside)
+                going = list(compress(going, inside))
+            if not going:
                 break
-            path.append(p)
-            shipped.append(np.array(point_of(rule.shipped_point, work)[0]))
-        losses = np.array([task.loss(p) for p in shipped])
-    return Run(lr, np.array(path), np.array(shipped), losses)
+            for k, p, at in zip(going, work.arrays["p"], point_of(rule.shipped_point, work), strict=True):
+                paths[k].append(p.copy())
+                shipped[k].append(np.array(at))
+        losses = [np.array([task.loss(p) for p in points]) for points in shipped]
+    made = zip(rates, map(np.array, paths), map(np.array, shipped), losses, strict=True)
+    return [Run(*one) for one in made]
+
+
+def _begun(rule: Rule, task: Task, rates: Sequence[float]) -> Work:
+    """A tensor, and a row of settings, for each learning rate."""
+    each = [begun(rule, [task.start.copy()], {**rule.settings, "lr": lr}) for lr in rates]
+    return Work(
+        rule, "float64", [task.start.size] * len(each), [work.rows[0] for work in each], np.arange(len(each)),
+        {name: [work.arrays[name][0] for work in each] for name in each[0].arrays},
+        {name: np.concatenate([work.numbers[name] for work in each]) for name in each[0].numbers},
+    )  # fmt: skip
+
+
+def _only(work: Work, kept: list[bool]) -> None:
+    """Leave out the other tensors; the rows stay."""
+    work.sizes, work.row_of = list(compress(work.sizes, kept)), work.row_of[kept]
+    work.arrays = {name: list(compress(held, kept)) for name, held in work.arrays.items()}
+    work.numbers = {name: held[kept] for name, held in work.numbers.items()}
