@@ -27,6 +27,7 @@ DOING = {  # what can be wanted -> how it is called in a sentence
     "hessian": "a Hessian",
     "residuals": "the residuals of a sum of squares",
     "jacobian": "the Jacobian of the residuals",
+    "squares": "the squared gradients of the samples",
 }
 
 
@@ -46,6 +47,7 @@ class Wanted:
     hessian    (1, D)                       (D, D)
     residuals  (1, D)                       (m,), whose half square is minimized; inf where one is not finite
     jacobian   (1, D)                       (m, D), of the residuals
+    squares    (1, D)           a seed      (D,): the sum over samples of their squared gradients, or an estimate
     ========== ================ =========== ====================================================
     """
 
@@ -288,6 +290,21 @@ class Method:
             "last_told": sorted(self._last_told),
         }
         return copy.deepcopy(saved)
+
+    def kept(self) -> tuple[Any, ...]:
+        """Where it stands, for ``back``: no copy, for nobody writes into the arrays of a state."""
+        return self._state(), self._saved, list(self._answers)
+
+    def back(self, kept: tuple[Any, ...]) -> None:
+        """Stand to the bit where ``kept`` was taken; what was asked and answered since is forgotten."""
+        state, saved, answers = kept
+        stopped = state["stop"] is not None
+        began = state if stopped or saved is None else saved
+        vars(self).update({name: thawed(value, self.parts) for name, value in began.items()})
+        self._running = self._wanted = self._partial = None
+        self._saved, self._answers = (saved, answers) if stopped else (None, [])
+        for answer in answers if not stopped else ():
+            self.answer(answer)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copied and pickled as its state, for an iteration that waits for an answer cannot be."""

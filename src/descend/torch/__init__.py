@@ -75,11 +75,14 @@ _AROUND = {
     "Accumulator": "loop.accumulator",
     "LBFGS": "second_order.lbfgs",
     "BFGS": "second_order.searching",
+    "GaussNewton": "second_order.gauss_newton",
     "HessianFree": "second_order.hessian_free",
     "Newton": "second_order.searching",
     "NewtonCG": "second_order.searching",
     "NonlinearCG": "second_order.searching",
     "SSBroyden": "second_order.searching",
+    "SaddleFree": "second_order.searching",
+    "TrustExact": "second_order.searching",
     "TrustKrylov": "second_order.searching",
     "TrustNCG": "second_order.searching",
     "KFAC": "kronecker.optimizer",
@@ -101,10 +104,10 @@ _AROUND = {
 
 __all__ = [
     "ASGD", "BFGS", "KFAC", "LBFGS", "SGD", "Accumulator", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW",
-    "Adamax", "Alarms", "HessianFree", "LRFinding", "Lion", "Muon", "NAdam", "NaturalGradient", "Newton", "NewtonCG",
-    "NonlinearCG", "RAdam", "RMSprop", "Rprop", "RuleOptimizer", "SSBroyden", "SparseAdam", "TelemetryLogger",
-    "TrustKrylov", "TrustNCG", "check_gradients", "evolve", "find_lr", "initial_loss", "live", "muon_groups",
-    "optimizer", "overfit_one_batch", "param_groups", "step_in_backward", "swats", "switch", "switch_at",
+    "Adamax", "Alarms", "GaussNewton", "HessianFree", "LRFinding", "Lion", "Muon", "NAdam", "NaturalGradient", "Newton",
+    "NewtonCG", "NonlinearCG", "RAdam", "RMSprop", "Rprop", "RuleOptimizer", "SSBroyden", "SaddleFree", "SparseAdam",
+    "TelemetryLogger", "TrustExact", "TrustKrylov", "TrustNCG", "check_gradients", "evolve", "find_lr", "initial_loss",
+    "live", "muon_groups", "optimizer", "overfit_one_batch", "param_groups", "step_in_backward", "swats", "switch", "switch_at",
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
 from ..core.untraced import untraced
+from .second_order.flat import Rateless
 from .sharded.refusals import refuse_use
 
 Term = tuple[Callable[..., Tensor], Any]
@@ -79,6 +80,7 @@ class NaturalGradient(torch.optim.Optimizer):
         if self.param_groups:
             raise TypeError("NaturalGradient takes all parameters from its model, in one group")
         super().add_param_group(param_group)
+        self.param_groups[-1] = Rateless(self.param_groups[-1], "NaturalGradient")
 
     @torch.no_grad()
     def step(self, terms: Sequence[Term]) -> Tensor:  # type: ignore[override]

@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 import descend.torch as ours
 from descend import minimize
 
-KINDS = ["NonlinearCG", "BFGS", "SSBroyden", "NewtonCG", "TrustNCG", "TrustKrylov", "Newton", "HessianFree"]
+KINDS = ["NonlinearCG", "BFGS", "SSBroyden", "NewtonCG", "TrustNCG", "TrustKrylov", "TrustExact", "Newton",
+         "SaddleFree", "HessianFree"]  # fmt: skip
 
 
 def valley(x):
@@ -127,6 +128,34 @@ def test_gauss_newton_products_are_those_of_the_matrix():
         np.testing.assert_allclose(graph.product(x, v), G.numpy() @ v, atol=1e-12)
 
 
+def test_the_preconditioner_is_the_mean_of_the_squared_gradients_of_the_samples():
+    model, closure = model_and_closure("HessianFree")
+    opt = ours.HessianFree(model.parameters(), probes=2_000)
+    params = list(model.parameters())
+    loss, outputs = closure()
+    (shares,) = torch.autograd.grad(loss, outputs, retain_graph=True)  # the loss is a mean: of each sample, 1/n
+    each = [torch.autograd.grad(o, params, share, retain_graph=True) for o, share in zip(outputs, shares, strict=True)]
+    rows = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in each])
+    expected = len(rows) * rows.square().sum(0)
+    opt.step(closure)
+    found = torch.from_numpy(opt._search.squares / opt._search.weight)
+    assert float((found - expected).norm() / expected.norm()) < 0.05  # its spread is √(2/2000) of each entry at most
+    np.testing.assert_allclose(float(found.sum() / expected.sum()), 1, atol=0.03)
+
+
+def test_a_preconditioner_changes_the_way_and_not_the_end_of_conjugate_gradients():
+    model, closure = model_and_closure("HessianFree")
+    steps = []
+    for exponent in (0.0, 0.75):
+        net = copy.deepcopy(model)
+        opt = ours.HessianFree(net.parameters(), exponent=exponent, iterations=10_000, damping=0.1)
+        opt._search.iterations = 10_000
+        opt.step(lambda net=net: closure(net))
+        steps.append((opt._search.last, opt._search.damping))
+    assert steps[0][1] == steps[1][1]
+    assert np.linalg.norm(steps[0][0] - steps[1][0]) < 0.05 * np.linalg.norm(steps[0][0])
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_a_loss_may_take_gradients_itself(name):
     torch.manual_seed(0)
@@ -151,12 +180,14 @@ def test_what_cannot_be_meant_is_refused():
     opt = ours.NewtonCG([x])
     with pytest.raises(TypeError, match="needs a closure"):
         opt.step()
-    with pytest.raises(TypeError, match="a tensor of one number; got shape"):
+    with pytest.raises(TypeError, match="a tensor of one real number; got shape"):
         opt.step(lambda: x * 2)
     with pytest.raises(TypeError, match="got 3"):
         opt.step(lambda: 3)
     with pytest.raises(ValueError, match="does not depend on the parameters"):
         opt.step(lambda: torch.ones(()))
+    with pytest.raises(TypeError, match="got None"):
+        opt.step(lambda: None)
 
     def backward():
         loss = (x**2).sum()

@@ -41,7 +41,7 @@ class GaussNewton(Method):
         if not damping > 0:
             raise ValueError(f"damping must be above 0, got {damping}")
         refuse_large("GaussNewton", "normal matrix", self.n, memory_limit)
-        self.tol, self.damping, self.rise = tol, damping, 2.0
+        self.tol, self.damping, self.rise, self.memory_limit = tol, damping, 2.0, memory_limit
         self.x = x0
         self.f = math.inf
         self.r = self.J = self.scale = np.zeros(0)
@@ -52,6 +52,15 @@ class GaussNewton(Method):
         if not math.isfinite(self.f):
             return Stop("the residuals at the start are not finite", success=False)
         return (yield from self._linearized())
+
+    def stand(self, x: Any, r: Any, J: Any) -> None:
+        """Go on from here: another point, or the same one on other data. The damping is kept, and the scale."""
+        self.x, self.r, self.f = x, r, half_square(r)
+        self.best_x, self.best_f = x, self.f
+        self.begun = True
+        self._running = self._wanted = self._saved = self._partial = None
+        self._answers = []
+        self.stop = self._taken(J)
 
     def iterate(self) -> Iteration:
         while True:
@@ -80,7 +89,9 @@ class GaussNewton(Method):
 
     def _linearized(self) -> Iteration:
         """The Jacobian at the new point, and whether that is the end."""
-        J = yield Wanted("jacobian", self.x[None])
+        return self._taken((yield Wanted("jacobian", self.x[None])))
+
+    def _taken(self, J: np.ndarray) -> Stop | None:
         if not np.isfinite(J).all():
             return Stop("the Jacobian is not finite at the best point", success=False)
         self.J = J

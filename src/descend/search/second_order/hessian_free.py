@@ -24,7 +24,8 @@ class HessianFree(Descent):
 
     Its products are those of ``hessp``: give Gauss–Newton products there for the method of the paper, as
     ``descend.torch.HessianFree`` does; without, the Hessian's, whose run ends where the curvature is not positive.
-    There is no preconditioner, for it needs a gradient of each sample. Memory: the last step, some fifteen iterates.
+    A preconditioner needs a gradient of each sample: only ``descend.torch.HessianFree`` has one. Memory: the last step,
+    some fifteen iterates.
 
     Args:
         tol: content when no entry of the gradient is larger. damping: λ at first, added to the curvature (section 4.1).
@@ -79,19 +80,26 @@ class HessianFree(Descent):
             self.last = None
         return None
 
+    def scales(self) -> Generator[Wanted, Any, Any]:
+        """The diagonal (D,) of a preconditioner at x; None for none. It needs a gradient of each sample."""
+        yield from ()
+        return None
+
     def conjugate_gradients(self) -> Generator[Wanted, Any, list[Iterate]]:
         """Minimize φ(p) = g·p + p·A p / 2 with A = B + λI from the last step on, until it is hardly worth the product.
 
         Returns:
             Iterates, 1.3 times further apart from one to the next (4.6), the last one included.
         """
+        scales = yield from self.scales()
         p, r = 0 * self.g, self.g
         if self.last is not None:
             start = self.decay * self.last
             product = yield Wanted("product", self.x[None], start)
             if math.isfinite(dot(product, product)):
                 p, r = start, product + self.damping * start + self.g
-        d, square = -r, dot(r, r)
+        y = r if scales is None else r / scales
+        d, square = -y, dot(r, y)
         kept, due, values = [], 1.0, [dot(p, r + self.g) / 2]
         for i in range(1, self.iterations + 1):
             product = yield Wanted("product", self.x[None], d)
@@ -108,10 +116,11 @@ class HessianFree(Descent):
             back = max(10, i // 10)  # the stopping rule of 4.4, with ε = 0.0005
             if i > back and values[-1] < 0 and (values[-1] - values[-1 - back]) / values[-1] < back * 5e-4:
                 break
-            last, square = square, dot(r, r)
-            if square <= 1e-16 * dot(self.g, self.g):
+            if dot(r, r) <= 1e-16 * dot(self.g, self.g):
                 break
-            d = -r + (square / last) * d
+            y = r if scales is None else r / scales
+            last, square = square, dot(r, y)
+            d = -y + (square / last) * d
         if not kept or kept[-1].p is not p:
             kept.append(Iterate(p, r))
         return kept

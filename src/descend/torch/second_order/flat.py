@@ -11,6 +11,22 @@ from torch import Tensor
 from ..sharded.refusals import refuse_use
 
 
+class Rateless(dict[str, Any]):
+    """A parameter group of a method without a learning rate, which says so to a scheduler that asks for it."""
+
+    def __init__(self, group: dict[str, Any], name: str) -> None:
+        super().__init__(group)
+        self._name = name
+
+    def __missing__(self, key: str) -> Any:
+        if key == "lr":
+            raise KeyError(f"{self._name} has no lr for a scheduler to set: it finds the length of its steps itself")
+        raise KeyError(key)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Rateless, (dict(self), self._name)
+
+
 class Flat:
     """Parameters that need a gradient, laid end to end in the order of their groups.
 
@@ -42,6 +58,8 @@ class Flat:
         with torch.no_grad():
             for p, part in zip(self.params, vector.split([p.numel() for p in self.params]), strict=True):
                 p.copy_(part.reshape(p.shape))
+        # Under an autocast around the step, the next call of the closure would compute with copies of the old values.
+        torch.clear_autocast_cache()
 
     def _dense(self, p: Tensor) -> Tensor:
         if p.grad is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from ...core.untraced import untraced
 from ...search.second_order.line_search import strong_wolfe
 from .flat import Flat
+from .graph import shown
 
 Closure = Callable[[], Any]
 
@@ -22,7 +24,7 @@ class LBFGS(torch.optim.Optimizer):
 
     Where a loss or a gradient is not finite, the parameters go back to the best point since the step began, what was
     remembered is forgotten, and the step ends; torch's go on with NaN. Several groups are one vector. Memory: 2 ×
-    ``history_size`` + 5 vectors.
+    ``history_size`` + 5 vectors. A step whose closure raises changes nothing: neither parameters nor state.
 
     Args:
         params: parameters or groups of them. lr (1): length of a step, of the first trial with a line search.
@@ -67,6 +69,13 @@ class LBFGS(torch.optim.Optimizer):
             if any(value != values[0] for value in values):
                 raise ValueError(f"LBFGS steps all groups as one vector; {name} must be the same in all, got {values}")
         Flat(self.param_groups, "LBFGS")
+        self._complete = True
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Refused after construction, as torch's refuses more than one group: what is remembered has one length."""
+        if hasattr(self, "_complete"):
+            raise TypeError("LBFGS steps all parameters as one vector: give it all when it is made")
+        super().add_param_group(param_group)
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
@@ -79,14 +88,38 @@ class LBFGS(torch.optim.Optimizer):
             The loss before the step.
 
         Raises:
-            TypeError: no closure.
+            TypeError: no closure, or it returns no number.
+            ValueError: no parameter has a gradient after it. Whatever is raised, parameters and state are those before
+                the step.
         """
         if closure is None:
             raise TypeError("LBFGS.step needs a closure that clears the gradients, calls backward and returns the loss")
-        flat, group = Flat(self.param_groups, "LBFGS"), self.param_groups[0]
-        state: dict[str, Any] = self.state[self.param_groups[0]["params"][0]]
+        flat, first = Flat(self.param_groups, "LBFGS"), self.param_groups[0]["params"][0]
+        start, before = flat.vector(), dict(self.state[first]) if first in self.state else None
+        kind = start.device.type
+        outside = torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)
+
+        def called() -> Any:
+            with torch.enable_grad(), torch.autocast(kind, outside[1], enabled=outside[0]):
+                return closure()
+
+        try:
+            with torch.autocast(kind, enabled=False):  # would round the inner products to 8 bits
+                return self._step(called if outside[0] else torch.enable_grad()(closure), flat, self.state[first])
+        except BaseException:
+            flat.take(start)
+            self.state.pop(first, None)
+            if before is not None:
+                self.state[first] = before
+            raise
+
+    def _step(self, closure: Closure, flat: Flat, state: dict[str, Any]) -> Any:
+        group = self.param_groups[0]
         state.setdefault("func_evals", 0)
         state.setdefault("n_iter", 0)
+        if "d" in state and len(state["d"]) != sum(p.numel() for p in flat.params):  # some were frozen or thawed
+            _forget(state)
+            state.pop("best_point", None)
         call = _Calls(closure, flat, state)
         first, loss, grad = call.here()
         best = (loss, flat.vector())
@@ -135,13 +168,30 @@ class _Calls:
     """The closure, counted, here or along a direction."""
 
     def __init__(self, closure: Closure, flat: Flat, state: dict[str, Any]) -> None:
-        self.closure, self.flat, self.state, self.count = torch.enable_grad()(closure), flat, state, 0
+        self.closure, self.flat, self.state, self.count = closure, flat, state, 0
 
     def here(self) -> tuple[Any, float, Tensor]:
+        before = [(p.grad, p.grad._version) for p in self.flat.params if p.grad is not None]
         returned = self.closure()
         self.count += 1
         self.state["func_evals"] += 1
-        return returned, float(returned), self.flat.gradient()
+        if all(p.grad is None for p in self.flat.params):
+            raise ValueError("LBFGS: no parameter has a gradient after the closure: it must call backward on the loss")
+        if self.count == 2:
+            self._warn_of_sums(before)
+        return returned, _number(returned), self.flat.gradient()
+
+    def _warn_of_sums(self, before: list[tuple[Tensor, int]]) -> None:
+        """Clearing a gradient and adding to it is at least two writes, or a new tensor."""
+        grads = [p.grad for p in self.flat.params if p.grad is not None]
+        if len(grads) == len(before) and all(
+            g is old and g._version == version + 1 and bool(g.any())
+            for g, (old, version) in zip(grads, before, strict=True)
+        ):
+            warnings.warn(
+                "LBFGS: the closure adds to the gradients of its last call: call optimizer.zero_grad() in it first",
+                stacklevel=6,
+            )
 
     def along(
         self, d: Tensor, t: float, slope: float, loss: float, grad: Tensor, most: int
@@ -190,6 +240,15 @@ def _forget(state: dict[str, Any]) -> None:
     for name in ("d", "t", "old_dirs", "old_stps", "ro", "H_diag", "prev_flat_grad", "prev_loss", "al"):
         state.pop(name, None)
     state["n_iter"] = 0
+
+
+def _number(returned: Any) -> float:
+    """The loss as the closure returned it, a number or a tensor of one."""
+    if isinstance(returned, Tensor) and returned.numel() == 1 and not returned.is_complex():
+        return float(returned.detach())
+    if isinstance(returned, Tensor) or not hasattr(returned, "__float__"):
+        raise TypeError(f"LBFGS: the closure must return the loss, one real number; got {shown(returned)}")
+    return float(returned)
 
 
 def _finite(loss: float, grad: Tensor) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,20 +12,19 @@ from torch import Tensor
 
 from ...core.untraced import untraced
 from ...search import names
-from ...search.method import Wanted
-from ...search.second_order.descent import Descent
-from .flat import Flat
-
-Closure = Callable[[], Any]
+from ...search.method import Method, Wanted
+from .flat import Flat, Rateless
+from .graph import Closure, Graph, host
 
 
 class SearchOptimizer(torch.optim.Optimizer):
     """A method of search on the parameters of a model. A subclass says which, in ``method``.
 
     Vectors and matrices of the method are float64 arrays in the memory of the host, whatever the parameters are; the
-    loss and its derivatives are computed where the parameters are. Where a loss or its gradient is not finite, a trial
-    is stepped back from; where it is so at the start of a step, the parameters go back to where they were last good,
-    and the method begins anew.
+    loss and its derivatives are computed where the parameters are, in their dtype, and what the method finds is rounded
+    to it. Where a loss or its gradient is not finite, a trial is stepped back from; where it is so at the start of a
+    step, the parameters go back to where they were last good, and the method begins anew. A step whose closure raises
+    changes nothing: neither parameters nor state.
 
     Args:
         params: parameters or groups of them; options belong to the method as a whole, none to a group.
@@ -36,13 +35,14 @@ class SearchOptimizer(torch.optim.Optimizer):
         TypeError, ValueError: options that the method refuses, or a group has; nothing is touched then.
     """
 
-    method = ""
+    method: str | type[Method] = ""
+    graph: type[Graph] = Graph
 
     def __init__(self, params: Iterable[Any], *, max_iter: int = 1, **options: Any) -> None:
-        if not isinstance(max_iter, int) or max_iter < 1:
-            raise ValueError(f"max_iter must be a whole number of at least 1, got {max_iter!r}")
-        super().__init__(params, {})
         name = type(self).__name__
+        if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 1:
+            raise ValueError(f"{name}: max_iter must be a whole number of at least 1, got {max_iter!r}")
+        super().__init__(params, {})
         for group in self.param_groups:
             if more := sorted(set(group) - {"params", "param_names"}):
                 raise ValueError(
@@ -52,53 +52,84 @@ class SearchOptimizer(torch.optim.Optimizer):
         self._flat = Flat(self.param_groups, name)
         self._search = self._built()
         self._good: np.ndarray | None = None  # where the loss was last finite
-        self._graph = _Graph(self._flat)
+        self._graph = self.graph(self._flat, name)
 
-    def _built(self) -> Descent:
+    def _built(self) -> Any:
         eps = torch.finfo(self._flat.params[0].dtype).eps
-        found = names.build(self.method, _host(self._flat.vector()), eps=eps, **self._options)
-        assert isinstance(found, Descent)  # of this room
-        return found
+        return names.build(self.method, host(self._flat.vector()), eps=eps, **self._options)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Refused after construction: the method knows the length of its vectors."""
+        if hasattr(self, "_search"):
+            raise TypeError(f"{type(self).__name__} steps all parameters as one vector: give it all when it is made")
+        super().add_param_group(param_group)
+        self.param_groups[-1] = Rateless(self.param_groups[-1], type(self).__name__)
 
     @torch.enable_grad()  # for values too: the loss of a differential equation takes gradients itself
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
         """``max_iter`` iterations.
 
         Args:
-            closure: computes the loss and returns it, without ``backward``: the optimizer differentiates it, twice.
+            closure: computes the loss and returns it, without ``backward``: the optimizer differentiates it itself.
 
         Returns:
             The loss before the step, detached.
 
         Raises:
             TypeError: no closure, or it returns no scalar tensor.
-            ValueError: its loss does not depend on the parameters, or it called ``backward`` itself.
+            ValueError: its loss does not depend on the parameters, it called ``backward`` itself, or a parameter was
+                frozen. Whatever is raised, parameters and state are those before the step.
         """
+        name = type(self).__name__
         if closure is None:
-            raise TypeError(f"{type(self).__name__}.step needs a closure that returns the loss, without backward")
-        self._graph.closure = closure
-        self._graph.drop()  # of other data
-        x = _host(self._flat.vector())
-        f, g = self._graph.gradient(x)
-        first = self._graph.loss
-        if not math.isfinite(f):
+            raise TypeError(f"{name}.step needs a closure that returns the loss, without backward")
+        if not all(p.requires_grad for p in self._flat.params):
+            raise ValueError(f"{name}: a parameter was frozen after the optimizer was made: make a new one")
+        graph, search, good = self._graph, self._search, self._good
+        kept, x = search.kept(), host(self._flat.vector())
+        graph.closure = closure
+        graph.drop()  # of other data
+        try:
+            return self._steps(x)
+        except BaseException:
+            graph.at = None
+            graph.stand(x)
+            search.back(kept)
+            self._search, self._good = search, good
+            raise
+        finally:
+            graph.closure = None
+            graph.drop()
+
+    def _steps(self, x: np.ndarray) -> Any:
+        first = self._begun(x)
+        if first is None:
             if self._good is not None:
                 self._graph.stand(self._good)
             self._search = self._built()
-            self._graph.drop()
-            return first
+            return self._graph.loss
         search = self._search
-        search.stand(x, f, g)
-        for _ in range(self.max_iter):
-            done = search.nit
-            while search.nit == done and (wanted := search.wanted) is not None:
+        for k in range(self.max_iter):
+            done, last = search.nit, k == self.max_iter - 1
+            while search.nit == done and (wanted := search.wanted) is not None and not self._enough(wanted, last):
                 search.answer(self._answer(wanted))
             if search.stop is not None:
                 break
         self._graph.stand(search.x)
-        self._graph.drop()
         self._good = search.x
         return first
+
+    def _enough(self, wanted: Wanted, last: bool) -> bool:
+        """Whether an iteration, the last of a step or not, may end before this is known."""
+        return False
+
+    def _begun(self, x: np.ndarray) -> Any:
+        """Have the method stand at x: the loss there, None where it or its gradient is not finite."""
+        f, g = self._graph.gradient(x)
+        if not math.isfinite(f):
+            return None
+        self._search.stand(x, f, g)
+        return self._graph.loss
 
     def _answer(self, wanted: Wanted) -> Any:
         x = wanted.points[0]
@@ -109,11 +140,14 @@ class SearchOptimizer(torch.optim.Optimizer):
                 return self._graph.gradient(x)
             case "product":
                 return self._graph.product(x, wanted.along)
-        return np.stack([self._graph.product(x, unit) for unit in np.eye(len(x))])
+        return self._graph.hessian(x)
+
+    # ---------------------------------------------------------------- checkpoints, copies
 
     def state_dict(self) -> dict[str, Any]:
-        """As of every torch optimizer, and the state of the method under "search", arrays as tensors."""
-        return {**super().state_dict(), "search": _to_tensors(self._search.state_dict())}
+        """As of every torch optimizer, and under "search" the state of the method, arrays as tensors."""
+        good = None if self._good is None else torch.from_numpy(self._good.copy())
+        return {**super().state_dict(), "search": _to_tensors(self._search.state_dict()), "good": good}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the optimizer that ``state_dict`` is of stood.
@@ -125,86 +159,21 @@ class SearchOptimizer(torch.optim.Optimizer):
             raise ValueError(f"load_state_dict: this is no state of {type(self).__name__}")
         search = self._built()
         search.load_state_dict(_to_arrays(state_dict["search"]))
-        super().load_state_dict({name: one for name, one in state_dict.items() if name != "search"})
-        self._search = search
+        super().load_state_dict({name: one for name, one in state_dict.items() if name not in ("search", "good")})
+        good = state_dict.get("good")
+        self._search, self._good = search, None if good is None else good.numpy().copy()
 
+    def __getstate__(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("max_iter", "_options", "_search", "_good")}
+        return {**super().__getstate__(), **own}
 
-class _Graph:
-    """The closure at one point: its value, gradient and products with its Hessian; the graph is kept between them."""
-
-    def __init__(self, flat: Flat) -> None:
-        self.flat = flat
-        self.closure: Closure = lambda: None
-        self.loss: Any = None
-        self.drop()
-
-    def drop(self) -> None:
-        self.at: bytes | None = None  # where the parameters stand, None: unknown
-        self.value_here: Tensor | None = None
-        self.slope: list[Tensor] | None = None  # the gradient, differentiable
-
-    def stand(self, x: np.ndarray) -> None:
-        if self.at != x.tobytes():  # writing would spoil the graph at this very point
-            self.drop()
-            self.flat.take(torch.from_numpy(x).to(self.flat.params[0]))
-            self.at = x.tobytes()
-
-    def value(self, x: np.ndarray) -> float:
-        self.stand(x)
-        value = float(self.scalar(self.closure()).detach())
-        return value if math.isfinite(value) else math.inf
-
-    def gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        self.stand(x)
-        value = self.forward()
-        found = _host(self.joined(torch.autograd.grad(value, self.flat.params, retain_graph=True, allow_unused=True)))
-        self.loss = value.detach()
-        if math.isfinite(float(self.loss)) and np.isfinite(found).all():
-            return float(self.loss), found
-        return math.inf, np.zeros_like(found)
-
-    def forward(self) -> Tensor:
-        before = [p.grad for p in self.flat.params]
-        value = self.scalar(self.closure())
-        if any(p.grad is not g for p, g in zip(self.flat.params, before, strict=True)):
-            raise ValueError("the closure must leave backward to the optimizer, which differentiates the loss twice")
-        if not value.requires_grad:
-            raise ValueError("the loss that the closure returns does not depend on the parameters")
-        self.value_here, self.slope = value, None
-        return value
-
-    def product(self, x: np.ndarray, along: np.ndarray) -> np.ndarray:
-        """The Hessian times ``along``, by differentiating the gradient's product with it."""
-        self.stand(x)
-        if self.slope is None:
-            value = self.value_here if self.value_here is not None else self.forward()
-            grads = torch.autograd.grad(value, self.flat.params, create_graph=True, allow_unused=True)
-            self.slope = [torch.zeros_like(p) if g is None else g for p, g in zip(self.flat.params, grads, strict=True)]
-        inner = sum((g * v).sum() for g, v in zip(self.slope, self.parts(along), strict=True) if g.requires_grad)
-        if not isinstance(inner, Tensor):
-            return np.zeros_like(along)  # a loss that is linear in all of them
-        return _host(self.joined(torch.autograd.grad(inner, self.flat.params, retain_graph=True, allow_unused=True)))
-
-    def scalar(self, value: Any) -> Tensor:
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            shown = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
-            raise TypeError(f"the closure must return the loss, a tensor of one number; got {shown}")
-        return value.reshape(())
-
-    def joined(self, grads: Iterable[Tensor | None]) -> Tensor:
-        params = self.flat.params
-        return torch.cat(
-            [(torch.zeros_like(p) if g is None else g).reshape(-1) for p, g in zip(params, grads, strict=True)]
-        )
-
-    def parts(self, vector: np.ndarray) -> list[Tensor]:
-        params = self.flat.params
-        split = torch.from_numpy(vector).to(params[0]).split([p.numel() for p in params])
-        return [one.reshape(p.shape) for one, p in zip(split, params, strict=True)]
-
-
-def _host(vector: Tensor) -> np.ndarray:
-    return vector.detach().to("cpu", torch.float64).numpy().copy()
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.param_groups = [Rateless(group, type(self).__name__) for group in self.param_groups]
+        if "_search" in state:  # a copy, or out of a pickle; load_state_dict calls this too
+            name = type(self).__name__
+            self._flat = Flat(self.param_groups, name)
+            self._graph = self.graph(self._flat, name)
 
 
 def _to_tensors(value: Any) -> Any:
@@ -224,7 +193,7 @@ def _to_tensors(value: Any) -> Any:
 def _to_arrays(value: Any) -> Any:
     match value:
         case Tensor():
-            return value.numpy().copy()
+            return value.cpu().numpy().copy()
         case dict():
             return {name: _to_arrays(one) for name, one in value.items()}
         case list():
@@ -275,7 +244,21 @@ class TrustKrylov(SearchOptimizer):
 
 
 @untraced
+class TrustExact(SearchOptimizer):
+    """Trust region with the exact Hessian: a ``SearchOptimizer``; ``descend explain trust_exact`` lists its options."""
+
+    method = "trust_exact"
+
+
+@untraced
 class Newton(SearchOptimizer):
     """Newton's method with the exact Hessian: a ``SearchOptimizer``; ``descend explain newton`` lists its options."""
 
     method = "newton"
+
+
+@untraced
+class SaddleFree(SearchOptimizer):
+    """Saddle-free Newton: a ``SearchOptimizer``; ``descend explain saddle_free`` lists its options."""
+
+    method = "saddle_free"
