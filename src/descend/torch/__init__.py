@@ -107,7 +107,8 @@ __all__ = [
     "Adamax", "Alarms", "GaussNewton", "HessianFree", "LRFinding", "Lion", "Muon", "NAdam", "NaturalGradient", "Newton",
     "NewtonCG", "NonlinearCG", "RAdam", "RMSprop", "Rprop", "RuleOptimizer", "SSBroyden", "SaddleFree", "SparseAdam",
     "TelemetryLogger", "TrustExact", "TrustKrylov", "TrustNCG", "check_gradients", "evolve", "find_lr", "initial_loss",
-    "live", "muon_groups", "optimizer", "overfit_one_batch", "param_groups", "step_in_backward", "swats", "switch", "switch_at",
+    "live", "muon_groups", "optimizer", "overfit_one_batch", "param_groups", "step_in_backward", "swats",
+    "switch", "switch_at",
 ]  # fmt: skip
 
 

