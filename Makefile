@@ -12,6 +12,7 @@ help:
 	@echo "make bench     every rule beside torch and the limit of memory; ten minutes (ARGS=--quick: one)"
 	@echo "make mutation  break every rule in every small way; each must turn a check red"
 	@echo "make docs      the pages and pictures of every rule, from the rules themselves; half a minute"
+	@echo "make site      the documentation as a site in build/site, which works from disk; half a minute"
 	@echo "make clean     remove .venv and the caches"
 
 race: .venv/.race
@@ -50,6 +51,11 @@ mutation: .venv/.test
 docs: .venv/.race
 	@$(BIN)/python -m descend.explain.docs $(ARGS)
 
+# Warnings are errors: a link that leads nowhere, a page in no table of contents, a picture that is missing.
+site: .venv/.site
+	@$(BIN)/python -m sphinx -q -W --keep-going docs build/site $(ARGS)
+	@echo "build/site/index.html"
+
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
 
@@ -68,9 +74,14 @@ clean:
 	@$(PIP) --no-build-isolation -e '.[torch,lab]'
 	@touch $@
 
-.venv/.test: .venv/.race
-	@echo "==> installing the test tools into .venv, and the libraries compared with (once; a minute or two)"
-	@$(PIP) --no-build-isolation -e '.[torch,lab,dev,peers,clients]'
+.venv/.site: .venv/.race
+	@echo "==> installing Sphinx into .venv (once)"
+	@$(PIP) --no-build-isolation -e '.[torch,lab,site]'
 	@touch $@
 
-.PHONY: help race bench check test mutation docs clean
+.venv/.test: .venv/.race
+	@echo "==> installing the test tools into .venv, and the libraries compared with (once; a minute or two)"
+	@$(PIP) --no-build-isolation -e '.[torch,lab,site,dev,peers,clients]'
+	@touch $@
+
+.PHONY: help race bench check test mutation docs site clean
