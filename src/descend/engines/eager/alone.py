@@ -55,8 +55,9 @@ class Alone:
         self.steps += 1
         for name in self._begins if self.steps == 1 else ():
             self.state[name] = g.copy()
-        state = self.state
-        self.p, *new = self.rule.apply(self.p, g, *state.values(), t=np.float64(self.steps), **self.settings)
+        # what its function returns is looked at once: the same function returns as many values in every step
+        run = self.rule if self.steps > 1 and self._slots else self.rule.apply
+        self.p, *new = run(self.p, g, *self.state.values(), t=np.float64(self.steps), **self.settings)
         self.state = dict(zip(self._slots, new, strict=True))
 
     def gradient_point(self) -> np.ndarray:

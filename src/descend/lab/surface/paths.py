@@ -117,7 +117,8 @@ def _walked(
     p, g, stepped, held = stepper.p, np.zeros(2), stepper.rule, stepper.state
     curved = [slot.name for slot in stepped.slots if slot.saved_as == "hessian"]
     ahead, shipped = stepped.gradient_point is not None, stepped.shipped_point is not None
-    points, trained = np.empty((steps + 1, 2)), np.empty((steps + 1, 2))
+    trained = np.empty((steps + 1, 2))
+    points = np.empty((steps + 1, 2)) if shipped else trained
     asked, slopes = np.empty((steps, 2)), np.empty((steps, 2))
     state = {name: np.empty((steps + 1, *np.shape(value))) for name, value in held.items()}
     points[0] = trained[0] = p
@@ -141,7 +142,8 @@ def _walked(
             stepper.step(g)
             p, held, done = stepper.p, stepper.state, t + 1
             trained[done] = p
-            points[done] = stepper.shipped_point() if shipped else p
+            if shipped:
+                points[done] = stepper.shipped_point()
             for name, value in held.items():
                 state[name][done] = value
             x, y = points[done].tolist()

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...draw import files
+
 if TYPE_CHECKING:
     from .tab import Lab
 
@@ -23,9 +25,10 @@ PORT = 8642
     "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Where; 0: one that is free."
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-@click.option("--json", "as_json", is_flag=True, help="Print the address as JSON.")
+@click.option("--export", "target", metavar="FILE", help="Write one .html that works from disk, and serve nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address, or what was written, as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the address alone.")
-def lab(what: tuple[str, ...], port: int, no_browser: bool, as_json: bool, quiet: bool) -> None:
+def lab(what: tuple[str, ...], port: int, no_browser: bool, target: str | None, as_json: bool, quiet: bool) -> None:
     """Open the page: rules on surfaces as you drag the start, races and range tests as they run.
 
     FILE is what `descend race` takes (a script, a .csv file, a folder of images, a text); FILE:FUNCTION is f(x, y) in a
@@ -33,7 +36,14 @@ def lab(what: tuple[str, ...], port: int, no_browser: bool, as_json: bool, quiet
     """
     if as_json and quiet:
         raise click.UsageError("--json and --quiet exclude each other.")
+    if target is not None:
+        if Path(target).suffix.lower() != ".html":
+            raise click.BadParameter(f"{target}: the name must end in .html", param_hint="--export")
+        files.refuse_unwritable(target, "--export")
     brought = _brought(what)
+    if target is not None:
+        _export(Path(target), brought, as_json, quiet)
+        return
     from . import serve
     from .app import app
 
@@ -83,3 +93,14 @@ def _brought(what: tuple[str, ...]) -> Lab:
             source: Any = source_of(name, None)
             made.tasks[Path(name).name] = source
     return made
+
+
+def _export(target: Path, brought: Lab, as_json: bool, quiet: bool) -> None:
+    from .export import html
+
+    was_there = target.exists()
+    target.write_text(html(brought), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps({"files": [str(target)]}))
+    elif not quiet:
+        click.echo(files.wrote(target, was_there))

@@ -68,6 +68,5 @@ def of_path(path: Path, surface: Surface) -> tuple[dict[str, Any], list[np.ndarr
     return head, arrays
 
 
-def of_paths(paths: list[Path], surface: Surface) -> bytes:
-    made = [of_path(path, surface) for path in paths]
+def of_paths(made: list[tuple[dict[str, Any], list[np.ndarray]]]) -> bytes:
     return packed({"paths": [head for head, _ in made]}, [array for _, arrays in made for array in arrays])

@@ -72,8 +72,8 @@ LESSONS = (
     Story(
         "sign",
         "Only the sign",
-        "Sign descent takes the same step in every coordinate, however flat: quick along the valley, and at its floor "
-        "it can only tremble.",
+        "Sign descent takes the same step in every coordinate, however flat: quick along the valley, and at its end it "
+        "can only tremble; Lion, which averages first, swings about it.",
         "valley",
         (-8.0, 2.6),
         150,
@@ -82,8 +82,8 @@ LESSONS = (
     Story(
         "basins",
         "Which minimum?",
-        "Four minima of equal depth and one start: momentum is carried beyond the nearest. Drag the start and see how "
-        "little it takes.",
+        "Four minima of equal depth, and from one start three rules find three of them. Drag the start and see how "
+        "little it takes to change that.",
         "himmelblau",
         (0.3, -0.6),
         150,

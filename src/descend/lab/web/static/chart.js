@@ -38,9 +38,13 @@ export class Chart {
       if (y > FLOOR && kept < low) low = kept;
       return kept;
     }));
-    for (const { values } of lines) if (values[0] > high) high = values[0];
+    for (const { values } of lines) {
+      // an explosion is shown for a while, not to its end: the others would be flat below it
+      const most = Math.max(values[0], FLOOR) * 1e3;
+      for (const y of values) if (y > high) high = Math.min(y, most);
+    }
     low = Number.isFinite(low) ? Math.min(low, high / 10) / 2 : FLOOR;
-    this.span = [low, high * 10];
+    this.span = [low, high * 2];
     const data = [x, ...ys.map((values) => values.map((y) => (y == null ? null : Math.min(Math.max(y, low), high * 100))))];
     const keys = JSON.stringify([lines.map(({ key, k }) => [key, k]), css("--ink")]);
     if (keys !== this.keys || !this.plot) this.make(lines, data);

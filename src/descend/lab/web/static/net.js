@@ -1,6 +1,6 @@
 // What the page asks its server; addresses are relative to the key in the page's own address.
 
-export const baked = globalThis.descendBaked || null; // of an exported file, which has no server
+export const baked = null; // an exported file has `offline/net.js` instead, and something here
 
 export class Refused extends Error {}
 
@@ -26,17 +26,12 @@ async function ask(path, body) {
 }
 
 export async function post(path, body) {
-  if (baked) return baked.post(path, body);
   return (await ask(path, body)).json();
 }
 
 // {head, floats}, as `packed.py` writes it.
 export async function numbers(path, body) {
-  if (baked) return baked.numbers(path, body);
-  return unpacked(await (await ask(path, body)).arrayBuffer());
-}
-
-export function unpacked(buffer) {
+  const buffer = await (await ask(path, body)).arrayBuffer();
   const length = new DataView(buffer).getUint32(0, true);
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   return { head, floats: new Float32Array(buffer, 4 + length) };

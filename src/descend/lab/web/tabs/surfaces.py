@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import lru_cache
+from html import escape
 from typing import Any
 
 import numpy as np
 
 from .... import rules as catalogue
+from ....draw.svg import svg
 from ....rules.names import find_rule
 from ...surface import picture
+from ...surface.catalogue import SURFACES
 from ...surface.paths import tuned, walk
 from ...surface.surface import Surface
+from .. import bake
 from ..fields import Fields, Refused
-from ..packed import of_paths, packed
+from ..packed import of_path, of_paths, packed
 from ..stories import STORIES
 from ..tab import Endpoint, Lab, Tab
 
@@ -78,7 +83,13 @@ def _asked(lab: Lab, fields: Fields) -> tuple[Surface, list[tuple[Any, float | N
 def paths(lab: Lab, fields: Fields) -> bytes:
     """Every rule from one start, each at its rate."""
     surface, chosen, start, how = _asked(lab, fields)
-    return of_paths([walk(rule, surface, start, lr, **how) for rule, lr in chosen], surface)
+    return of_paths([_walked(rule.name, surface, start, lr, **how) for rule, lr in chosen])
+
+
+@lru_cache(128)
+def _walked(name: str, surface: Surface, start: Any, lr: float | None, **how: Any) -> Any:
+    """A path as it is sent; kept for a while, for who moves the rate of one rule asks for all others again."""
+    return of_path(walk(find_rule(name), surface, start, lr, engine="alone", **how), surface)
 
 
 def tune(lab: Lab, fields: Fields) -> Any:
@@ -86,8 +97,32 @@ def tune(lab: Lab, fields: Fields) -> Any:
     surface, chosen, start, how = _asked(lab, fields)
     if how["steps"] * len(chosen) > TUNED_STEPS:
         raise Refused(f"to tune, rules × steps must be at most {TUNED_STEPS}, got {len(chosen)} × {how['steps']}")
-    found = [tuned(rule, surface, start, **how) for rule, _ in chosen]
+    found = [tuned(rule, surface, start, engine="alone", **how) for rule, _ in chosen]
     return {"rates": [{"rule": path.rule, "lr": path.lr, "on_edge": path.on_edge} for path in found]}
+
+
+def baked(lab: Lab) -> dict[str, Any]:
+    """What an exported file answers with."""
+    told: Any = known(lab, Fields({}))
+    told["surfaces"] = [one for one in told["surfaces"] if one["name"] in SURFACES]
+    grounds = {f"surfaces/ground {name}": ground(lab, Fields({"surface": name})) for name in SURFACES}
+    return {"surfaces/known": told, **grounds, **bake.stories(lab.surfaces)}
+
+
+def stills(lab: Lab) -> str:
+    """Every story as a picture."""
+    parts = []
+    for n, story in enumerate(STORIES.values()):
+        surface = lab.surfaces[story.surface]
+        walked = [walk(find_rule(r), surface, story.start, lr, story.steps, engine="alone") for r, lr in story.rules]
+        if len({path.rule for path in walked}) < len(walked):
+            walked = [replace(path, rule=f"{path.rule}, {path.lr:g}") for path in walked]
+        drawn = replace(picture.chart(surface, walked, ""), foot=[])
+        parts.append(
+            f"<section><h2>{escape(story.title)}</h2><p>{escape(story.sentence)}</p>"
+            f"<figure>{svg(drawn, 720, 420, f'still-{n}')}</figure></section>"
+        )
+    return "".join(parts)
 
 
 ASKED = {
@@ -108,4 +143,6 @@ TAB = Tab(
         Endpoint("paths", paths, (ASKED, {"surface": "saddle", "rules": [{"rule": "muon"}]})),
         Endpoint("tune", tune, ({**ASKED, "steps": 20},)),
     ),
+    stills,
+    baked,
 )

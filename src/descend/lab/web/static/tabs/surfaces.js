@@ -25,6 +25,7 @@ export async function build(root, lab) {
   // ------------------------------------------------------------------ parts
 
   const map = new MapView((x, y, dragging) => {
+    if (lab.baked) return say("This file has one start for each story; descend lab takes any.", 0);
     now.start = [round(x), round(y)];
     startX.value = String(now.start[0]);
     startY.value = String(now.start[1]);
@@ -61,7 +62,12 @@ export async function build(root, lab) {
   }, [["", [{ value: "", label: "add a rule…" }]], ...families(known.rules)]);
   add.setAttribute("aria-label", "Add a rule");
   const all = rateSlider("Rate of all rules", 0.1, (lr) => {
-    for (const one of now.rules) if (one.lr != null) { one.lr = lr; one.slider.set(lr); }
+    for (const one of now.rules) {
+      if (one.lr == null) continue;
+      one.lr = lr;
+      if (lab.baked) [one.j, one.lr] = near(one.k, lr);
+      one.slider.set(one.lr);
+    }
     touched();
     walk(performance.now());
   });
@@ -114,9 +120,10 @@ export async function build(root, lab) {
 
   // ------------------------------------------------------------------ what is asked for
 
-  function entry(rule, lr, shown = true) {
+  function entry(rule, lr, shown = true, k = null) {
     const has = about.get(rule)?.lr != null;
-    return { rule, lr: has ? lr ?? about.get(rule).lr : null, shown };
+    const made = { rule, lr: has ? lr ?? about.get(rule).lr : null, shown };
+    return lab.baked ? { ...made, k, j: lab.baked.rates.indexOf(1) } : made;
   }
 
   const body = () => ({
@@ -131,8 +138,11 @@ export async function build(root, lab) {
     busy = true;
     const asked = body(), entries = [...now.rules];
     await guarded(async () => {
-      const { head, floats } = await numbers("surfaces/paths", asked);
-      take(head.paths, floats, entries, asked);
+      if (lab.baked) take(await held(entries), entries, asked);
+      else {
+        const { head, floats } = await numbers("surfaces/paths", asked);
+        take(cut(head.paths, floats, "slopes"), entries, asked);
+      }
       if (since) {
         const drags = globalThis.__lab.drags;
         drags.push(performance.now() - since);
@@ -143,18 +153,45 @@ export async function build(root, lab) {
     if (wanted) { const next = wanted; wanted = null; await walk(next.since); next.done(); }
   }
 
-  function take(heads, floats, entries, asked) {
+  // The numbers behind the heads, in the order in which `packed.py` writes them.
+  function cut(heads, floats, slopes) {
     let at = 0;
-    const cut = (count) => floats.subarray(at, (at += count));
-    paths = heads.map((head, k) => {
+    const next = (count) => floats.subarray(at, (at += count));
+    return heads.map((head) => {
       const n = head.steps;
-      const path = { ...head, index: k, k, shown: entries[k].shown, points: cut(2 * n + 2), heights: cut(n + 1),
-        slopes: cut(2 * n), rates: cut(2 * n) };
-      if (head.m) path.average = cut(2 * n + 2);
-      if (head.v) path.spread = cut(2 * n + 2);
-      entries[k].path = path;
+      const path = { ...head, points: next(2 * n + 2), heights: next(n + 1) };
+      if (slopes) Object.assign(path, { slopes: next(2 * n), rates: next(2 * n) });
+      if (head.m) path.average = next(2 * n + 2);
+      if (head.v) path.spread = next(2 * n + 2);
       return path;
     });
+  }
+
+  // Of an exported file: each rule of the story at the nearest of the rates that are in it.
+  async function held(entries) {
+    const [[left, right], [low, high]] = surfaces.get(now.surface).frame;
+    return Promise.all(entries.map(async ({ k, j }) => {
+      const { head, floats } = await numbers("surfaces/paths", { story: now.story, k, j });
+      const [path] = cut([head], floats);
+      for (let i = 0; i < path.points.length; i += 2) {
+        path.points[i] = left + path.points[i] * (right - left);
+        path.points[i + 1] = low + path.points[i + 1] * (high - low);
+      }
+      return path;
+    }));
+  }
+
+  // The rate that is there, and its number, for one that is wished.
+  function near(k, lr) {
+    const own = stories.get(now.story).rules[k][1];
+    const apart = lab.baked.rates.map((times) => Math.abs(Math.log((own * times) / lr)));
+    const j = apart.indexOf(Math.min(...apart));
+    return [j, Number((own * lab.baked.rates[j]).toPrecision(3))];
+  }
+
+  function take(found, entries, asked) {
+    paths = found.map((path, k) => Object.assign(path, { index: k, k: entries[k].k ?? k, shown: entries[k].shown }));
+    entries.forEach((one, k) => (one.path = paths[k]));
     map.walk(paths, asked.start);
     player.length(asked.steps);
     lines();
@@ -211,6 +248,10 @@ export async function build(root, lab) {
     if (one.lr != null) {
       one.slider = rateSlider(`Rate of ${label(k)}`, one.lr, (lr) => {
         one.lr = lr;
+        if (lab.baked) {
+          [one.j, one.lr] = near(one.k, lr);
+          one.slider.set(one.lr);
+        }
         touched();
         player.pause();
         player.t = player.steps;
@@ -294,7 +335,8 @@ export async function build(root, lab) {
 
   async function tell(name) {
     const one = stories.get(name);
-    await set({ ...one, story: name, noise: 0, seed: 0, rules: one.rules.map(([rule, lr]) => entry(rule, lr)) });
+    const rules = one.rules.map(([rule, lr], k) => entry(rule, lr, true, k));
+    await set({ ...one, story: name, noise: 0, seed: 0, rules });
     player.begin();
   }
 
@@ -344,6 +386,12 @@ export async function build(root, lab) {
     values(player.t, true);
   });
 
+  if (lab.baked) {
+    for (const one of [add, tune, startX, startY, steps, noise, seed, stateOf]) (one.closest(".field") || one).hidden = true;
+    root.querySelectorAll(".choose h3").forEach((one, k) => (one.hidden = k > 0));
+    map.hint.textContent = "one start a story; `descend lab` takes any";
+  }
+
   const state_ = () => ({
     story: now.story,
     surface: now.surface,
@@ -358,6 +406,7 @@ export async function build(root, lab) {
 
   async function restore(said) {
     if (JSON.stringify(clean(said)) === JSON.stringify(clean(state_())) && now.surface) return;
+    if (lab.baked) return tell(stories.has(said.story) ? said.story : "saddle");
     if (!said.surface) return now.surface ? undefined : tell(stories.has(said.story) ? said.story : "saddle");
     const number_ = (text, otherwise, low, high) => {
       const found = Number(text);
