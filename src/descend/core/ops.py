@@ -83,40 +83,21 @@ def _looked_up(kind: type) -> Words | None:
     raise TypeError(f"a rule works on arrays and numbers, not on {kind.__name__}")
 
 
-def sqrt(x: Any) -> Any:
-    return words_of(x)["sqrt"](x)
+def _word(name: str) -> Callable[..., Any]:
+    def word(*args: Any) -> Any:
+        return words_of(*args)[name](*args)
+
+    word.__name__ = word.__qualname__ = name
+    return word
 
 
-def exp(x: Any) -> Any:
-    return words_of(x)["exp"](x)
-
-
-def log(x: Any) -> Any:
-    return words_of(x)["log"](x)
-
-
-def tanh(x: Any) -> Any:
-    return words_of(x)["tanh"](x)
-
-
-def sign(x: Any) -> Any:
-    return words_of(x)["sign"](x)
+sqrt, exp, log, tanh, sign, isfinite, maximum, minimum = map(
+    _word, ("sqrt", "exp", "log", "tanh", "sign", "isfinite", "maximum", "minimum")
+)
 
 
 def absolute(x: Any) -> Any:
     return words_of(x)["abs"](x)
-
-
-def isfinite(x: Any) -> Any:
-    return words_of(x)["isfinite"](x)
-
-
-def maximum(a: Any, b: Any) -> Any:
-    return words_of(a, b)["maximum"](a, b)
-
-
-def minimum(a: Any, b: Any) -> Any:
-    return words_of(a, b)["minimum"](a, b)
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
@@ -129,14 +110,6 @@ def when(condition: Any, then: Callable[[], Any], otherwise: Callable[[], Any]) 
     return words_of(condition)["when"](condition, then, otherwise)
 
 
-def _matrix_word(name: str) -> Callable[..., Any]:
-    def word(*args: Any) -> Any:
-        return words_of(*args)[name](*args)
-
-    word.__name__ = word.__qualname__ = name
-    return word
-
-
 MATRIX_WORDS = (
     "matrix", "shaped", "matmul", "transpose", "rows", "columns", "eigh", "qr", "diagonal", "order",
     "by_columns", "by_rows", "upper", "solve_lower", "spectral_bound", "noise",
@@ -144,7 +117,7 @@ MATRIX_WORDS = (
 (
     matrix, shaped, matmul, transpose, rows, columns, eigh, qr, diagonal, order,
     by_columns, by_rows, upper, solve_lower, spectral_bound, noise,
-) = map(_matrix_word, MATRIX_WORDS)  # fmt: skip
+) = map(_word, MATRIX_WORDS)  # fmt: skip
 
 
 def total(x: Any, over: str = "tensor") -> Any:

@@ -26,21 +26,6 @@ from . import (
 from .registry import AFTER, MODIFIERS, REFERENCES
 
 __all__ = [
-    "AFTER",
-    "MODIFIERS",
-    "REFERENCES",
-    "adam",
-    "adam_successors",
-    "adaptive",
-    "after",
-    "averaging",
-    "factored",
-    "matrix",
-    "modifiers",
-    "momentum",
-    "online",
-    "psgd",
-    "sign",
-    "trust",
-    "tuned",
-]
+    "AFTER", "MODIFIERS", "REFERENCES", "adam", "adam_successors", "adaptive", "after", "averaging", "factored",
+    "matrix", "modifiers", "momentum", "online", "psgd", "sign", "trust", "tuned",
+]  # fmt: skip
