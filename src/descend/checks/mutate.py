@@ -6,11 +6,9 @@ python -m descend.checks.mutate [RULE ...]        prints a line per rule and the
 from __future__ import annotations
 
 import ast
-import copy
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from .. import rules
 from ..core.rule import Rule, _parse
@@ -22,66 +20,40 @@ _SWAPPED: dict[type, type] = {
     ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.Mod: ast.Mult,
 }  # fmt: skip
 _NOT_COMMUTATIVE = (ast.Sub, ast.Div, ast.Pow)
-_CALLS = {
-    "sqrt": None,
-    "sign": None,
-    "absolute": None,
-    "exp": None,
-    "log": None,
-    "maximum": "minimum",
-    "minimum": "maximum",
-}
+_LEFT_OUT = ("sqrt", "sign", "absolute", "exp", "log")
+_CALLS = {"maximum": "minimum", "minimum": "maximum"}
 _NAMES = {"beta1": "beta2", "beta2": "beta1", "m": "v", "v": "m"}
 _COMPARED: dict[type, type] = {
-    ast.Gt: ast.Lt,
-    ast.Lt: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.GtE: ast.Lt,
-    ast.LtE: ast.Gt,
-}
+    ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.Eq: ast.NotEq, ast.GtE: ast.Lt, ast.LtE: ast.Gt,
+}  # fmt: skip
 
 
-def _edits(node: ast.AST, names: set[str], squared: bool) -> Iterator[tuple[str, ast.AST]]:
-    """Every one-edit replacement of one node, with a description.
+def _edits(node: ast.AST, names: set[str], squared: bool) -> Iterator[ast.expr]:
+    """Every one-edit replacement of one node.
 
     ``squared``: the node stands under ``** 2``, ``norm`` or ``absolute``, where a - b and b - a are the same.
     """
-    shown = ast.unparse(node) if isinstance(node, ast.expr) else ""
-    if isinstance(node, ast.BinOp):
-        other = copy.copy(node)
-        other.op = _SWAPPED[type(node.op)]()
-        yield f"{shown} → {ast.unparse(other)}", other
-        yield f"{shown} → {ast.unparse(node.left)}", node.left
-        yield f"{shown} → {ast.unparse(node.right)}", node.right
-        if isinstance(node.op, _NOT_COMMUTATIVE) and not squared:
-            other = copy.copy(node)
-            other.left, other.right = node.right, node.left
-            yield f"{shown} → {ast.unparse(other)}", other
-    elif isinstance(node, ast.UnaryOp):
-        yield f"{shown} → {ast.unparse(node.operand)}", node.operand
-    elif isinstance(node, ast.Compare):
-        other = copy.copy(node)
-        other.ops = [_COMPARED[type(node.ops[0])]()]
-        yield f"{shown} → {ast.unparse(other)}", other
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        yield from _calls(node, node.func.id, shown)
-    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and _NAMES.get(node.id) in names:
-        yield f"{node.id} → {_NAMES[node.id]}", ast.Name(_NAMES[node.id], ast.Load())
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-        yield f"{node.value} → {node.value + 1}", ast.Constant(node.value + 1)
-
-
-def _calls(node: ast.Call, name: str, shown: str) -> Iterator[tuple[str, ast.AST]]:
-    if name == "where":
-        other = copy.copy(node)
-        other.args = [node.args[0], node.args[2], node.args[1]]
-        yield f"{shown} → {ast.unparse(other)}", other
-    elif name in _CALLS and _CALLS[name] is None:
-        yield f"{shown} → {ast.unparse(node.args[0])}", node.args[0]
-    elif name in _CALLS:
-        other = copy.copy(node)
-        other.func = ast.Name(_CALLS[name], ast.Load())
-        yield f"{shown} → {ast.unparse(other)}", other
+    match node:
+        case ast.BinOp(left=left, op=op, right=right):
+            yield ast.BinOp(left, _SWAPPED[type(op)](), right)
+            yield left
+            yield right
+            if isinstance(op, _NOT_COMMUTATIVE) and not squared:
+                yield ast.BinOp(right, op, left)
+        case ast.UnaryOp(operand=operand):
+            yield operand
+        case ast.Compare(left=left, ops=[sign], comparators=others):
+            yield ast.Compare(left, [_COMPARED[type(sign)]()], others)
+        case ast.Call(func=ast.Name(id="where") as function, args=[condition, a, b], keywords=more):
+            yield ast.Call(function, [condition, b, a], more)
+        case ast.Call(func=ast.Name(id=name), args=[first, *_]) if name in _LEFT_OUT:
+            yield first
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=more) if name in _CALLS:
+            yield ast.Call(ast.Name(_CALLS[name], ast.Load()), args, more)
+        case ast.Name(id=name, ctx=ast.Load()) if _NAMES.get(name) in names:
+            yield ast.Name(_NAMES[name], ast.Load())
+        case ast.Constant(value=int() | float() as value):
+            yield ast.Constant(value + 1)
 
 
 def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
@@ -91,17 +63,20 @@ def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
     assert isinstance(function, ast.FunctionDef)
     function.decorator_list = []
     names = {slot.name for slot in rule.slots} | set(rule.settings)
-    body = function.body[1:] if ast.get_docstring(function) else function.body
-    first = len(function.body) - len(body)
-    for statement in body:
-        for path, node in _expressions(statement):
-            if isinstance(statement, ast.Return) and isinstance(node, ast.Name) and len(path) <= 2:
+    first = int(ast.get_docstring(function) is not None)
+    for statement in function.body[first:]:
+        for holder, field, place, node in _expressions(statement):
+            if (
+                isinstance(statement, ast.Return)
+                and isinstance(node, ast.Name)
+                and holder in (statement, statement.value)
+            ):
                 continue  # the list of what is returned, which no edit of one name leaves in order
-            for what, replacement in _edits(node, names, _squared(statement, path)):
-                _put(statement, path, replacement)
+            for replacement in _edits(node, names, _squared(holder, field)):
+                _put(holder, field, place, replacement)
                 mutant = _compiled(rule, tree)
-                _put(statement, path, node)
-                yield what, mutant
+                _put(holder, field, place, node)
+                yield f"{ast.unparse(node)} → {ast.unparse(replacement)}", mutant
     for line in range(first, len(function.body) - 2):
         one, other = function.body[line : line + 2]
         if _depends(one, other):
@@ -114,52 +89,39 @@ def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
 def _depends(one: ast.stmt, other: ast.stmt) -> bool:
     """Whether swapping two assignments can matter: one assigns what the other reads or assigns."""
 
-    def assigned(s: ast.stmt) -> set[str]:
-        return {n.id for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    def names(s: ast.stmt, kind: type) -> set[str]:
+        return {n.id for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, kind)}
 
-    def read(s: ast.stmt) -> set[str]:
-        return {n.id for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-
-    return bool(assigned(one) & (read(other) | assigned(other)) or assigned(other) & read(one))
+    assigned, then = names(one, ast.Store), names(other, ast.Store)
+    return bool(assigned & (names(other, ast.Load) | then) or then & names(one, ast.Load))
 
 
-def _expressions(statement: ast.stmt) -> Iterator[tuple[list[tuple[str, int | None]], ast.AST]]:
-    """Every expression of a statement, with the path of fields that leads to it."""
-
-    def walk(
-        node: ast.AST, path: list[tuple[str, int | None]]
-    ) -> Iterator[tuple[list[tuple[str, int | None]], ast.AST]]:
-        for name, value in ast.iter_fields(node):
-            if name in ("targets", "func", "ctx", "keywords"):
-                continue
-            children = value if isinstance(value, list) else [value]
-            for i, child in enumerate(children):
-                if isinstance(child, ast.expr):
-                    here = [*path, (name, i if isinstance(value, list) else None)]
-                    yield here, child
-                    yield from walk(child, here)
-
-    return walk(statement, [])
+def _expressions(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.expr]]:
+    """Every expression inside a node, behind what holds it, in which field, and at which place of a list."""
+    for field, value in ast.iter_fields(node):
+        if field in ("targets", "func", "ctx", "keywords"):
+            continue
+        several = isinstance(value, list)
+        for place, child in enumerate(value if several else [value]):
+            if isinstance(child, ast.expr):
+                yield node, field, place if several else None, child
+                yield from _expressions(child)
 
 
-def _squared(node: Any, path: list[tuple[str, int | None]]) -> bool:
-    for name, i in path[:-1]:
-        node = getattr(node, name) if i is None else getattr(node, name)[i]
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("norm", "absolute"):
-        return True
-    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Pow) or path[-1][0] != "left":
-        return False
-    return isinstance(node.right, ast.Constant) and node.right.value == 2
-
-
-def _put(node: Any, path: list[tuple[str, int | None]], replacement: ast.AST) -> None:
-    for name, i in path[:-1]:
-        node = getattr(node, name) if i is None else getattr(node, name)[i]
-    name, i = path[-1]
-    if i is None:
-        setattr(node, name, replacement)
+def _put(holder: ast.AST, field: str, place: int | None, child: ast.expr) -> None:
+    if place is None:
+        setattr(holder, field, child)
     else:
-        getattr(node, name)[i] = replacement
+        getattr(holder, field)[place] = child
+
+
+def _squared(holder: ast.AST, field: str) -> bool:
+    match holder:
+        case ast.Call(func=ast.Name(id="norm" | "absolute")):
+            return True
+        case ast.BinOp(op=ast.Pow(), right=ast.Constant(value=2)):
+            return field == "left"
+    return False
 
 
 def _compiled(rule: Rule, tree: ast.Module) -> Rule:
