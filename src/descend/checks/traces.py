@@ -73,10 +73,7 @@ def _drawn(shapes: tuple[tuple[int, ...], ...], steps: int, seed: int, holes: bo
 def settings_of(rule: Rule) -> Iterator[dict[str, float]]:
     """Settings of a rule: its defaults, those without decay, and two in which nothing is zero or hides."""
     yield dict(rule.settings)
-    yield {
-        **rule.settings,
-        **{name: 0.0 for name in ("weight_decay", "warmup_steps") if name in rule.settings},
-    }
+    yield {**rule.settings, **{name: 0.0 for name in ("weight_decay", "warmup_steps") if name in rule.settings}}
     for shift in (0.37, 0.81):
         yield {name: _moved(name, float(value), shift) for name, value in rule.settings.items()}
 

@@ -58,14 +58,7 @@ def adam_epsilon_hat(x: Array, gradients: Gradients, *, lr: float, beta1: float,
 
 @per_tensor
 def adamw(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
 ) -> Trace:
     """Loshchilov & Hutter 2019, Algorithm 2; torch: the decay is multiplied by lr and comes first."""
     m = v = np.zeros_like(x)
@@ -95,14 +88,7 @@ def amsgrad(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: f
 
 @per_tensor
 def amsgradw(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
 ) -> Trace:
     """Reddi, Kale & Kumar 2018, Algorithm 2 with decoupled decay; torch.optim.AdamW(amsgrad=True)."""
     m = v = v_max = np.zeros_like(x)
@@ -130,14 +116,7 @@ def adamax(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: fl
 
 @per_tensor
 def nadam(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    momentum_decay: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, momentum_decay: float
 ) -> Trace:
     """Dozat 2016, Algorithm 2; torch: mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), m decays with beta1."""
     m = v = np.zeros_like(x)
@@ -206,14 +185,7 @@ def radam(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: flo
 
 @per_tensor
 def radamw(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
 ) -> Trace:
     """Liu et al. 2020, Algorithm 2 with decoupled decay; torch.optim.RAdam(decoupled_weight_decay=True).
 

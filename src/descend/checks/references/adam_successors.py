@@ -7,14 +7,7 @@ from .registry import Array, Gradients, Trace, per_tensor
 
 @per_tensor
 def yogi(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    initial_accumulator: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, initial_accumulator: float
 ) -> Trace:
     """Zaheer et al. 2018, Algorithm 2, with Adam's bias corrections (the paper has none).
 
@@ -135,14 +128,7 @@ def ademamix(
 
 @per_tensor
 def grams(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
 ) -> Trace:
     """Cao et al. 2024: the size of Adam's update with the sign of the gradient.
 

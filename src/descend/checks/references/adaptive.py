@@ -7,13 +7,7 @@ from .registry import Array, Gradients, Trace, per_tensor
 
 @per_tensor
 def adagrad(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    lr_decay: float,
-    initial_accumulator_value: float,
-    eps: float,
+    x: Array, gradients: Gradients, *, lr: float, lr_decay: float, initial_accumulator_value: float, eps: float
 ) -> Trace:
     """Duchi, Hazan & Singer 2011 (diagonal), torch.optim.Adagrad's settings; eps outside the root."""
     G = np.full_like(x, initial_accumulator_value)

@@ -93,14 +93,7 @@ def schedule_free_adamw(
 
 @per_tensor
 def schedule_free_radam(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
 ) -> Trace:
     """RAdamScheduleFree of schedulefree 1.4.1 (silent_sgd_phase=True); no paper states it.
 

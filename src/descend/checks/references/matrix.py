@@ -73,14 +73,7 @@ def muon_polar_express(
 
 @per_tensor
 def normuon(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
 ) -> Trace:
     """Li et al. 2025, Algorithm 1: orthogonalise, then divide each row by its root mean square over time.
 

@@ -46,14 +46,7 @@ def tiger(x: Array, gradients: Gradients, *, lr: float, beta: float, weight_deca
 
 @per_tensor
 def rprop(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    eta_minus: float,
-    eta_plus: float,
-    step_min: float,
-    step_max: float,
+    x: Array, gradients: Gradients, *, lr: float, eta_minus: float, eta_plus: float, step_min: float, step_max: float
 ) -> Trace:
     """Riedmiller & Braun 1993 without weight back-tracking (iRprop-, Igel & Huesken 2000).
 
@@ -74,14 +67,7 @@ def rprop(
 
 @per_tensor
 def rprop_simple(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    eta_minus: float,
-    eta_plus: float,
-    step_min: float,
-    step_max: float,
+    x: Array, gradients: Gradients, *, lr: float, eta_minus: float, eta_plus: float, step_min: float, step_max: float
 ) -> Trace:
     """A rate per parameter that grows while the sign stays and shrinks when it turns (no paper).
 

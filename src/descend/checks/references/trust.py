@@ -7,13 +7,7 @@ from .registry import Array, Gradients, Trace, per_tensor
 
 @per_tensor
 def lars(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    trust_coefficient: float,
+    x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_decay: float, trust_coefficient: float
 ) -> Trace:
     """You, Gitman & Ginsburg 2017, Algorithm 1.
 
@@ -35,14 +29,7 @@ def lars(
 
 @per_tensor
 def lamb(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
 ) -> Trace:
     """You et al. 2020, Algorithm 2, phi the identity.
 
@@ -65,14 +52,7 @@ def lamb(
 
 @per_tensor
 def novograd(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
+    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
 ) -> Trace:
     """Ginsburg et al. 2019, Algorithm 1: v is one number for each tensor, m sums without (1 - beta1).
 
