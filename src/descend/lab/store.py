@@ -7,10 +7,8 @@ transaction a run). A race is what was asked, as JSON, and the environment its n
 
 import json
 import math
-import os
 import secrets
 import sqlite3
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.jsonable import jsonable
+from ..core.machine import folder
 from .trials.trial import Run, Trial
 
 FILE = "runs.sqlite"
@@ -43,18 +42,10 @@ def directory() -> Path:
     Raises:
         StoreError: no home directory, and `DESCEND_DATA` is not set.
     """
-    if asked := os.environ.get("DESCEND_DATA", ""):
-        return Path(os.path.abspath(os.path.expanduser(asked)))
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", "")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Application Support")
-    else:
-        given = os.environ.get("XDG_DATA_HOME", "")
-        base = given if os.path.isabs(given) else os.path.expanduser("~/.local/share")
-    if not os.path.isabs(base):
+    found = folder("DESCEND_DATA", "XDG_DATA_HOME", "Library/Application Support", ".local/share")
+    if found is None:
         raise StoreError("no home directory; set DESCEND_DATA to a directory")
-    return Path(base) / "descend"
+    return found
 
 
 @dataclass(frozen=True)

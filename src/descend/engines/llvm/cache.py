@@ -11,10 +11,11 @@ import hashlib
 import logging
 import os
 import stat
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+
+from ...core.machine import folder
 
 try:
     import fcntl
@@ -37,19 +38,9 @@ _stored = 0
 
 def directory() -> Path | None:
     """Where kernels are kept: DESCEND_CACHE, or ``descend`` in the platform's place for caches. None: nowhere."""
-    asked = os.environ.get("DESCEND_CACHE", "")
-    if asked.lower() == "off":
+    if os.environ.get("DESCEND_CACHE", "").lower() == "off":
         return None
-    if asked:
-        return Path(os.path.abspath(os.path.expanduser(asked)))
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA", "")
-    elif sys.platform == "darwin":
-        base = os.path.expanduser("~/Library/Caches")
-    else:
-        given = os.environ.get("XDG_CACHE_HOME", "")
-        base = given if os.path.isabs(given) else os.path.expanduser("~/.cache")
-    return Path(base) / "descend" if os.path.isabs(base) else None
+    return folder("DESCEND_CACHE", "XDG_CACHE_HOME", "Library/Caches", ".cache")
 
 
 def refused(path: Path) -> str | None:
