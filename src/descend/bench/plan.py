@@ -83,12 +83,7 @@ def _section(workload: str) -> str:
 
 
 def jobs(
-    bench: Bench,
-    report: Report,
-    only: tuple[str, ...],
-    chosen: tuple[str, ...],
-    wanted: list[str] | None,
-    quick: bool,
+    bench: Bench, report: Report, only: tuple[str, ...], chosen: tuple[str, ...], wanted: list[str] | None, quick: bool
 ) -> list[Job]:
     """All jobs of a run, those of the bars first.
 

@@ -26,17 +26,7 @@ def list_rules(compare: bool, as_json: bool, quiet: bool) -> None:
     if compare:
         _compare(as_json, quiet)
     elif as_json:
-        wanted = (
-            "name",
-            "kind",
-            "family",
-            "year",
-            "idea",
-            "paper",
-            "state",
-            "bytes_per_parameter",
-            "engines",
-        )
+        wanted = ("name", "kind", "family", "year", "idea", "paper", "state", "bytes_per_parameter", "engines")
         rows = [{key: value for key, value in as_dict(rule).items() if key in wanted} for rule in known.values()]
         click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
     elif quiet:
@@ -70,11 +60,7 @@ def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> lis
 @click.option("--steps", type=click.IntRange(1, 100), default=1, show_default=True, help="Steps done by hand.")
 @click.option("--source", is_flag=True, help="Print the rule as it is written.")
 @click.option("--latex", is_flag=True, help="Print the formula in LaTeX (amsmath).")
-@click.option(
-    "--html",
-    metavar="FILE",
-    help="Write a page with MathML; a file that is there is replaced.",
-)
+@click.option("--html", metavar="FILE", help="Write a page with MathML; a file that is there is replaced.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the formula only.")
 def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, as_json: bool, quiet: bool) -> None:

@@ -94,12 +94,5 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "and": _fold(operator.and_),
     "or": _fold(operator.or_),
     "not": lambda x: not x if isinstance(x, bool) else ~x,
-    **{
-        "<": operator.lt,
-        "≤": operator.le,
-        ">": operator.gt,
-        "≥": operator.ge,
-        "=": operator.eq,
-        "≠": operator.ne,
-    },
+    **{"<": operator.lt, "≤": operator.le, ">": operator.gt, "≥": operator.ge, "=": operator.eq, "≠": operator.ne},
 }

@@ -188,9 +188,4 @@ def put(x: Tree, values: Mapping[str, float]) -> Tree:
         return Number(values[x.name])
     if not isinstance(x, Op):
         return x
-    return Op(
-        x.kind,
-        tuple(put(a, values) for a in x.args),
-        x.word,
-        tuple((k, put(v, values)) for k, v in x.options),
-    )
+    return Op(x.kind, tuple(put(a, values) for a in x.args), x.word, tuple((k, put(v, values)) for k, v in x.options))

@@ -26,12 +26,7 @@ class Groups(list[dict[str, Any]], Shown):
         why: name of a parameter -> why it does not decay, why its rate differs. frozen: name -> why it is in no group.
     """
 
-    def __init__(
-        self,
-        groups: Iterable[dict[str, Any]],
-        why: Why,
-        frozen: Mapping[str, str],
-    ) -> None:
+    def __init__(self, groups: Iterable[dict[str, Any]], why: Why, frozen: Mapping[str, str]) -> None:
         super().__init__(groups)
         self._why, self._frozen = why, frozen
 
@@ -53,11 +48,7 @@ def _members(group: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _parts(
-    groups: Sequence[Mapping[str, Any]],
-    why: Why,
-    frozen: Mapping[str, str],
-    each: bool,
-    width: int,
+    groups: Sequence[Mapping[str, Any]], why: Why, frozen: Mapping[str, str], each: bool, width: int
 ) -> Iterator[RenderableType]:
     """A row for each group, or each parameter, and for what is frozen."""
     rows = []

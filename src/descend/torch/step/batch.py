@@ -30,12 +30,7 @@ class Batch:
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        rule: Rule,
-        leaves: list[Leaf],
-        index: list[int],
-        numbers: list[dict[str, float]],
+        self, engine: Engine, rule: Rule, leaves: list[Leaf], index: list[int], numbers: list[dict[str, float]]
     ) -> None:
         self.leaves, self.index, self.numbers = leaves, index, numbers
         self.on_memory = engine.on_memory

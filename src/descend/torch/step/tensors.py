@@ -18,12 +18,7 @@ if TYPE_CHECKING:
     from ..optim.spec import Spec
     from .leaf import Leaf
 
-_NAMES = {
-    torch.float32: "float32",
-    torch.float64: "float64",
-    torch.float16: "float16",
-    torch.bfloat16: "bfloat16",
-}
+_NAMES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16", torch.bfloat16: "bfloat16"}
 _wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # pyright: ignore[reportAttributeAccessIssue]
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 WORKING = {dtype: getattr(torch, working(name)) for dtype, name in _NAMES.items()}

@@ -195,11 +195,7 @@ def _rate(opt: RuleOptimizer, old: dict[str, Any], spec: Spec, made: GroupSettin
         made.lost.append(
             "A velocity holds the lr of past steps, a mean or a sum does not: paths part where lr changes."
         )
-    put(
-        "lr",
-        value if ratio == 1 else scaled(value, ratio),
-        "kept" if ratio == 1 else f"lr × {ratio:.6g}, {path}",
-    )
+    put("lr", value if ratio == 1 else scaled(value, ratio), "kept" if ratio == 1 else f"lr × {ratio:.6g}, {path}")
     made.numbers = spec.numbers(_filled(spec, made.values, old), made.rule, opt.steps)
 
 

@@ -149,10 +149,7 @@ class Alarms(Shown):
         same = self._same_bits(p, tensor)
         still = m.update_norm == 0 or m.ratio < FROZEN or same > 0
         stuck = finite and m.gradient_norm > 0 and still
-        yield (
-            "frozen",
-            frozen(m, self.telemetry._lr(group), same, p.dtype) if stuck else "",
-        )
+        yield "frozen", frozen(m, self.telemetry._lr(group), same, p.dtype) if stuck else ""
 
     def _explosion(self, m: Measured, tensor: _Tensor, total: Measured) -> str:
         factor = self.factor / 3 if tensor.episodes["exploding"].said else self.factor  # it must fall well below
