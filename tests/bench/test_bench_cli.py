@@ -136,7 +136,7 @@ def everything(found: Report) -> None:
     found.imported = ([0.05], [])
     found.waits = [Bar("a schedule of a million steps", 0.02, 0.05, None, False, "s")]
     found.bits = of_bits([], 58, "")
-    found.add_distance(Distance("Adam", torch.float64, 16, 3e-16, {}))
+    found.distances.append(Distance("Adam", torch.float64, 16, 3e-16, {}))
 
 
 def test_every_kind_of_result_is_in_the_document(call):

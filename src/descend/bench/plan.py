@@ -183,8 +183,7 @@ def _bits(bench: Bench, report: Report, quick: bool) -> list[Job]:
 
 def _accuracy(bench: Bench, report: Report, quick: bool) -> list[Job]:
     def run(until: float) -> None:
-        for found in table(30 if quick else 300):
-            report.add_distance(found)
+        report.distances += table(30 if quick else 300)
 
     return [] if quick else [Job("accuracy", "distance from torch.optim", 40.0, run)]
 
@@ -193,8 +192,7 @@ def _jax(bench: Bench, report: Report, quick: bool) -> list[Job]:
     def run(until: float) -> None:
         from . import jax
 
-        for line in jax.measure(rounds=3 if quick else 5):
-            report.add_jax(line)
+        report.jax += jax.measure(rounds=3 if quick else 5)
 
     return [Job("jax", "descend.jax against optax", 25.0, run)]
 

@@ -105,12 +105,6 @@ class Report(Shown):
             self.say(f"\n{cell.workload}: {cell.tensors:,} {kinds}, {cell.parameters:,} float32 parameters\n{HEAD}")
         self.say(row(cell))
 
-    def add_distance(self, found: Distance) -> None:
-        self.distances.append(found)
-
-    def add_jax(self, line: Line) -> None:
-        self.jax.append(line)
-
     def failed(self, name: str, error: Exception) -> None:
         self.errors[name] = f"{type(error).__name__}: {error}"
         self.tell("")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -43,34 +43,30 @@ class _Holder(torch.nn.Module):
 def compositions(tensors: Tensors) -> Iterator[tuple[str, Call]]:
     """torch's ways to do the same: its fastest clipping and AdamW, with either average."""
 
-    def lerp() -> Call:
-        parameters = tensors.copies()
-        adamw = torch.optim.AdamW(parameters, fused=True)
+    def lerp(parameters: list[torch.nn.Parameter]) -> Call:
         weights = [p.detach() for p in parameters]
         average = [p.clone() for p in weights]
+        return lambda: _lerp(average, weights, 1 - DECAY)
 
-        def step() -> None:
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
-            adamw.step()
-            _lerp(average, weights, 1 - DECAY)
-
-        return torch.no_grad()(step)
-
-    def averaged() -> Call:
-        parameters = tensors.copies()
+    def averaged(parameters: list[torch.nn.Parameter]) -> Call:
         model = _Holder(parameters)
-        adamw = torch.optim.AdamW(parameters, fused=True)
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
+        return lambda: average.update_parameters(model)
 
-        def step() -> None:
+    def step(averaging: Callable[[list[torch.nn.Parameter]], Call]) -> Call:
+        parameters = tensors.copies()
+        adamw, average = torch.optim.AdamW(parameters, fused=True), averaging(parameters)
+
+        @torch.no_grad()
+        def call() -> None:
             torch.nn.utils.clip_grad_norm_(parameters, 1.0, foreach=True)
             adamw.step()
-            average.update_parameters(model)
+            average()
 
-        return step
+        return call
 
-    yield "torch clip + fused + foreach lerp", lerp()
-    yield "torch clip + fused + AveragedModel", averaged()
+    yield "torch clip + fused + foreach lerp", step(lerp)
+    yield "torch clip + fused + AveragedModel", step(averaged)
 
 
 def tail(bench: Bench, workload: str = "20M", until: float | None = None) -> Cell:

@@ -136,17 +136,15 @@ class Hand:
         ax, colour = self.ax, self.colours[shape.colour]
         match shape:
             case Line():
-                dash: Any = (0, [d / shape.width for d in shape.dash]) if shape.dash else "-"
-                style: dict[str, Any] = {"color": colour, "linewidth": 0.8 * shape.width, "linestyle": dash}
-                ax.plot(shape.x, shape.y, label=shape.name or None, **style)
+                ax.plot(shape.x, shape.y, label=shape.name or None, **self.stroke(shape))
             case Band():
                 ax.fill_between(shape.x, shape.low, shape.high, color=colour, alpha=shape.opacity, linewidth=0)
             case Dots():
                 ax.plot(shape.x, shape.y, ".", color=colour, alpha=shape.opacity, markersize=3, markeredgewidth=0)
             case Mark():
                 inside = self.colours["paper"] if shape.hollow else colour
-                style = {"marker": MARKS[shape.sign][1], "markersize": 6 * shape.size, "markerfacecolor": inside}
-                style |= {"color": colour, "linestyle": "", "clip_on": False, "zorder": 3}
+                style: dict[str, Any] = {"marker": MARKS[shape.sign][1], "markersize": 6 * shape.size}
+                style |= {"markerfacecolor": inside, "color": colour, "linestyle": "", "clip_on": False, "zorder": 3}
                 ax.plot(shape.x, shape.y, label=shape.name or None, **style)
             case Span():
                 style = {"color": colour, "alpha": shape.opacity, "linewidth": 0}
@@ -158,18 +156,20 @@ class Hand:
             case Area():
                 self.area(shape)
             case Arrow():
-                dash = (0, [d / shape.width for d in shape.dash]) if shape.dash else "-"
-                style = {"arrowstyle": "-|>", "color": colour, "linewidth": 0.8 * shape.width, "linestyle": dash}
-                style |= {"shrinkA": 0, "shrinkB": 0, "mutation_scale": 9}
+                style = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9, **self.stroke(shape)}
                 ax.annotate("", shape.end, shape.start, arrowprops=style)
-                ax.plot([], [], label=shape.name or None, color=colour, linewidth=0.8 * shape.width, linestyle=dash)
+                ax.plot([], [], label=shape.name or None, **self.stroke(shape))
             case Walk():
-                dash = (0, [d / shape.width for d in shape.dash]) if shape.dash else "-"
-                style = {"color": colour, "linewidth": 0.8 * shape.width, "linestyle": dash, "markersize": 6}
+                style = {**self.stroke(shape), "markersize": 6}
                 style |= {"marker": MARKS[shape.sign][1], "markeredgecolor": self.colours["paper"], "label": shape.name}
                 last = [len(shape.x) - 1] if shape.ends else []
                 (line,) = ax.plot(shape.x, shape.y, markevery=last, **style)
                 self.walks.append((line, shape))
+
+    def stroke(self, shape: Line | Arrow | Walk) -> dict[str, Any]:
+        """How its line is drawn."""
+        dash: Any = (0, [d / shape.width for d in shape.dash]) if shape.dash else "-"
+        return {"color": self.colours[shape.colour], "linewidth": 0.8 * shape.width, "linestyle": dash}
 
     def area(self, area: Area) -> None:
         from matplotlib.patches import PathPatch

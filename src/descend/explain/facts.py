@@ -13,7 +13,7 @@ from ..core.symbols import MEANING, STATE, WORDS, meaning
 from .cost import OF_MATRICES, SIZE, cost, engines, held_line
 from .formula.print import Terminal, text
 from .formula.read import formulas
-from .formula.tree import Formula, Name, Op, Raw, Tree
+from .formula.tree import Formula, Name, Op, Raw, nodes
 
 
 def catalogue() -> dict[str, Rule]:
@@ -85,33 +85,17 @@ def holds(rule: Rule, slot: Slot) -> str:
 def words(rule: Rule) -> list[str]:
     """What the words of matrices mean, of those in the formula."""
     found: set[str] = set()
-
-    def look(x: Any) -> None:
+    for x in (node for part in formulas(rule) for node in nodes(part)):
         if isinstance(x, Op):
             found.update([x.kind, x.word, *(v.text.strip("'") for _, v in x.options if isinstance(v, Raw))])
         if isinstance(x, Raw):
             found.update(re.findall(r"\w+", x.text))
-        for name in ("args", "lines", "helpers", "value", "result"):
-            inner = getattr(x, name, ())
-            for part in inner if isinstance(inner, tuple) else (inner,):
-                look(part)
-
-    for part in formulas(rule):
-        look(part)
     return [said for word, said in WORDS.items() if word in found]
 
 
 def names_in(formula: Formula) -> set[str]:
     """Every name in the lines of a formula."""
-
-    def inside(x: Any) -> set[str]:
-        if isinstance(x, Name):
-            return {x.name}
-        parts = [*getattr(x, "args", ()), *getattr(x, "lines", ()), *getattr(x, "targets", ())]
-        value: Tree | None = getattr(x, "value", None)
-        return set().union(*(inside(part) for part in [*parts, value])) if x is not None else set()
-
-    return inside(formula)
+    return {node.name for line in formula.lines for node in nodes(line) if isinstance(node, Name)}
 
 
 def lines(rule: Rule) -> list[str]:

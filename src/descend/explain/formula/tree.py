@@ -10,7 +10,7 @@ the old value (of step t-1) or the new one (of step t).
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -175,11 +175,18 @@ def cases(condition: Tree, a: Tree, b: Tree, lazy: bool = False) -> Tree:
     return Op("cases", (condition, a, *rest), word)
 
 
+def nodes(x: Any) -> Iterator[Any]:
+    """A tree, a line, a function or a whole formula, and all that it is made of."""
+    yield x
+    for name in ("targets", "args", "lines", "value", "helpers", "result"):
+        inner = getattr(x, name, ())
+        for part in inner if isinstance(inner, tuple) else (inner,):
+            yield from nodes(part)
+
+
 def varies(x: Tree) -> bool:
     """Whether the value depends on the step."""
-    if isinstance(x, Op):
-        return any(varies(a) for a in x.args)
-    return isinstance(x, Name) and (x.when != "" or x.name == "t")
+    return any(isinstance(node, Name) and (node.when != "" or node.name == "t") for node in nodes(x))
 
 
 def put(x: Tree, values: Mapping[str, float]) -> Tree:
