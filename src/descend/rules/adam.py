@@ -60,17 +60,7 @@ def adam_eps_inside(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e
 
 @rule
 def adamw(
-    p,
-    g,
-    m=zeros("exp_avg"),
-    v=zeros("exp_avg_sq"),
-    *,
-    t,
-    lr=1e-3,
-    beta1=0.9,
-    beta2=0.999,
-    eps=1e-8,
-    weight_decay=1e-2,
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2
 ):
     """AdamW: Adam, with the decay of weights apart from the gradient (Loshchilov & Hutter 2019, Algorithm 2).
 
@@ -194,17 +184,7 @@ def radam(p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=
 
 @rule
 def radamw(
-    p,
-    g,
-    m=zeros("exp_avg"),
-    v=zeros("exp_avg_sq"),
-    *,
-    t,
-    lr=1e-3,
-    beta1=0.9,
-    beta2=0.999,
-    eps=1e-8,
-    weight_decay=1e-2,
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=1e-2
 ):
     """RAdam with decoupled decay (Liu et al. 2020; torch.optim.RAdam with decoupled_weight_decay=True)."""
     m = beta1 * m + (1 - beta1) * g

@@ -100,17 +100,7 @@ def ademamix(
 
 @rule
 def grams(
-    p,
-    g,
-    m=zeros("exp_avg"),
-    v=zeros("exp_avg_sq"),
-    *,
-    t,
-    lr=1e-3,
-    beta1=0.9,
-    beta2=0.999,
-    eps=1e-8,
-    weight_decay=0.0,
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0
 ):
     """Grams: the size of Adam's step, the sign of the gradient (Cao et al. 2024, Algorithm 1)."""
     m = beta1 * m + (1 - beta1) * g
@@ -140,18 +130,7 @@ def mars(
 
 
 @rule
-def sophia(
-    p,
-    g,
-    m=zeros("exp_avg"),
-    h=zeros("hessian"),
-    *,
-    lr=1e-4,
-    beta1=0.96,
-    rho=0.04,
-    eps=1e-15,
-    weight_decay=0.1,
-):
+def sophia(p, g, m=zeros("exp_avg"), h=zeros("hessian"), *, lr=1e-4, beta1=0.96, rho=0.04, eps=1e-15, weight_decay=0.1):
     """Sophia: momentum over curvature, clipped at one (Liu et al. 2023, Algorithm 3).
 
     Dialect: the step alone. h, an average of estimates of the Hessian's diagonal, is the training loop's to

@@ -38,17 +38,7 @@ def _schedule_free(p, z, *state, momentum):
 
 @rule(shipped_point=_schedule_free)
 def schedule_free_sgd(
-    p,
-    g,
-    z=start("z"),
-    lr_max=number,
-    weight_sum=number,
-    *,
-    t,
-    lr=1.0,
-    momentum=0.9,
-    weight_decay=0.0,
-    warmup_steps=0.0,
+    p, g, z=start("z"), lr_max=number, weight_sum=number, *, t, lr=1.0, momentum=0.9, weight_decay=0.0, warmup_steps=0.0
 ):
     """Schedule-Free SGD: averaging in place of a learning-rate schedule (Defazio et al. 2024, eq. 3-5).
 

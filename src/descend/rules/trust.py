@@ -22,17 +22,7 @@ def lars(p, g, v=zeros("momentum_buffer"), *, lr=1.0, momentum=0.9, weight_decay
 
 @rule
 def lamb(
-    p,
-    g,
-    m=zeros("exp_avg"),
-    v=zeros("exp_avg_sq"),
-    *,
-    t,
-    lr=1e-3,
-    beta1=0.9,
-    beta2=0.999,
-    eps=1e-6,
-    weight_decay=0.01,
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), *, t, lr=1e-3, beta1=0.9, beta2=0.999, eps=1e-6, weight_decay=0.01
 ):
     """LAMB: LARS's trust ratio around Adam's direction (You et al. 2020, Algorithm 2).
 
@@ -49,17 +39,7 @@ def lamb(
 
 @rule
 def novograd(
-    p,
-    g,
-    m=zeros("exp_avg"),
-    v=number("exp_avg_sq"),
-    *,
-    t,
-    lr=1e-3,
-    beta1=0.95,
-    beta2=0.98,
-    eps=1e-8,
-    weight_decay=0.0,
+    p, g, m=zeros("exp_avg"), v=number("exp_avg_sq"), *, t, lr=1e-3, beta1=0.95, beta2=0.98, eps=1e-8, weight_decay=0.0
 ):
     """NovoGrad: one second moment per tensor, and momentum of normalised gradients (Ginsburg et al. 2019, Algorithm 1).
 
