@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 
@@ -94,9 +94,13 @@ def suited(differentiable: bool, n: int) -> str:
 
 
 def options(kind: type[Method]) -> dict[str, inspect.Parameter]:
-    """What a method may be told besides where to start: the keyword-only arguments of its class."""
-    signature = inspect.signature(kind.__init__)
-    return {name: one for name, one in signature.parameters.items() if one.kind is one.KEYWORD_ONLY}
+    """What a method may be told besides where to start: the keyword-only arguments of its class and of its bases."""
+    found: dict[str, inspect.Parameter] = {}
+    for base in reversed(kind.__mro__[: kind.__mro__.index(Method)]):
+        if "__init__" in vars(base):
+            signature = inspect.signature(base.__init__, eval_str=True)
+            found |= {name: one for name, one in signature.parameters.items() if one.kind is one.KEYWORD_ONLY}
+    return found
 
 
 def build(
@@ -110,14 +114,13 @@ def build(
     """
     kind = find(name)
     known = options(kind)
-    kinds = get_type_hints(kind.__init__)
     for option, value in given.items():
         if option not in known:
             says = f"it takes {', '.join(known)}" if known else "it takes none"
             raise TypeError(
                 f"{kind.__name__} has no option {option!r}.{did_you_mean(option, known)} Besides the start, {says}."
             )
-        checked(option, value, kinds[option])
+        checked(option, value, known[option].annotation)
     if np.ndim(x0) != 1 or not len(x0):
         raise ValueError(
             f"x0 must be one vector (D,), got the shape {np.shape(x0)}; minimize takes arrays of any shape"

@@ -75,18 +75,8 @@ class PGPE(Mirrored):
 
     LR = 2.0
 
-    def __init__(
-        self,
-        x0: Any,
-        bounds: Any = None,
-        *,
-        lr_sigma: float = 0.5,
-        sigma0: float | None = None,
-        population: int | None = None,
-        lr: float | None = None,
-        **base: Any,
-    ) -> None:
-        super().__init__(x0, bounds, sigma0=sigma0, population=population, lr=lr, **base)
+    def __init__(self, x0: Any, bounds: Any = None, *, lr_sigma: float = 0.5, **base: Any) -> None:
+        super().__init__(x0, bounds, **base)
         self._lr_sigma = between("lr_sigma", lr_sigma, 0)
 
     def learn(self, half: Array, plus: Array, minus: Array) -> None:
@@ -106,18 +96,8 @@ class OpenAIES(Mirrored):
     LR = 0.1
     BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
-    def __init__(
-        self,
-        x0: Any,
-        bounds: Any = None,
-        *,
-        decay: float = 1.0,
-        sigma0: float | None = None,
-        population: int | None = None,
-        lr: float | None = None,
-        **base: Any,
-    ) -> None:
-        super().__init__(x0, bounds, sigma0=sigma0, population=population, lr=lr, **base)
+    def __init__(self, x0: Any, bounds: Any = None, *, decay: float = 1.0, **base: Any) -> None:
+        super().__init__(x0, bounds, **base)
         if not 0 < decay <= 1:
             raise ValueError(f"decay must be above 0 and at most 1, got {decay}")
         self._decay = decay

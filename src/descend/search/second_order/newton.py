@@ -65,17 +65,8 @@ class SaddleFree(Newton):
         tol, memory_limit: as for Newton. damping: eigenvalues below this share of the largest count as that share.
     """
 
-    def __init__(
-        self,
-        x0: Any,
-        bounds: Any = None,
-        *,
-        tol: float = 1e-6,
-        memory_limit: float = 4e9,
-        damping: float = 1e-8,
-        **base: Any,
-    ) -> None:
-        super().__init__(x0, bounds, tol=tol, memory_limit=memory_limit, **base)
+    def __init__(self, x0: Any, bounds: Any = None, *, damping: float = 1e-8, **base: Any) -> None:
+        super().__init__(x0, bounds, **base)
         if not 0 < damping < 1:
             raise ValueError(f"damping must be in (0, 1), got {damping}")
         self.damping = damping

@@ -86,19 +86,8 @@ class TrustNCG(TrustRegion):
 
     kind: type[Steihaug] | type[Krylov] = Steihaug
 
-    def __init__(
-        self,
-        x0: Any,
-        bounds: Any = None,
-        *,
-        tol: float = 1e-6,
-        radius: float = 1.0,
-        largest_radius: float = 1000.0,
-        accept: float = 1e-3,
-        iterations: int | None = None,
-        **base: Any,
-    ) -> None:
-        super().__init__(x0, bounds, tol=tol, radius=radius, largest_radius=largest_radius, accept=accept, **base)
+    def __init__(self, x0: Any, bounds: Any = None, *, iterations: int | None = None, **base: Any) -> None:
+        super().__init__(x0, bounds, **base)
         self.iterations = whole("iterations", iterations, min(2 * self.n, 200), 1)
 
     def model(self) -> Generator[Wanted, Any, Model]:
@@ -124,19 +113,8 @@ class TrustExact(TrustRegion):
         tol, radius, largest_radius, accept: as for TrustRegion. memory_limit: bytes that the Hessian may take.
     """
 
-    def __init__(
-        self,
-        x0: Any,
-        bounds: Any = None,
-        *,
-        tol: float = 1e-6,
-        radius: float = 1.0,
-        largest_radius: float = 1000.0,
-        accept: float = 1e-3,
-        memory_limit: float = 4e9,
-        **base: Any,
-    ) -> None:
-        super().__init__(x0, bounds, tol=tol, radius=radius, largest_radius=largest_radius, accept=accept, **base)
+    def __init__(self, x0: Any, bounds: Any = None, *, memory_limit: float = 4e9, **base: Any) -> None:
+        super().__init__(x0, bounds, **base)
         refuse_large("TrustExact", "Hessian", self.n, memory_limit)
 
     def model(self) -> Generator[Wanted, Any, Model]:
