@@ -28,21 +28,16 @@ def _is_zero(value: Any) -> bool:
 
 def _sgd(group: Mapping[str, Any]) -> Rule:
     if _is_zero(group["momentum"]):
-        rule = rules.gradient_descent
-    elif group["nesterov"]:
-        rule = rules.nesterov_accumulation
-    elif _is_zero(group["dampening"]):
-        rule = rules.momentum_accumulation
-    else:
-        rule = rules.momentum_dampened
-    return rule
+        return rules.gradient_descent
+    if group["nesterov"]:
+        return rules.nesterov_accumulation
+    return rules.momentum_accumulation if _is_zero(group["dampening"]) else rules.momentum_dampened
 
 
 def _rmsprop(group: Mapping[str, Any]) -> Rule:
     momentum = not _is_zero(group["momentum"])
     centred = (rules.rmsprop_centered, rules.rmsprop_centered_momentum)
-    rule = (centred if group["centered"] else (rules.rmsprop, rules.rmsprop_momentum))[momentum]
-    return rule
+    return (centred if group["centered"] else (rules.rmsprop, rules.rmsprop_momentum))[momentum]
 
 
 def _adam(group: Mapping[str, Any]) -> Rule:
