@@ -81,7 +81,7 @@ clean:
 
 .venv/.test: .venv/.race
 	@echo "==> installing the test tools into .venv, and the libraries compared with (once; a minute or two)"
-	@$(PIP) --no-build-isolation -e '.[torch,lab,site,dev,peers,clients]'
+	@$(PIP) --no-build-isolation -e '.[torch,lab,tune,cluster,site,dev,peers,clients]'
 	@touch $@
 
 .PHONY: help race bench check test mutation docs site clean

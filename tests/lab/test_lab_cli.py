@@ -25,9 +25,10 @@ from descend.lab.race.table import spark
 from descend.lab.race.watch import Watch
 from descend.lab.tasks import digits
 from descend.lab.tasks.source import Source
+from descend.lab.trials.runners.processes import Workers
+from descend.lab.trials.runners.runner import RuleFailed, RuleReady, RunDone
 from descend.lab.trials.train import train, warm_up
 from descend.lab.trials.trial import Trial
-from descend.lab.trials.workers import RuleFailed, RuleReady, RunDone, Workers
 
 # A process that a shell starts in the background ignores Ctrl-C; the child must not inherit that.
 PROGRAM = (

@@ -109,4 +109,4 @@ def test_agreement_by_hand():
     assert said["decided, all pairs of rules"] == pytest.approx(7 / 9)
     assert said["leader or its equals the same"] == pytest.approx(2 / 6)
     assert said["decided against the leader"] == 1
-    assert again.FLIPPED["better"] == "behind"
+    assert again.TURNED["better"] == "behind"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import random
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from descend.lab.race.cli import race
 from descend.lab.tasks.source import source_at, tried
+from descend.lab.tasks.yours.columns import days, numbers
+from descend.lab.tasks.yours.decoding import decoded
 from descend.lab.tasks.yours.pictures import Folder
 from descend.lab.tasks.yours.table import Table
 from descend.lab.trials.train import train
@@ -226,7 +229,7 @@ def test_bad_texts_are_refused(tmp_path: Path):
     path.write_text("a" * 5000)
     assert "holds one character alone" in refused(str(path))
     path.write_bytes(bytes(range(128, 256)) * 50)
-    assert "is no text: it is not UTF-8" in refused(str(path))
+    assert "is no text: neither UTF-8 nor UTF-16 nor Windows" in refused(str(path))
 
 
 def test_a_race_on_your_data_goes_on_and_notices_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -243,3 +246,102 @@ def test_a_race_on_your_data_goes_on_and_notices_other_data(tmp_path: Path, monk
     done = raced("--resume", kept.id, out=tmp_path)
     assert done.exit_code == 0, done.output
     assert "Use " in done.output
+
+
+# what newcomers bring
+
+
+def columns(path: Path, text: str, target: str) -> Table:
+    path.write_text(text)
+    return Table({"path": str(path), "target": target})
+
+
+def test_european_numbers_dates_and_gaps(tmp_path: Path):
+    lines = ["Datum;Preis;Menge;Wert"]
+    for k in range(40):
+        amount = "NA" if k % 9 == 0 else f"{k},5"
+        lines.append(f"{1 + k % 28:02d}.{1 + k % 12:02d}.2024;1.{200 + k},25;{amount};{3 * k},75")
+    made = columns(tmp_path / "verkauf.csv", "\r\n".join(lines), "Preis")
+    assert made.dates == ["Datum"]
+    assert made.left_out == []
+    assert made.classes == 0, "1.200,25 is a number"
+    assert made.x.shape == (40, 5 + 1 + 1), "the day, where in the year and in the week; two numbers"
+    assert made.x[0, 5] == 0, "NA is a gap"
+    assert np.isfinite(made.x).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "comma", "found"),
+    [
+        (["1,5", "-2", "", "1.234,5"], True, [1.5, -2, math.nan, 1234.5]),
+        (["1,234", "5", "1,234,567.5"], False, [1234, 5, 1234567.5]),
+        (["$3", "4 €", "5%", "N/A"], False, [3, 4, 5, math.nan]),
+        (["1e-3", "nan", "inf"], False, [1e-3, math.nan, math.inf]),
+        (["1,5"], False, None),
+        (["1_000"], False, None),
+        (["a", "2"], False, None),
+    ],
+)
+def test_numbers_as_people_write_them(values: list[str], comma: bool, found: list[float] | None):
+    got = numbers(values, comma)
+    assert (got is None) == (found is None)
+    if found is not None:
+        np.testing.assert_array_equal(got, found)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["2024-01-31", "2024-02-01"],
+        ["31.01.2024", "01.02.2024"],
+        ["01/31/2024", "02/01/2024"],
+        ["31/01/2024 00:00", "01/02/2024 00:00"],
+        ["2024-01-31T02:00:00+02:00", "2024-02-01T00:00:00Z"],
+    ],
+)
+def test_dates_are_a_day_apart(values: list[str]):
+    found = days([*values, ""])
+    assert found is not None
+    assert found[1] - found[0] == 1
+    assert math.isnan(found[2])
+    assert days(["yes", "no"]) is None
+
+
+def test_a_target_of_two_words_and_a_row_without_it(tmp_path: Path):
+    text = (
+        "x,y,churn\n" + "".join(f"{k},{k * k % 7},{'yes' if k % 3 else 'no'}\n" for k in range(60)) + "1,2,\n3,4,NA\n"
+    )
+    made = columns(tmp_path / "t.csv", text, "churn")
+    assert (made.classes, len(made.y)) == (2, 60)
+    words = columns(tmp_path / "t.csv", text.replace("no\n", "none\n"), "churn")
+    assert (words.classes, len(words.y)) == (2, 60), "none is a word here"
+
+
+@pytest.mark.parametrize("code", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig", "cp1252"])
+def test_files_of_any_coding_are_the_same_text(tmp_path: Path, code: str):
+    text = "Grüße aus Köln, schöne Straße; " * 100
+    assert decoded(text.encode(code)) == text
+    path = tmp_path / "text.txt"
+    path.write_bytes(text.encode(code))
+    assert tried(source_at(path).problem(), 10) > 0
+
+
+def test_what_is_no_text_is_none():
+    assert decoded(bytes(range(256)) * 20) is None
+    assert decoded(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" * 300) is None
+
+
+def test_images_are_read_whatever_their_names_end_in(tmp_path: Path):
+    folder = images(tmp_path / "photos")
+    for k, file in enumerate(sorted(folder.glob("*/*.png"))):
+        file.rename(file.with_suffix((".jpg", ".dat", "")[k % 3]))
+    (folder / "dark" / "notes.txt").write_text("taken at night")
+    (folder / "dark" / ".DS_Store").write_bytes(b"x")
+    made = Folder(folder)
+    assert len(made.y) == 40
+    assert made.unreadable == []
+    deeper = tmp_path / "set"
+    deeper.mkdir()
+    folder.rename(deeper / "train")
+    (deeper / "train" / "dark" / "one.png").write_bytes(b"x")
+    assert f"they lie deeper: race on {deeper / 'train'}" in refused(str(deeper))

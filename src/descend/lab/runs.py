@@ -32,7 +32,14 @@ def runs(forget: str | None, as_json: bool, quiet: bool) -> None:
     path = directory() / FILE
     if as_json:
         rows = [
-            {"race": k.id, "begun": k.begun, "state": k.state, "runs": k.runs, **k.asked.get("config", {})}
+            {
+                "race": k.id,
+                "begun": k.begun,
+                "state": k.state,
+                "runs": k.runs,
+                "kind": "race" if k.is_race else "trials",
+                **k.asked.get("config", {}),
+            }
             for k in races
         ]
         click.echo(json.dumps({"store": str(path), "races": rows}, indent=1))
@@ -46,7 +53,13 @@ def runs(forget: str | None, as_json: bool, quiet: bool) -> None:
     to.print(f"{path}{'' if races else ': no race yet'}", soft_wrap=True)
     if races:
         rows = [
-            (k.id, k.begun[:16].replace("T", " "), k.state, str(k.runs), ", ".join(k.asked["config"]["rules"]))
+            (
+                k.id,
+                k.begun[:16].replace("T", " "),
+                k.state,
+                str(k.runs),
+                ", ".join(k.asked["config"]["rules"]) if k.is_race else "single trials",
+            )
             for k in races
         ]
         head = ("race", "begun (UTC)", "state", "runs", "rules")

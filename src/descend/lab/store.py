@@ -50,15 +50,20 @@ def directory() -> Path:
 
 @dataclass(frozen=True)
 class Kept:
-    """A race in the store, without its runs."""
+    """A race in the store (or a notebook of single trials), without its runs."""
 
     id: str
     asked: dict[str, Any]
     environment: dict[str, Any]
     begun: str
-    state: str  # running, stopped or finished; one that was killed still says running
+    state: str  # running, stopped or finished; one that was killed still says running; of a notebook: open
     told: dict[str, Any]  # what is known beside the runs: seconds spent, rules that failed, compile times
     runs: int
+
+    @property
+    def is_race(self) -> bool:
+        """Whether it is one, and no notebook of single trials."""
+        return "config" in self.asked
 
 
 class Store:
@@ -89,14 +94,15 @@ class Store:
     def close(self) -> None:
         self._db.close()
 
-    def begin(self, name: str, asked: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
+    def begin(self, name: str, asked: Mapping[str, Any], environment: Mapping[str, Any], state: str = "running") -> str:
         """A new race; its name in the store."""
         while True:
             race = f"{name}-{secrets.token_hex(3)}"
-            row = (race, _text(asked), _text(environment), datetime.now(UTC).isoformat(timespec="seconds"))
+            begun = datetime.now(UTC).isoformat(timespec="seconds")
+            row = (race, _text(asked), _text(environment), begun, state)
             with self._writing():
                 try:
-                    self._db.execute("INSERT INTO races VALUES (?, ?, ?, ?, 'running', '{}')", row)
+                    self._db.execute("INSERT INTO races VALUES (?, ?, ?, ?, ?, '{}')", row)
                 except sqlite3.IntegrityError:
                     continue
             return race
@@ -152,7 +158,8 @@ def run_of(fields: Mapping[str, Any]) -> Run:
     lists = {
         key: [math.nan if x is None else x for x in fields[key]] for key in ("val_loss", "val_accuracy", "train_loss")
     }
-    return Run(**{**fields, **lists})
+    settings = tuple((name, value) for name, value in fields.get("settings", ()))
+    return Run(**{**fields, **lists, "settings": settings})
 
 
 def _text(value: Mapping[str, Any]) -> str:

@@ -1,6 +1,5 @@
 """What the command line asks for, as a race: refused by name before anything trains."""
 
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -10,17 +9,18 @@ from typing import Any
 
 import click
 
+from ...core.machine import versions
 from ...core.nearest import did_you_mean
 from ...explain.named import named
+from ..conditions import changed, digest, environment
 from ..store import Kept, Store
 from ..tasks.catalogue import MODULES
 from ..tasks.source import Source, lacking, source_at, tried
 from ..tasks.task import Task, TaskError
 from .race import Config, Entry
-from .record import Record, environment
+from .record import Record, config_of
 
 DEFAULT_TASK = "digits"
-MUST_AGREE = ("descend", "numpy", "llvmlite", "cpu", "rules", "data")  # what the numbers of a run depend on
 
 
 def source_of(what: str | None, task: str | None, target: str | None = None) -> Source:
@@ -127,20 +127,22 @@ def against_of(asked: str | None, rules: tuple[str, ...]) -> tuple[str, tuple[st
     return label, tuple(dict.fromkeys((label, *rules)))
 
 
-def entries_of(labels: Sequence[str]) -> list[Entry]:
+def entries_of(labels: Sequence[str], tune: bool = False) -> list[Entry]:
     """The rules as they enter."""
     from ... import rules
     from .space import enter
 
-    return [enter(rules.get(name), int(stream or 1)) for name, _, stream in (x.partition("#") for x in labels)]
+    return [enter(rules.get(name), int(stream or 1), tune) for name, _, stream in (x.partition("#") for x in labels)]
 
 
 def new_record(config: Config, source: Source, card: Task, processes: int) -> Record:
     """A record with no runs yet."""
-    entries = entries_of(config.rules)
+    entries = entries_of(config.rules, config.tune > 0)
     told = environment(processes)
-    told["rules"] = hashlib.sha256("\n".join(entry.source for entry in entries).encode()).hexdigest()[:16]
+    told["rules"] = digest(entry.source for entry in entries)
     told["data"] = card.sha256[:16]
+    if config.tune:
+        told |= {name: found or "" for name, found in versions(("optuna",)).items()}
     return Record(config, entries, told, {**asdict(card), "source": asdict(source)})
 
 
@@ -157,13 +159,13 @@ def resumed(store: Store, name: str) -> tuple[Record, Source]:
         UsageError: there is none, or it was begun with versions whose numbers cannot be mixed with today's.
     """
     kept = unfinished(store) if name == "last" else store.race(name)
-    if kept is None:
+    if kept is None or not kept.is_race:
         why = "no race was left unfinished" if name == "last" else f"no race {name!r}"
         raise click.BadParameter(f"{why}; `descend runs` lists them.", param_hint="--resume")
     record, source = from_store(store, kept)
     now = new_record(record.config, source, card_of(source), 1).environment
-    if changed := [key for key in MUST_AGREE if kept.environment.get(key) != now.get(key)]:
-        listed = ", ".join(f"{key} {kept.environment.get(key)} then, {now.get(key)} now" for key in changed)
+    if differs := changed(kept.environment, now):
+        listed = ", ".join(f"{key} {kept.environment.get(key)} then, {now.get(key)} now" for key in differs)
         raise click.BadParameter(
             f"{kept.id} was begun under other conditions ({listed}); its numbers cannot be mixed with today's. "
             f"`descend race --from {kept.id}` shows what it has.",
@@ -177,22 +179,22 @@ def same(store: Store, config: Config, source: Source) -> Record | None:
     wanted = json.loads(json.dumps(asdict(config)))
     now = new_record(config, source, source.card(), 1).environment
     for kept in store.races():
-        agrees = all(kept.environment.get(key) == now.get(key) for key in MUST_AGREE)
-        if agrees and kept.asked.get("config") == wanted:
+        if not changed(kept.environment, now) and kept.asked.get("config") == wanted:
             return from_store(store, kept)[0]
     return None
 
 
 def unfinished(store: Store) -> Kept | None:
-    return next((kept for kept in store.races() if kept.state != "finished"), None)
+    return next((kept for kept in store.races() if kept.is_race and kept.state != "finished"), None)
 
 
 def from_store(store: Store, kept: Kept) -> tuple[Record, Source]:
     """The record of a race in the store, as far as it came."""
-    asked = kept.asked["config"]
-    config = Config(**{**asked, "rules": tuple(asked["rules"])})
+    config = config_of(kept.asked["config"])
     task = dict(kept.asked["task"])
-    record = Record(config, entries_of(config.rules), kept.environment, task, list(store.runs(kept.id).values()))
+    record = Record(
+        config, entries_of(config.rules, config.tune > 0), kept.environment, task, list(store.runs(kept.id).values())
+    )
     told: dict[str, Any] = kept.told
     record.id, record.date, record.seconds = kept.id, told.get("date", kept.begun), told.get("seconds", 0.0)
     record.failed, record.compile_s = dict(told.get("failed", {})), dict(told.get("compile_s", {}))

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from .record import Record
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-CONFIGURES = ("what", "task", "target", "rules", "steps", "seeds", "seed", "schedule", "delta", "against", "quick")
+SHAPES = ("steps", "seeds", "seed", "schedule", "delta", "against", "quick", "tune", "pairs")
+CONFIGURES = ("what", "task", "target", "rules", *SHAPES)
+TUNE = 16  # trials of every rule that search its settings
 
 
 @click.command()
@@ -43,9 +45,12 @@ CONFIGURES = ("what", "task", "target", "rules", "steps", "seeds", "seed", "sche
     type=click.FloatRange(min=0, min_open=True, max=1, max_open=True),
     help="Share of the leader's loss that makes no difference.  [default: the task's]",
 )
+@click.option("--tune", is_flag=True, help=f"Search the other settings, too: {TUNE} trials of every rule (Optuna).")
+@click.option("--pairs/--no-pairs", default=True, help="Go on until every two rules are told apart.  [default: pairs]")
 @click.option("--quick", is_flag=True, help="Five rates and fewer seeds: half the time or less, more left undecided.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
 @click.option("--processes", type=click.IntRange(min=1), help="Trainings at once.  [default: 2, or fewer cores]")
+@click.option("--on", metavar="ray", help="Train on a Ray cluster: `ray` for this machine's, or ray://HOST:PORT.")
 @click.option(
     "--resume",
     "resume",
@@ -88,6 +93,10 @@ def race(ctx: click.Context, **given: Any) -> None:
     replay = Path(source) if source and Path(source).is_file() else None
     folder = given["out"] or (replay.parent if replay else Path())
     files.ready_folder(folder, "-o")
+    if given["tune"] and importlib.util.find_spec("optuna") is None:
+        raise click.UsageError("--tune needs Optuna: pip install 'descend[tune]'")
+    if given["on"]:
+        _connect(ctx, given)
     console = _console(to_stderr=given["as_json"])
     quiet = given["quiet"]
     try:
@@ -114,7 +123,7 @@ def _all(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Cons
     """One race on each task; the exit code."""
     from .asked import rules_of
 
-    of_one = ("what", "task", "target", "steps", "seeds", "delta", "against", "quick", "seconds", "source")
+    of_one = ("what", "task", "target", "steps", "seeds", "delta", "against", "tune", "quick", "seconds", "source")
     words = [f"--{name}" for name in of_one if given[name]]
     if words:
         raise click.UsageError(f"--all races on every task as its card says, so {', '.join(words)} cannot be of all.")
@@ -178,6 +187,21 @@ def _refuse_missing_packages() -> None:
         raise click.UsageError(f"a race needs {' and '.join(missing)}: pip install 'descend[lab]'")
 
 
+def _connect(ctx: click.Context, given: dict[str, Any]) -> None:
+    """Connect to the cluster before anything is begun, until the command ends."""
+    on = given["on"]
+    if on != "ray" and not (on.startswith("ray://") and len(on) > len("ray://")):
+        raise click.BadParameter(f"{on!r}: it is `ray`, or ray://HOST:PORT.", param_hint="--on")
+    if given["source"] or given["what"] == "claims":
+        raise click.UsageError("--on is for races; --from trains nothing, and claims run here.")
+    from ..trials.runners.cluster import connected
+
+    try:
+        ctx.with_resource(connected(on, given["processes"]))
+    except (ImportError, ConnectionError) as error:
+        raise click.BadParameter(f"{error}", param_hint="--on") from None
+
+
 def _console(to_stderr: bool) -> "Console":
     from rich.console import Console
 
@@ -205,6 +229,8 @@ def _fresh(given: dict[str, Any], console: "Console") -> "tuple[Record, int]":
         given["schedule"],
         against,
         card.log,
+        tune=TUNE if given["tune"] else 0,
+        pairs=given["pairs"],
     )
     processes, said = _processes(given, len(rules)), ""
     if given["quick"]:
@@ -246,8 +272,12 @@ def _announce(console: "Console", config: Config, card: Any, processes: int) -> 
 
 
 def _processes(given: dict[str, Any], rules: int) -> int:
+    if given["on"]:
+        from ..trials.runners.cluster import slots
+
+        return slots(given["processes"])
     from ...core.machine import cores
-    from ..trials.workers import PROCESSES
+    from ..trials.runners.runner import PROCESSES
 
     return given["processes"] or max(1, min(PROCESSES, cores(), rules))
 
@@ -273,7 +303,7 @@ def _run(
     from .watch import Watch
 
     begin, before = perf_counter(), record.seconds
-    drive = Drive(record, source, _processes(given, len(record.config.rules)), store, given["seconds"])
+    drive = Drive(record, source, _processes(given, len(record.config.rules)), store, given["seconds"], given["on"])
     watch = Watch(record.config, kept=len(record.runs))
     code = 0
     try:
@@ -302,7 +332,7 @@ def _reload(source: str, replay: Path | None) -> "Record":
         if replay is not None:
             return load(replay)
         store = Store.open()
-        if kept := store.race(source):
+        if (kept := store.race(source)) and kept.is_race:
             return from_store(store, kept)[0]
     except (RecordError, StoreError, OSError) as error:
         raise click.BadParameter(f"{source}: {error}", param_hint="--from") from None

@@ -6,7 +6,8 @@ from time import perf_counter
 
 from ..store import Store, StoreError
 from ..tasks.source import Source
-from ..trials.workers import Event, RunDone, Workers
+from ..trials.runners.runner import Event, RunDone
+from ..trials.runners.start import runner_for
 from .protocol.stages import Round, Stages
 from .record import Record
 
@@ -15,12 +16,19 @@ class Drive:
     """Runs what is missing of a record. `stopped` says why it ended early: "", "seconds" or "asked"."""
 
     def __init__(
-        self, record: Record, source: Source, processes: int, store: Store | None, seconds: float | None = None
+        self,
+        record: Record,
+        source: Source,
+        processes: int | None,
+        store: Store | None,
+        seconds: float | None = None,
+        on: str | None = None,
     ) -> None:
-        self.record, self.source, self.processes, self.store, self.seconds = record, source, processes, store, seconds
+        self.record, self.source, self.processes, self.on = record, source, processes, on
+        self.store, self.seconds = store, seconds
         self.stopped = ""
         self.unstored = ""  # why runs could not be kept
-        self._workers: Workers | None = None
+        self._workers: Runner | None = None
 
     def stop(self) -> None:
         """End it from another thread: what is finished stays, what runs is lost."""
@@ -32,7 +40,7 @@ class Drive:
         """Rounds and what happens in them, each with the stages before the round."""
         end = None if self.seconds is None else perf_counter() + self.seconds
         runs = {run.trial: run for run in self.record.runs}
-        with Workers(self.source, self.processes) as workers:
+        with runner_for(self.source, self.processes, self.on) as workers:
             self._workers = workers
             while not self.stopped:
                 stages = Stages(self.record.config, self.record.entries, runs, self.record.failed)

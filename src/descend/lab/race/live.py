@@ -16,12 +16,12 @@ from rich.text import Text
 
 from ...draw.terminal import Column, Table
 from ..tasks.task import Task
-from ..trials.workers import Event, RuleFailed
+from ..trials.runners.runner import Event, RuleFailed
 from .protocol.stages import Round, Stages
 from .race import Config
 from .record import Record
 from .results import Line, Results, mean_curve, results
-from .table import CURVE, DEFAULT, TUNED, cells, duration, rate, spark
+from .table import CURVE, DEFAULT, TUNED, TUNING, cells, duration, rate, spark, tuning_cells
 from .verdict import limits, verdict
 from .watch import Watch
 
@@ -179,6 +179,17 @@ def print_judged(console: Console, record: Record, found: Results) -> None:
             console.print()
             console.print(heading, style="bold")
             console.print(table(console, columns, lines, found, record))
+    if found.tuned:
+        console.print()
+        console.print("What it takes: rates tried, how near they must be, what a step costs", style="bold")
+        rows = [tuning_cells(line.rule, found, record.entry(line.rule).state_bytes) for line in found.tuned]
+        shown = Table(list(TUNING.values()), [[row[key] for key in TUNING] for row in rows])
+        console.print(shown)
+        if gone := shown.hidden(console.width):
+            console.print(gone, style="dim")
+        for line in found.tuned if record.config.tune else ():
+            space = ", ".join(f"{n} {low:g} to {high:g}" for n, (low, high, _) in record.entry(line.rule).space.items())
+            print_line(console, f"  {line.rule}: searched {space or 'the rate alone'}")
     console.print()
     for sentence in verdict(record, found):
         console.print(sentence)

@@ -1,9 +1,10 @@
 """What a race is asked to do, and who enters it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..trials.trial import Run, look_at, warmup
 from .protocol import sequential
+from .protocol.settings import BEST, Range
 from .protocol.tuning import NEAR
 
 __all__ = ["Config", "Entry", "Run", "look_at"]
@@ -20,7 +21,8 @@ class Config:
     `seeds` is the most fresh seeds it may spend, `delta` the relative difference of losses that does not matter. `log`:
     geometric means and ratios, as the task's card says. With `against`, every rule is held against that one instead of
     the leader. Tuning: `2 * side + 1` rates on the first `grid_seeds` of `tuning` seeds, then five near the best on all
-    of them.
+    of them. `tune` trials of every rule search its other settings, too; 0: they stay at their
+    defaults. `pairs`: once all is decided against the leader, the race goes on until every two rules are.
     """
 
     rules: tuple[str, ...]
@@ -36,17 +38,22 @@ class Config:
     side: int = 3
     grid_seeds: int = 2
     tuning: int = 5
+    tune: int = 0
+    pairs: bool = True
 
     def quick(self, keep_seeds: bool) -> "Config":
         """The same race for about half the time: five rates on one seed, then two, and twelve fresh seeds at most."""
         seeds = self.seeds if keep_seeds else min(self.seeds, QUICK_SEEDS)
-        return replace(self, side=2, grid_seeds=1, tuning=2, seeds=seeds)
+        return replace(self, side=2, grid_seeds=1, tuning=2, seeds=seeds, pairs=False)
 
     @property
     def least_runs(self) -> int:
         """Trainings until there is a first verdict, if no grid is widened and no default rate is the tuned one."""
         near = len(NEAR) * self.tuning - 3 * self.grid_seeds
-        return len(self.rules) * (1 + (2 * self.side + 1) * self.grid_seeds + near + 2 * self.looks[0])
+        settings = self.tune * self.grid_seeds + (
+            BEST * (self.tuning - self.grid_seeds) + self.tuning if self.tune else 0
+        )
+        return len(self.rules) * (1 + settings + (2 * self.side + 1) * self.grid_seeds + near + 2 * self.looks[0])
 
     @property
     def tuning_seeds(self) -> tuple[int, ...]:
@@ -80,3 +87,4 @@ class Entry:
     usual_lr: float
     usual_reason: str
     state_bytes: int  # per float32 parameter
+    space: dict[str, Range] = field(default_factory=dict)  # of the settings that are searched: low, high, how

@@ -7,17 +7,15 @@ import gzip
 import importlib
 import json
 import os
-import platform
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ...core.jsonable import jsonable
-from ...core.machine import cpu, versions
 from ...core.shown import Shown
 from ..store import run_of
-from ..trials.workers import Event, RuleFailed, RuleReady, RunDone
+from ..trials.runners.runner import Event, RuleFailed, RuleReady, RunDone
 from .protocol.stages import Stages
 from .race import Config, Entry, Run, look_at
 
@@ -109,10 +107,10 @@ def from_json(text: str) -> Record:
     if fields.get("version") != VERSION:
         raise RecordError(f"a record of version {fields.get('version')!r}; this program reads {VERSION}")
     try:
-        asked = {**fields["config"], "rules": tuple(fields["config"]["rules"])}
+        asked = config_of(fields["config"])
         return Record(
-            Config(**asked),
-            [Entry(**entry) for entry in fields["entries"]],
+            asked,
+            [entry_of(entry) for entry in fields["entries"]],
             fields["environment"],
             fields["task"],
             [run_of(run) for run in fields["runs"]],
@@ -120,6 +118,16 @@ def from_json(text: str) -> Record:
         )
     except (KeyError, TypeError) as error:
         raise RecordError(f"a damaged record: {type(error).__name__} {error}") from None
+
+
+def entry_of(fields: dict[str, Any]) -> Entry:
+    """An entry read back."""
+    return Entry(**{**fields, "space": {name: tuple(span) for name, span in fields.get("space", {}).items()}})
+
+
+def config_of(fields: dict[str, Any]) -> Config:
+    """The configuration of a race that was kept; those of before `pairs` end with the verdict against the leader."""
+    return Config(**{"pairs": False, **fields, "rules": tuple(fields["rules"])})
 
 
 def load(path: Path) -> Record:
@@ -137,17 +145,3 @@ def write(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
-
-
-def environment(processes: int) -> dict[str, Any]:
-    """Versions, CPU and threads: what the timings, and the last digits, depend on."""
-    installed = versions(("descend", "numpy", "llvmlite", "scikit-learn"))
-    return {
-        "python": platform.python_version(),
-        **{name.replace("-", "_"): found or "not installed" for name, found in installed.items()},
-        "cpu": cpu(),
-        "cores": os.cpu_count() or 1,
-        "processes": processes,
-        "blas_threads_per_process": 1,
-        "system": f"{platform.system()} {platform.machine()}",
-    }

@@ -13,8 +13,8 @@ from ...draw.svg import svg, swatch
 from . import charts
 from .race import Entry, Run
 from .record import Record
-from .results import TRIES, Results
-from .table import DEFAULT, TUNED, cells, decades, duration, loss, milliseconds, rate, relative
+from .results import Results
+from .table import DEFAULT, TUNED, TUNING, cells, decades, duration, loss, milliseconds, rate, relative, tuning_cells
 from .verdict import limits, verdict
 
 STYLE = """
@@ -75,6 +75,7 @@ def body(record: Record, found: Results, text: str = "") -> str:
         race_charts=_race_charts(record, found),
         sensitivity=_sensitivity(record, found),
         differences=_differences(record, found),
+        pairs=_pairs(found, swatches),
         costs=_costs(record, found, swatches),
         tuning=_tuning(record, found, swatches),
         space=_space(record, found, swatches),
@@ -82,7 +83,6 @@ def body(record: Record, found: Results, text: str = "") -> str:
         took=duration(record.seconds),
         download=download(f"race-{record.config.task}.json.gz", text, "Every run as JSON") if text else "",
         target=loss(found.target) if found.target is not None else "",
-        tries=TRIES,
     )
 
 
@@ -143,6 +143,27 @@ def _differences(record: Record, found: Results) -> list[tuple[str, str]]:
     return made
 
 
+def _pairs(found: Results, swatches: dict[str, Markup]) -> Markup:
+    """Every rule against every other."""
+    rules = [line.rule for line in found.tuned]
+    if len(rules) < 3 or not found.pairs:
+        return Markup("")
+
+    def cell(rule: str, other: str) -> str:
+        if rule == other:
+            return ""
+        said, ends = found.pair(rule, other)
+        return (
+            said
+            if ends is None or said == "equal"
+            else f"{said} {100 * abs(ends[0]):.{1 if abs(ends[0]) < 0.1 else 0}f} %"
+        )
+
+    rows = [(_named(rule, swatches), *(cell(rule, other) for other in rules)) for rule in rules]
+    caption = "Each rule against the one above; the difference in shares of the loss of one of the two"
+    return table(rows, ("", *rules), (), caption)
+
+
 def _costs(record: Record, found: Results, swatches: dict[str, Markup]) -> Markup:
     head = (
         "rule",
@@ -179,16 +200,16 @@ def _seconds(found: Results, rule: str) -> str:
 
 
 def _tuning(record: Record, found: Results, swatches: dict[str, Markup]) -> Markup:
-    rows = [
-        (_named(rule, swatches), decades(found.widths[rule]), *map(loss, found.expected[rule]))
-        for rule in found.expected
-    ]
-    head = ("rule", "within 10 % of the best", *(f"after {k}" for k in TRIES))
-    return (
-        table(rows, head, range(1, 5), "Loss to be expected after so many trials drawn from the grid")
-        if rows
-        else Markup("")
+    rows = []
+    for line in found.tuned:
+        cells = tuning_cells(line.rule, found, record.entry(line.rule).state_bytes)
+        rows.append([{**cells, "rule": _named(line.rule, swatches)}[key] for key in TUNING])
+    head = [column.long or column.name for column in TUNING.values()]
+    right = [k for k, column in enumerate(TUNING.values()) if column.right]
+    caption = (
+        "Expected: the loss of the best of so many rates drawn from those tried. To target: training alone, in seconds"
     )
+    return table(rows, head, right, caption) if rows else Markup("")
 
 
 def _space(record: Record, found: Results, swatches: dict[str, Markup]) -> Markup:
@@ -198,11 +219,20 @@ def _space(record: Record, found: Results, swatches: dict[str, Markup]) -> Marku
             " ".join(rate(trial.lr) for trial in found.rates.get(entry.rule, [])),
             rate(entry.default_lr),
             f"{rate(entry.usual_lr)} ({entry.usual_reason})",
-            ", ".join(f"{name}={value:g}" for name, value in entry.settings.items()) or "none",
+            _searched(entry),
         )
         for entry in record.entries
     ]
     return table(rows, ("rule", "learning rates tried", "default lr", "usual lr", "other settings"))
+
+
+def _searched(entry: Entry) -> str:
+    """The other settings: their values, or what was searched."""
+    told = []
+    for name, value in entry.settings.items():
+        low, high, how = entry.space.get(name, (value, value, ""))
+        told.append(f"{name} {low:g} to {high:g} ({how}; default {value:g})" if how else f"{name}={value:g}")
+    return ", ".join(told) or "none"
 
 
 def _card(record: Record, found: Results, entry: Entry) -> dict[str, Any]:

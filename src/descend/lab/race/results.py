@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from itertools import takewhile
 from statistics import fmean, median
 
-from ..trials.trial import RAMP
+from ..trials.trial import RAMP, Settings
+from .protocol.pairs import Pair
 from .protocol.stages import Stages
 from .protocol.standing import Standing, middle, standings_of
-from .protocol.tuning import Rate
+from .protocol.tuning import Choice, Rate
 from .race import Run, look_at
 from .record import Record
 from .stats import Width, expected_best, steps_for, usable_width
@@ -20,13 +21,26 @@ TRIES = (1, 2, 4)  # tuning trials for which the expected best is told
 
 @dataclass(frozen=True)
 class Line:
-    """One rule in one table. `edge` is `"low"` or `"high"` where the tuned lr sits at an end of its grid."""
+    """One rule in one table, at the rate (and with the settings) that was chosen, or at its defaults."""
 
     rule: str
-    lr: float
-    edge: str
+    choice: Choice
     standing: Standing
     runs: list[Run]  # on the fresh seeds, by seed
+
+    @property
+    def lr(self) -> float:
+        return self.choice.lr
+
+    @property
+    def edge(self) -> str:
+        """`"low"` or `"high"` where the tuned lr sits at an end of its grid."""
+        return self.choice.edge
+
+    @property
+    def settings(self) -> Settings:
+        """Tuned ones; empty where all are at their defaults."""
+        return self.choice.settings
 
     @property
     def accuracy(self) -> float:
@@ -52,6 +66,14 @@ class Results:
     step_ms: dict[str, float]
     train_step_ms: dict[str, float]
     engine: dict[str, str]
+    pairs: dict[tuple[str, str], Pair]  # every two rules, the first against the second
+
+    def pair(self, rule: str, other: str) -> tuple[str, tuple[float, float, float] | None]:
+        """What a rule is against another, and its relative difference as the pair was held: of the second's loss."""
+        if (found := self.pairs.get((rule, other))) is not None:
+            return found.standing, found.relative
+        found = self.pairs[(other, rule)]
+        return found.turned, found.relative
 
     def line(self, rule: str) -> Line | None:
         """The rule's line in the tuned table."""
@@ -69,10 +91,9 @@ def results(record: Record) -> Results:
     stages = record.stages()
     standings = stages.standings
     tuned = [
-        Line(row.name, stages.tuned[row.name].choice.lr, stages.tuned[row.name].choice.edge, row,
-             stages.finals(row.name)[: row.n])
+        Line(row.name, stages.tuned[row.name].choice, row, stages.finals(row.name)[: row.n])
         for row in (standings.rows if standings else ())
-    ]  # fmt: skip
+    ]
     rates = {rule: found.rates for rule, found in stages.tuned.items()}
     runs = {rule: [r for r in record.runs if r.rule == rule and r.schedule != RAMP] for rule in stages.rules}
     ran = {rule: mine for rule, mine in runs.items() if mine}
@@ -94,6 +115,7 @@ def results(record: Record) -> Results:
         {rule: median(run.step_ms for run in mine) for rule, mine in ran.items()},
         {rule: median(run.train_step_ms for run in mine) for rule, mine in ran.items()},
         {rule: mine[0].engine for rule, mine in ran.items()},
+        dict(stages.pairs),
     )
 
 
@@ -104,7 +126,7 @@ def _default_lines(record: Record, stages: Stages) -> list[Line]:
         return []
     config = record.config
     ranked = standings_of(losses, (config.looks[0],), config.delta, config.against, config.log)
-    return [Line(row.name, table[row.name][0], "", row, table[row.name][1]) for row in ranked.rows]
+    return [Line(row.name, Choice(table[row.name][0]), row, table[row.name][1]) for row in ranked.rows]
 
 
 def steps_to(target: float, runs: Sequence[Run]) -> float:

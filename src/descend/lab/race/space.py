@@ -7,6 +7,8 @@ defaults.
 from dataclasses import dataclass
 
 from ...core.rule import Rule
+from ..conditions import text_of
+from .protocol.settings import ranges
 from .race import Entry
 
 
@@ -57,8 +59,11 @@ def usual(rule: str, default_lr: float) -> Usual:
     return USUAL.get(rule, Usual(default_lr, "default of the rule"))
 
 
-def enter(rule: Rule, stream: int = 1) -> Entry:
-    """A rule as it enters. `stream`: 2 and so on for the same rule once more, on seeds of its own."""
+def enter(rule: Rule, stream: int = 1, tune: bool = False) -> Entry:
+    """A rule as it enters. `stream`: 2 and so on for the same rule once more, on seeds of its own.
+
+    `tune`: its settings are searched, too.
+    """
     own = {**(rule.vectors.settings if rule.vectors else {}), **rule.settings}
     settings = {name: float(value) for name, value in own.items()}
     default_lr = settings.pop("lr")
@@ -67,10 +72,11 @@ def enter(rule: Rule, stream: int = 1) -> Entry:
     return Entry(
         rule=rule.name if stream == 1 else f"{rule.name}#{stream}",
         doc=rule.doc,
-        source="\n\n".join(stage.source for stage in rule.stages or (rule,)),
+        source=text_of(rule),
         settings=settings,
         default_lr=default_lr,
         usual_lr=common.lr,
         usual_reason=common.reason,
         state_bytes=4 * slots,
+        space=ranges({name: own[name] for name in settings}) if tune else {},
     )

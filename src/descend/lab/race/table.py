@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ...draw.terminal import Column
+from ..trials.trial import Settings
 from .protocol.stages import LADDER
 from .protocol.standing import Standing
 from .results import Line, Results
@@ -22,7 +23,6 @@ TUNED = {
     "times": Column("steps", right=True, gives_way=5, long="steps for its loss"),
     "target": Column("to target", right=True, gives_way=6, long="steps to target"),
     "accuracy": Column("acc.", right=True, gives_way=8, long="accuracy"),
-    "step": Column("ms/step", right=True, gives_way=9),
 }
 KEPT_UNTUNED = ("rank", "rule", "lr", "loss", "interval", "status", "seeds", "accuracy")
 DEFAULT = {key: replace(TUNED[key], long="default lr") if key == "lr" else TUNED[key] for key in KEPT_UNTUNED}
@@ -44,8 +44,38 @@ def cells(line: Line, found: Results) -> dict[str, str]:
         "times": times(needs) if needs else "",
         "target": "" if target is None else f"{target:.0f}" if math.isfinite(target) else "missed",
         "accuracy": share(line.accuracy) if s.diverged < s.n and math.isfinite(line.accuracy) else "–",
-        "step": milliseconds(found.step_ms[line.rule]),
     }
+
+
+TUNING = {
+    "rule": Column("rule"),
+    "tried": Column("rates tried", gives_way=2),
+    "width": Column("within 10 %", right=True, long="within 10 % of the best"),
+    "after": Column("expected after 1, 2, 4 trials", right=True, gives_way=1),
+    "target": Column("to target", right=True, gives_way=4),
+    "step": Column("ms/step", right=True, gives_way=3),
+    "state": Column("bytes/param.", right=True, gives_way=5),
+}
+
+
+def tuning_cells(rule: str, found: Results, state_bytes: int) -> dict[str, str]:
+    """What tuning a rule takes and what a step of it costs, as text."""
+    rates = found.rates[rule]
+    seconds = found.seconds_to_target(rule) if rule in found.to_target else math.inf
+    return {
+        "rule": rule,
+        "tried": f"{len(rates)}: {rate(rates[0].lr)} to {rate(rates[-1].lr)}",
+        "width": decades(found.widths[rule]),
+        "after": "  ".join(map(loss, found.expected[rule])),
+        "target": f"{seconds:.2g} s" if math.isfinite(seconds) else "missed",
+        "step": milliseconds(found.step_ms[rule]),
+        "state": str(state_bytes),
+    }
+
+
+def settings_of(settings: Settings) -> str:
+    """`beta1=0.95 eps=1e-07`."""
+    return " ".join(f"{name}={value:.4g}" for name, value in settings)
 
 
 MANY = 9.0  # times the leader's loss: from there on per cent are told as a factor

@@ -7,12 +7,14 @@ from typing import Any
 from .protocol.standing import BEHIND, BETTER, EQUAL, UNDECIDED
 from .record import Record
 from .results import TRIES, Line, Results
-from .table import MANY, decades, loss, rate, times
+from .table import MANY, decades, loss, rate, settings_of, times
 
 
 def verdict(record: Record, found: Results) -> list[str]:
     """One sentence on the order, then those on edges, defaults, tuning, divergence and what is missing."""
     sentences = [_order(record, found)]
+    sentences += _pairs(record, found)
+    sentences += _settings(record, found)
     sentences += _edges(found)
     sentences += _defaults(found)
     sentences += _easiest(found)
@@ -26,8 +28,13 @@ def verdict(record: Record, found: Results) -> list[str]:
 def limits(record: Record) -> str:
     """The honesty line."""
     config = record.config
+    what = (
+        f"the learning rate and, in {config.tune} trials, the settings are"
+        if config.tune
+        else "only the learning rate is"
+    )
     return (
-        f"One task, {config.steps} steps, {SCHEDULE[config.schedule]}; only the learning rate is tuned: "
+        f"One task, {config.steps} steps, {SCHEDULE[config.schedule]}; {what} tuned: "
         "this says nothing about ImageNet or a language model."
     )
 
@@ -95,6 +102,29 @@ def _be(lines: Sequence[Line]) -> str:
     return "is" if len(lines) == 1 else "are"
 
 
+def _pairs(record: Record, found: Results) -> list[str]:
+    """How many of all pairs of rules are decided, and which are not."""
+    if len(found.tuned) < 3 or record.config.against or not record.config.pairs:
+        return []
+    open_ = [" and ".join(pair) for pair, said in found.pairs.items() if said.standing == UNDECIDED]
+    decided = len(found.pairs) - len(open_)
+    if not open_:
+        return [f"All {decided} pairs of rules are decided."]
+    told = "; ".join(open_[:4]) + ("; …" if len(open_) > 4 else "")
+    return [f"Of {len(found.pairs)} pairs of rules {decided} are decided; not yet: {told}."]
+
+
+def _settings(record: Record, found: Results) -> list[str]:
+    """What was found for the settings that were searched."""
+    if not record.config.tune or not found.tuned:
+        return []
+    told = [f"{line.rule} {settings_of(line.settings)}" for line in found.tuned if line.settings]
+    if not told:
+        return ["Other settings than the defaults helped no rule."]
+    rest = " The others are best at their defaults." if len(told) < len(found.tuned) else ""
+    return [f"Tuned settings: {'; '.join(told)}.{rest}"]
+
+
 def _edges(found: Results) -> list[str]:
     at_edge = [line for line in found.tuned if line.edge]
     if not at_edge:
@@ -157,8 +187,18 @@ def summary(record: Record, found: Results) -> dict[str, Any]:
         "target_loss": found.target,
         "tuned": [_tuned(record, line, found) for line in found.tuned],
         "default": [_plain(line) for line in found.default],
+        "pairs": [
+            {"rules": list(pair), "standing": said.standing, "seeds": said.n, **_ends(said.relative)}
+            for pair, said in found.pairs.items()
+        ],
         "search_space": {
-            entry.rule: {"lr": [rate.lr for rate in found.rates.get(entry.rule, [])], "settings": entry.settings}
+            entry.rule: {
+                "lr": [rate.lr for rate in found.rates.get(entry.rule, [])],
+                "settings": entry.settings,
+                "searched": {
+                    name: {"low": low, "high": high, "how": how} for name, (low, high, how) in entry.space.items()
+                },
+            }
             for entry in record.entries
         },
     }
@@ -166,20 +206,22 @@ def summary(record: Record, found: Results) -> dict[str, Any]:
 
 def _plain(line: Line) -> dict[str, Any]:
     s = line.standing
-    between = s.interval
     return {
         "rank": s.rank,
         "rule": line.rule,
         "standing": s.standing,
         "lr": line.lr,
         "val_loss": finite(s.mean),
-        "relative": s.relative[0] if between else None,
-        "relative_low": s.relative[1] if between else None,
-        "relative_high": s.relative[2] if between else None,
+        **_ends(s.relative if s.interval else None),
         "seeds": s.n,
         "diverged": s.diverged,
         "accuracy": finite(line.accuracy),
     }
+
+
+def _ends(relative: tuple[float, float, float] | None) -> dict[str, float | None]:
+    mean, low, high = relative or (None, None, None)
+    return {"relative": mean, "relative_low": low, "relative_high": high}
 
 
 def _tuned(record: Record, line: Line, found: Results) -> dict[str, Any]:
@@ -188,6 +230,8 @@ def _tuned(record: Record, line: Line, found: Results) -> dict[str, Any]:
     return {
         **_plain(line),
         "edge": line.edge,
+        "settings": dict(line.settings),
+        "lr_deviation_decades": line.choice.deviation,
         "times_steps": finite(found.times_steps.get(line.rule, math.nan)),
         "steps_to_target": finite(to_target),  # null: missed
         "seconds_to_target": finite(to_target * found.train_step_ms[line.rule] / 1000),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from time import perf_counter
 
-from ..trials.workers import Event, RuleFailed, RunDone
+from ..trials.runners.runner import Event, RuleFailed, RunDone
 from .protocol.stages import Round
 from .protocol.standing import UNDECIDED, Standings
 from .race import Config
@@ -44,7 +44,7 @@ class Watch:
 
     @property
     def racing(self) -> bool:
-        return self.round is not None and self.round.name.startswith("look")
+        return self.round is not None and self.round.name.startswith(("look", "pairs"))
 
     @property
     def left(self) -> float | None:

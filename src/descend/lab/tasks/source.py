@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .catalogue import MODULES
 from .task import Task, TaskError
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 YOURS = {"script": "yours.script", "table": "yours.table", "pictures": "yours.pictures", "text": "yours.text"}
 TRIED = 3  # steps by which a run's time is estimated
+
+
+class Brings(Protocol):
+    """What a task needs to have: its card, and the problem itself."""
+
+    def card(self) -> Task: ...
+    def problem(self) -> "Problem": ...
 
 
 @dataclass(frozen=True)

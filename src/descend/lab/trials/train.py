@@ -33,13 +33,15 @@ def warm_up(rule: str, problem: Problem) -> float:
 
 
 def train(trial: Trial, problem: Problem, **settings: Any) -> Run:
-    """Train; stops at the first loss that is not finite. `settings` of the rule, other than its defaults.
+    """Train; stops at the first loss that is not finite. `settings`, schedules too, beside those of the trial.
 
     A diverged run is an answer, not an error: it comes back with the step at which it happened.
     """
     params = problem.init(trial.seed)
     schedule = annealed(trial.schedule, trial.lr, trial.steps)
-    optimizer = Optimizer(rule_of(trial.rule), params, engine="auto", lr=schedule, **settings)
+    optimizer = Optimizer(
+        rule_of(trial.rule), params, engine="auto", lr=schedule, **{**dict(trial.settings), **settings}
+    )
     ramp = trial.schedule == RAMP
     looks = set() if ramp else set(look_at(trial.steps))
     val_loss, val_accuracy, train_loss = [], [], []
@@ -91,6 +93,7 @@ def train(trial: Trial, problem: Problem, **settings: Any) -> Run:
         _short(median(step_ns) / 1e6),
         _short(median(train_ns) / 1e6),
         optimizer.engine,
+        trial.settings,
     )
 
 

@@ -12,12 +12,15 @@ RAMP = "ramp"  # the schedule of a range test
 RAMP_LOW, RAMP_HIGH = 1e-6, 1e2
 WARMUP = 1 / 30  # of the steps
 
+Settings = tuple[tuple[str, float], ...]
+
 
 @dataclass(frozen=True, order=True)
 class Trial:
-    """One training of a race, whose task, batch and settings are the race's.
+    """One training of a task, all that fixes it to the last bit: the highest rate, the seed, how long, how annealed.
 
-    `rule` may carry a stream, `adamw#2`: the same rule on seeds of its own, to race a rule against itself.
+    `rule` may carry a stream, `adamw#2`: the same rule on seeds of its own, to race a rule against itself. `settings`
+    are (name, value) pairs of the rule in the order of their names; what is not named stays at its default.
     """
 
     rule: str
@@ -25,11 +28,13 @@ class Trial:
     seed: int
     steps: int
     schedule: str = "linear"
+    settings: Settings = ()
 
     @property
     def key(self) -> str:
         """The trial as text, for a store."""
-        return f"{self.rule} lr={self.lr!r} seed={self.seed} steps={self.steps} {self.schedule}"
+        also = "".join(f" {name}={value!r}" for name, value in self.settings)
+        return f"{self.rule} lr={self.lr!r} seed={self.seed} steps={self.steps} {self.schedule}{also}"
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,21 @@ class Run:
     step_ms: float  # median time of the optimizer's step alone
     train_step_ms: float  # median time of batch, forward, backward and optimizer together
     engine: str
+    settings: Settings = ()
 
     @property
     def trial(self) -> Trial:
         return Trial(*(getattr(self, field.name) for field in fields(Trial)))
+
+    @property
+    def curve(self) -> list[tuple[int, float]]:
+        """(step, validation loss) at every look until the end, or until it diverged."""
+        return list(zip(look_at(self.steps), self.val_loss, strict=False))
+
+    @property
+    def seconds(self) -> float:
+        """What the training took without the looks at the validation data: steps times their median."""
+        return (self.diverged_at or self.steps) * self.train_step_ms / 1000
 
     @property
     def loss(self) -> float:

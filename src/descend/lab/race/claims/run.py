@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ...trials.workers import one_thread
+from ...trials.runners.inline import one_thread
 from .setup import SEEDS_APART, Finding
 
 

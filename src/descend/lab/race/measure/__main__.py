@@ -8,7 +8,8 @@ from tempfile import TemporaryDirectory
 from ....core.machine import cores
 from ...store import Store
 from ...tasks.source import Source
-from ...trials.workers import PROCESSES, one_thread
+from ...trials.runners.inline import one_thread
+from ...trials.runners.runner import PROCESSES
 from ..race import Config
 from ..space import DEFAULT_RULES
 from . import again, killed, null

@@ -8,12 +8,10 @@ from ...store import Store
 from ...tasks.source import Source
 from ..asked import begin, new_record, same, told
 from ..drive import Drive
-from ..protocol.sequential import LEVEL
-from ..protocol.standing import BEHIND, BETTER, EQUAL, compare
+from ..protocol.pairs import TURNED
+from ..protocol.standing import BEHIND, EQUAL
 from ..race import Config
 from ..record import Record
-
-FLIPPED = {BETTER: BEHIND, BEHIND: BETTER}
 
 
 def finished(config: Config, source: Source, store: Store, processes: int) -> Record:
@@ -31,7 +29,7 @@ def finished(config: Config, source: Source, store: Store, processes: int) -> Re
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What one race says: of every rule against the leader, and of every two rules on the seeds both have."""
+    """What one race says: of every rule against the leader, and of every two rules, in the order they entered."""
 
     leader: str
     near: frozenset[str]  # the leader and its equals
@@ -43,13 +41,10 @@ def verdicts_of(record: Record) -> Verdicts:
     stages = record.stages()
     assert stages.standings is not None
     standing = {row.name: row.standing for row in stages.standings.rows}
-    losses = {rule: [run.loss for run in stages.finals(rule)] for rule in stages.rules}
-    config = record.config
-    alpha = (1 - LEVEL) / max(1, len(losses) - 1)
-    pairs = {
-        (a, b): compare(losses[a], losses[b], config.looks, alpha, config.delta, config.log)[0]
-        for a, b in combinations(stages.rules, 2)
-    }
+    pairs = {}
+    for (a, b), pair in stages.pairs.items():
+        forward = stages.rules.index(a) < stages.rules.index(b)
+        pairs[(a, b) if forward else (b, a)] = pair.standing if forward else pair.turned
     leader = stages.standings.leader or ""
     return Verdicts(leader, frozenset({leader, *(r for r, s in standing.items() if s == EQUAL)}), standing, pairs)
 
@@ -59,12 +54,10 @@ def agreement(found: Sequence[Verdicts]) -> dict[str, float]:
     others = [said for one in found for rule, said in one.standing.items() if rule != one.leader]
     held = [one.pairs[pair] for one in found for pair in one.pairs]
     two = list(combinations(found, 2))
-    apart = [
-        FLIPPED.get(x.pairs[pair]) == y.pairs[pair] for x, y in two for pair in x.pairs if x.pairs[pair] in FLIPPED
-    ]
+    apart = [TURNED.get(x.pairs[pair]) == y.pairs[pair] for x, y in two for pair in x.pairs if x.pairs[pair] in TURNED]
     total = len(two) * len(found[0].pairs)
     pairs = list(found[0].pairs)
-    clean = [not any(FLIPPED.get(x.pairs[p]) == y.pairs[p] for x, y in two if x.pairs[p] in FLIPPED) for p in pairs]
+    clean = [not any(TURNED.get(x.pairs[p]) == y.pairs[p] for x, y in two if x.pairs[p] in TURNED) for p in pairs]
     return {
         "decided against the leader": sum(said in (EQUAL, BEHIND) for said in others) / len(others),
         "decided, all pairs of rules": sum(said != "undecided" for said in held) / len(held),

@@ -73,6 +73,16 @@ class Interval:
     def half(self) -> float:
         return (self.high - self.low) / 2
 
+    def relative(self, scale: float, log: bool) -> tuple[float, float, float]:
+        """Mean, low and high as shares: of `scale`, or where they are logarithms, as what these make of 1."""
+        mean, low, high = (math.expm1(min(x, 700)) if log else x / scale for x in (self.mean, self.low, self.high))
+        return mean, low, high
+
+    def widened(self, by: float) -> "Interval":
+        """The interval with another, independent source of error, which reaches so far to either side."""
+        low, high = (math.hypot(end - self.mean, by) for end in (self.low, self.high))
+        return Interval(self.mean, self.mean - low, self.mean + high, self.n) if by else self
+
 
 def interval(differences: Sequence[float], plan: tuple[int, ...], alpha: float) -> Interval:
     """The interval of the mean difference after as many seeds as there are differences, a look of the plan.

@@ -5,13 +5,15 @@ seeds, look by look, and last the leader on shorter budgets, which prices what t
 depends on nothing but finished stages. So a race that was killed goes on where it was, and ends with the same numbers.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from ...trials.trial import RAMP, Run, Trial
+from ...trials.trial import RAMP, Run, Settings, Trial
 from ..race import Config, Entry
-from . import tuning
-from .standing import Standings, leader_of, standings_of
+from . import pairs, settings, tuning
+from .pairs import Pair
+from .settings import Candidate
+from .standing import UNDECIDED, Standings, leader_of, standings_of
 from .tuning import Rate
 
 Runs = Mapping[Trial, Run]
@@ -45,6 +47,8 @@ class Stages:
         self.rules = [entry.rule for entry in self.entries]
         self.tuned: dict[str, Tuned] = {}
         self.standings: Standings | None = None  # after the last complete look
+        self.pairs: dict[tuple[str, str], Pair] = {}  # every two rules
+        self._counts: dict[str, int] = {}  # fresh seeds of each rule
 
     def next(self) -> Round | None:
         """The first stage with missing trials, and these; None where the race is over."""
@@ -59,12 +63,17 @@ class Stages:
         yield from self._tuning()
         yield from self._final()
         yield from self._ladder()
+        yield from self._pairs()
 
     # tuning
 
-    def _trial(self, rule: str, lr: float, seed: int, steps: int = 0) -> Trial:
+    def _trial(self, rule: str, lr: float, seed: int, steps: int = 0, settings: Settings = ()) -> Trial:
         stream = int(rule.partition("#")[2] or 1) - 1
-        return Trial(rule, lr, seed + stream * STREAM, steps or self.config.steps, self.config.schedule)
+        return Trial(rule, lr, seed + stream * STREAM, steps or self.config.steps, self.config.schedule, settings)
+
+    def _tuned_trial(self, rule: str, seed: int, steps: int = 0) -> Trial:
+        choice = self.tuned[rule].choice
+        return self._trial(rule, choice.lr, seed, steps, choice.settings)
 
     def _tuning(self) -> Iterator[Round]:
         config = self.config
@@ -92,16 +101,55 @@ class Stages:
             best[rule] = rates[tuning.best_of(rates)].lr
         trials = [self._trial(rule, lr, seed) for rule in self.rules for lr in tuning.near(best[rule]) for seed in more]
         yield Round("tuning", trials)
+        tuned = {}
         for rule in self.rules:
             wide = [rate for rate in self._rates(rule, grids[rule], few)]
             close = self._rates(rule, tuning.near(best[rule]), more)
             rates = sorted({rate.lr: rate for rate in (*wide, *close)}.values(), key=lambda rate: rate.lr)
-            choice = tuning.choose(close)
+            choice = tuning.bagged(tuple(close))
             at_edge = {-1: "low", 0: "", 1: "high"}[sides[rule]]
-            self.tuned[rule] = Tuned(tuning.Choice(choice.lr, at_edge), rates, centres[rule])
+            tuned[rule] = Tuned(replace(choice, edge=at_edge), rates, centres[rule])
+        if config.tune:
+            yield from self._settings(tuned)
+        self.tuned = tuned
 
     def _rates(self, rule: str, lrs: list[float], seeds: tuple[int, ...]) -> list[Rate]:
         return tuning.means({lr: [self.runs[self._trial(rule, lr, seed)] for seed in seeds] for lr in lrs})
+
+    def _settings(self, tuned: dict[str, Tuned]) -> Iterator[Round]:
+        """The other settings, from the tuned rate on; what is found is written into `tuned`."""
+        config = self.config
+        few, more = config.tuning_seeds[: config.grid_seeds], config.tuning_seeds
+        start: dict[str, Candidate] = {rule: (found.choice.lr, ()) for rule, found in tuned.items()}
+        tried = {rule: [start[rule]] for rule in self.rules}
+
+        def trials(rule: str, some: Sequence[Candidate], seeds: Sequence[int]) -> list[Trial]:
+            return [self._trial(rule, lr, seed, 0, given) for lr, given in some for seed in seeds]
+
+        def scores(rule: str, some: Sequence[Candidate], seeds: Sequence[int]) -> list[tuple[Candidate, float]]:
+            losses = [[self.runs[trial].loss for trial in trials(rule, [one], seeds)] for one in some]
+            return [(one, Rate(one[0], tuple(found)).score) for one, found in zip(some, losses, strict=True)]
+
+        number = 0
+        while number * settings.BATCH < config.tune:
+            for entry in self.entries:
+                lr = start[entry.rule][0]
+                span = (lr / 10**settings.DECADES, lr * 10**settings.DECADES, settings.LOG)
+                space = ((settings.LR, span), *sorted(entry.space.items()))
+                known = tuple(scores(entry.rule, tried[entry.rule][1:], few))
+                tried[entry.rule] += settings.ask(space, known, config.seed)
+            number += 1
+            yield Round(f"settings {number}", [t for rule in self.rules for t in trials(rule, tried[rule], few)])
+        last = {}
+        for rule in self.rules:
+            order = sorted(scores(rule, tried[rule][1:], few), key=lambda found: found[1])
+            last[rule] = [start[rule], *(one for one, _ in order[: settings.BEST])]
+        yield Round("settings, more seeds", [t for rule in self.rules for t in trials(rule, last[rule], more)])
+        for rule in self.rules:
+            (lr, given), _ = min(scores(rule, last[rule], more), key=lambda found: found[1])
+            found = tuned[rule]
+            edge = found.choice.edge if not given else ""
+            tuned[rule] = Tuned(replace(found.choice, lr=lr, edge=edge, settings=given), found.rates, found.centre)
 
     # the race
 
@@ -109,7 +157,7 @@ class Stages:
         """The runs of a rule at its tuned rate on the fresh seeds, up to the first that is missing."""
         found = []
         for seed in self.config.final_seeds:
-            run = self.runs.get(self._trial(rule, self.tuned[rule].choice.lr, seed))
+            run = self.runs.get(self._tuned_trial(rule, seed))
             if run is None:
                 break
             found.append(run)
@@ -121,22 +169,54 @@ class Stages:
         found = [self.runs.get(self._trial(entry.rule, entry.default_lr, seed)) for seed in seeds]
         return [run for run in found if run is not None] if None not in found else []
 
+    @property
+    def doubts(self) -> dict[str, float]:
+        """What the choice of each rule's rate may cost it, as a share of its loss."""
+        return {rule: found.choice.doubt for rule, found in self.tuned.items()}
+
     def _final(self) -> Iterator[Round]:
         config, active = self.config, set(self.rules)
         counts = dict.fromkeys(self.rules, 0)
-        losses: dict[str, list[float]] = {rule: [] for rule in self.rules}
         for k, n in enumerate(config.looks):
             seeds = config.final_seeds[:n]
-            tuned = [self._trial(r, self.tuned[r].choice.lr, s) for r in self.rules if r in active for s in seeds]
+            tuned = [self._tuned_trial(r, s) for r in self.rules if r in active for s in seeds]
             if k == 0:
                 tuned += [self._trial(e.rule, e.default_lr, s) for e in self.entries for s in seeds]
             yield Round(f"look {k + 1}", list(dict.fromkeys(tuned)))
             for rule in active:
                 counts[rule] = n
-                losses[rule] = [run.loss for run in self.finals(rule)[:n]]
-            self.standings = standings_of(losses, config.looks, config.delta, config.against, config.log)
+            self.standings = standings_of(
+                self._losses(counts), config.looks, config.delta, config.against, config.log, self.doubts
+            )
             if not (active := self.standings.open_to(n)):
                 break
+        self._counts = counts
+
+    def _losses(self, counts: Mapping[str, int]) -> dict[str, list[float]]:
+        return {rule: [run.loss for run in self.finals(rule)[:n]] for rule, n in counts.items()}
+
+    def _pairs(self) -> Iterator[Round]:
+        """After the verdict against the leader: more seeds for every two rules that cannot be told apart yet."""
+        config, counts = self.config, self._counts
+        known = pairs.against_leader(self.standings)
+        judged = pairs.Judge(config.looks, config.delta, config.log, self.doubts, known)
+        self.pairs = judged.of(self._losses(counts))
+        if not config.pairs or config.against or not known:
+            return
+        for k, n in enumerate(config.looks):
+            wanted = {
+                rule
+                for (a, b), pair in self.pairs.items()
+                if pair.standing == UNDECIDED and (a, b) not in judged.known and min(counts[a], counts[b]) < n
+                for rule in (a, b)
+                if counts[rule] < n
+            }
+            if not wanted:
+                continue
+            seeds = config.final_seeds[:n]
+            yield Round(f"pairs {k + 1}", [self._tuned_trial(r, s) for r in self.rules if r in wanted for s in seeds])
+            counts.update(dict.fromkeys(wanted, n))
+            self.pairs = judged.of(self._losses(counts))
 
     # what the others lack, in steps
 
@@ -146,7 +226,7 @@ class Stages:
         if leader is None:
             return []
         seeds = self.config.final_seeds[: self.config.looks[0]]
-        return [self._trial(leader, self.tuned[leader].choice.lr, seed, steps) for seed in seeds]
+        return [self._tuned_trial(leader, seed, steps) for seed in seeds]
 
     @property
     def ladder_steps(self) -> list[int]:

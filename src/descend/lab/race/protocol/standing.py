@@ -9,7 +9,7 @@ among those not behind (Hsu 1984, multiple comparisons with the best; Bonferroni
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import NormalDist, fmean
 
 from .sequential import LEVEL, Interval, interval
 
@@ -39,9 +39,7 @@ class Standing:
         """Mean, low and high of the difference as shares of the leader's loss."""
         if self.interval is None:
             return (0.0, 0.0, 0.0)
-        ends = (self.interval.mean, self.interval.low, self.interval.high)
-        mean, low, high = (math.expm1(min(x, 700)) if self.log else x / self.scale for x in ends)
-        return mean, low, high
+        return self.interval.relative(self.scale, self.log)
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,19 @@ def leader_of(standings: Standings | None) -> str | None:
 
 
 def compare(
-    rule: Sequence[float], other: Sequence[float], plan: tuple[int, ...], alpha: float, delta: float, log: bool = False
+    rule: Sequence[float],
+    other: Sequence[float],
+    plan: tuple[int, ...],
+    alpha: float,
+    delta: float,
+    log: bool = False,
+    doubts: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[str, Interval | None, float]:
     """A rule against another on the seeds both have: the verdict, its interval, and the other's mean loss there.
 
-    A diverged run is an infinite loss: who has more of them is behind.
+    Two are equal at the rates that were chosen. To be better or behind, a rule must be so by more than the choice of
+    the rates explains: `doubts` are what that may have cost either, as shares of its loss (standard deviations). A
+    diverged run is an infinite loss: who has more of them is behind.
     """
     n = min(len(rule), len(other))
     mine, theirs = rule[:n], other[:n]
@@ -84,6 +90,9 @@ def compare(
     room = math.log1p(delta) if log else delta * scale
     if -room <= found.low and found.high <= room:
         return EQUAL, found, scale
+    sizes = (1.0, 1.0) if log else (abs(fmean(mine)), scale)
+    costs = [math.log1p(doubt) if log else doubt * size for doubt, size in zip(doubts, sizes, strict=True)]
+    found = found.widened(NormalDist().inv_cdf(1 - alpha / 2) * math.hypot(*costs))
     if found.low > 0:
         return BEHIND, found, scale
     if found.high < 0:
@@ -92,10 +101,16 @@ def compare(
 
 
 def standings_of(
-    losses: Mapping[str, Sequence[float]], plan: tuple[int, ...], delta: float, against: str = "", log: bool = False
+    losses: Mapping[str, Sequence[float]],
+    plan: tuple[int, ...],
+    delta: float,
+    against: str = "",
+    log: bool = False,
+    doubts: Mapping[str, float] | None = None,
 ) -> Standings:
     """All rules against the leader, or against one rule: `losses` by fresh seed, the same seeds in the same order.
 
+    `doubts` as of `compare`, by rule.
     Ranks: the leader, its equals and the undecided are 1, the rest count on from there.
     """
     most = max(map(len, losses.values()))
@@ -111,7 +126,12 @@ def standings_of(
         ]
         return Standings(tuple(lost), None)
     alpha = (1 - LEVEL) / max(1, len(losses) - 1)
-    found = {name: compare(losses[name], losses[leader], plan, alpha, delta, log) for name in order if name != leader}
+    doubt = {name: (doubts or {}).get(name, 0.0) for name in losses}
+    found = {
+        name: compare(losses[name], losses[leader], plan, alpha, delta, log, (doubt[name], doubt[leader]))
+        for name in order
+        if name != leader
+    }
     if not against:  # nobody is better than the leader: who seems to be ran on fewer seeds, and goes on
         found = {name: (UNDECIDED if said == BETTER else said, i, x) for name, (said, i, x) in found.items()}
     turn = {BETTER: 0, LEADER: 1, EQUAL: 1, UNDECIDED: 1, BEHIND: 2}

@@ -5,12 +5,15 @@ of a parabola through the losses near the best rate, not the best of some rates:
 tuning seeds to another, and a rule is not punished for where the points of its grid happen to lie.
 """
 
+import itertools
 import math
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 
-from ...trials.trial import RAMP_HIGH, RAMP_LOW, Run
+from ...trials.trial import RAMP_HIGH, RAMP_LOW, Run, Settings
 
 SIDE = 3  # half decades on each side of the centre: seven rates
 EXTENSIONS, WIDER = 3, 2  # the grid grows at most so often, by so many rates
@@ -18,6 +21,8 @@ NEAR = (-0.5, -0.25, 0.0, 0.25, 0.5)  # decades from the best rate at which more
 RAMP_STEPS = 200
 SMOOTH = 0.9
 BELOW = 4.0  # the best annealed rate lies about so many times below the one at which a range test turns
+MOST_EXACT, SOME = 6, 400  # seeds up to which every resample is gone through; else so many of them
+BAD = 20.0  # of log losses: that of rates at which a seed diverged
 FIT = math.log(1.3)  # scores up to so much above the best belong to the parabola
 
 
@@ -43,10 +48,13 @@ class Rate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The tuned learning rate and whether it sits at an end of the grid: `""`, `"low"` or `"high"`."""
+    """The tuned rate, whether it sits at an end of the grid (`""`, `"low"` or `"high"`), and the tuned settings."""
 
     lr: float
     edge: str = ""
+    settings: Settings = ()
+    deviation: float = 0.0  # of its log10, were the tuning seeds others
+    doubt: float = 0.0  # share of its loss that a rule loses so far away, on the worse side
 
 
 def rounded(lr: float) -> float:
@@ -100,16 +108,73 @@ def choose(rates: Sequence[Rate]) -> Choice:
     side = side_of(rates)
     if side or not math.isfinite(best.score) or min(best.losses) <= 0:
         return Choice(best.lr, {-1: "low", 0: "", 1: "high"}[side])
-    fit = [rate for rate in rates if rate.score <= best.score + FIT]
-    if len(fit) < 3:
-        return Choice(best.lr)
+    x = tuple(math.log10(rate.lr / best.lr) for rate in rates)
+    return Choice(rounded(best.lr * 10 ** lowest(x, [rate.score for rate in rates])))
+
+
+def lowest(x: tuple[float, ...], scores: Sequence[float]) -> float:
+    """Where a parabola through the scores near the best is lowest, within them; or the best itself.
+
+    The best it is where it is the first or last, where fewer than three come near it, or where they bend downwards.
+    """
+    k = min(range(len(x)), key=lambda k: (scores[k], k))
+    fit = [j for j, score in enumerate(scores) if score <= scores[k] + FIT]
+    if k in (0, len(x) - 1) or not math.isfinite(scores[k]) or len(fit) < 3:
+        return x[k]
+    near = tuple(x[j] for j in fit)
+    bend, slope = (sum(c * scores[j] for c, j in zip(row, fit, strict=True)) for row in _bend_and_slope(near))
+    return min(max(-slope / (2 * bend), near[0]), near[-1]) if bend > 0 else x[k]
+
+
+@lru_cache(256)
+def _bend_and_slope(x: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What the values at `x` are weighted with to give the square's and the line's share of their parabola."""
     import numpy as np
 
-    x = [math.log10(rate.lr / best.lr) for rate in fit]
-    bend, slope, _ = np.polyfit(x, [rate.score for rate in fit], 2)
-    if bend <= 0:
-        return Choice(best.lr)
-    return Choice(rounded(best.lr * 10 ** min(max(-slope / (2 * bend), x[0]), x[-1])))
+    bend, slope, _ = np.linalg.pinv(np.vander(x, 3)).tolist()
+    return tuple(bend), tuple(slope)
+
+
+@lru_cache(256)
+def bagged(rates: tuple[Rate, ...]) -> Choice:
+    """The tuned rate as it would come out on average, were the tuning seeds drawn again.
+
+    All resamples of the seeds are gone through, each with its probability (of more than six seeds, some of them): the
+    rate is the mean of their choices in log lr (Breiman 1996, bagging), which does not jump from one point of the grid
+    to the next. How far that mean would move with other seeds is told by its infinitesimal jackknife (Efron 2014,
+    "Estimation and accuracy after model selection"); what that costs, by the straight lines between the rates.
+    """
+    import numpy as np
+
+    rates = tuple(sorted(rates, key=lambda rate: rate.lr))
+    whole = choose(rates)
+    losses = np.array([rate.losses for rate in rates])
+    if not np.isfinite(rates[best_of(rates)].score) or losses.min() <= 0:
+        return whole
+    x = tuple(math.log10(rate.lr / whole.lr) for rate in rates)
+    n = losses.shape[1]
+    rows, weights = map(np.array, zip(*resamples(n), strict=True))
+    drawn = np.stack([(rows == k).sum(axis=1) for k in range(n)])  # how often each seed is in each resample
+    logs = np.log(np.where(np.isfinite(losses), losses, 1e300))  # one that diverged is out wherever it is drawn
+    chosen = np.array([lowest(x, scores) for scores in (logs @ drawn / n).T.tolist()])
+    mean = float(weights @ chosen)
+    bias = math.sqrt(n / max(n - 1, 1))  # resamples vary less than seeds do
+    deviation = bias * float(np.linalg.norm((drawn - 1) @ (weights * (chosen - mean))))
+    curve = [min(rate.score, BAD) for rate in rates]
+    below, here, above = np.interp([mean - deviation, mean, mean + deviation], x, curve)
+    doubt = math.expm1(max(0.0, max(below, above) - here))
+    return Choice(rounded(whole.lr * 10**mean), whole.edge, (), rounded(deviation), rounded(doubt))
+
+
+def resamples(n: int) -> list[tuple[tuple[int, ...], float]]:
+    """Ways to draw n of n with replacement, whatever the order, and how probable each is; of more than six some."""
+    if n > MOST_EXACT:
+        draw = random.Random(0)
+        return [(tuple(draw.choices(range(n), k=n)), 1 / SOME) for _ in range(SOME)]
+    return [
+        (rows, math.factorial(n) / math.prod(math.factorial(rows.count(k)) for k in set(rows)) / n**n)
+        for rows in itertools.combinations_with_replacement(range(n), n)
+    ]
 
 
 def means(runs: Mapping[float, Sequence[Run]]) -> list[Rate]:

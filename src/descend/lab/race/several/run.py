@@ -63,7 +63,7 @@ def race_all(
         if store is not None and not record.id:
             asked.begin(record, store)
         say(f"[{k + 1}/{len(sources)}] {card.name}: {card.model.split(',')[0]}")
-        stopped = _one(record, source, store, processes, quiet, console)
+        stopped = _one(record, source, store, processes, given["on"] or "", quiet, console)
         found = results(record)
         if found.tuned:
             done.append((record, found))
@@ -77,11 +77,17 @@ def race_all(
 
 
 def _one(
-    record: Record, source: Source, store: "Store | None", processes: int, quiet: bool, console: "Console"
+    record: Record,
+    source: Source,
+    store: "Store | None",
+    processes: int,
+    on: str,
+    quiet: bool,
+    console: "Console",
 ) -> bool:
     """Run what is missing of a race; whether it was interrupted."""
     begin, before = perf_counter(), record.seconds
-    drive = Drive(record, source, processes, store)
+    drive = Drive(record, source, processes, store, on=on)
     watch = Watch(record.config, kept=len(record.runs))
     stopped = False
     try:

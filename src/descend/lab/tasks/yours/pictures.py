@@ -1,6 +1,7 @@
 """A folder of somebody's images as a task: one folder for each class, told apart by a perceptron."""
 
 import hashlib
+import warnings
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,19 +23,20 @@ class Folder:
         from PIL import Image
 
         self.path = path
-        files = sorted(f for f in path.glob("*/*") if f.suffix.lower() in ENDINGS and f.is_file())
+        files = sorted(f for f in path.glob("*/*") if f.is_file() and not f.name.startswith("."))
         if not files:
-            raise TaskError(
-                f"{path}: no image in a folder of its own class; put each class in a folder: {path}/cat/1.jpg"
-            )
+            raise TaskError(f"{path}: no image in a folder of its own class{self._deeper()}")
         self.unreadable: list[str] = []
         squares, names, self.hash = [], [], hashlib.sha256()
         for file in files:
             try:
-                with Image.open(file) as image:
+                with warnings.catch_warnings(), Image.open(file) as image:
+                    warnings.simplefilter("ignore")  # of palettes with transparency, which is left out
+                    image.draft("RGB", (4 * SIDE, 4 * SIDE))  # a large JPEG is read at an eighth of its size
                     squares.append(np.asarray(image.convert("RGB").resize((SIDE, SIDE)), np.float32) / 255)
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises of bad files
-                self.unreadable.append(str(file.relative_to(path)))
+                if file.suffix.lower() in ENDINGS:  # a note beside the images is no unreadable one
+                    self.unreadable.append(str(file.relative_to(path)))
                 continue
             names.append(file.parent.name)
             self.hash.update(file.read_bytes())
@@ -52,6 +54,13 @@ class Folder:
         self.x -= self.x[self.train].mean(axis=0)
         self.batch = min(BATCH, len(self.train) // 4)
         self.layers = (3 * SIDE * SIDE, WIDTH, len(self.classes))
+
+    def _deeper(self) -> str:
+        """What to do where images lie elsewhere."""
+        found = next((f for f in self.path.glob("*/*/*") if f.suffix.lower() in ENDINGS), None)
+        if found is not None:
+            return f"; they lie deeper: race on {found.parent.parent}"
+        return f"; put each class in a folder: {self.path}/cat/1.jpg"
 
     def told(self) -> str:
         """What could not be read: how many, and the first of them."""

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +11,26 @@ from ....core.nearest import did_you_mean
 from ..packaged import halves
 from ..perceptron import Perceptron
 from ..task import Task, TaskError
+from .columns import GAPS, NOTHING, days, is_gap, numbers, parts_of_date, standardised
+from .decoding import decoded
 
 WIDTH, BATCH, STEPS, SEEDS = 64, 64, 400, 40
 CLASSES = 20  # a column of numbers with more values is told by a regression
 KINDS = 30  # a column of words with more of them is left out
 JUDGED = 2_000  # rows at most that runs are judged by
 FEWEST = 20
+BEGINNING, HEAD = 50_000, 50  # characters and lines that show how cells are parted
+EVEN = 0.9  # of these lines have as many cells as headings
 
 
 class Table:
-    """A CSV file as numbers: columns standardised, words as indicators, gaps as the mean."""
+    """A CSV file as numbers: columns standardised, dates as points in time, words as indicators, gaps as the mean."""
 
     def __init__(self, options: dict[str, str]) -> None:
         self.path = Path(options["path"])
         self.bytes = self.path.read_bytes()
         self.left_out: list[str] = []
+        self.dates: list[str] = []
         names, rows = self._read()
         target = options.get("target", "")
         if target not in names:
@@ -38,7 +44,9 @@ class Table:
         self.target = target
         columns = {name: [row[k].strip() for row in rows] for k, name in enumerate(names)}
         told = columns.pop(target)
-        kept = [k for k, value in enumerate(told) if value]
+        known = [value for value in told if not is_gap(value)]
+        unknown = GAPS if self._numeric(known) is not None else NOTHING
+        kept = [k for k, value in enumerate(told) if value.lower() not in unknown]
         if len(kept) < FEWEST:
             raise TaskError(f"{self.path.name}: {len(kept)} rows have a {target}; at least {FEWEST} are needed")
         self.y, self.classes = self._told([told[k] for k in kept])
@@ -55,15 +63,14 @@ class Table:
             )
 
     def _read(self) -> tuple[list[str], list[list[str]]]:
-        try:
-            text = self.bytes.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = self.bytes.decode("latin-1")
-        try:
-            dialect = csv.Sniffer().sniff(text[:20_000], ",;\t")
-        except csv.Error:
-            dialect = csv.excel
-        lines = [row for row in csv.reader(text.splitlines(), dialect) if row]
+        text = decoded(self.bytes)
+        if text is None:
+            raise TaskError(f"{self.path.name} is no text: neither UTF-8 nor UTF-16 nor Windows' Latin letters")
+        first, _, rest = text.partition("\n")
+        text = rest if first.lower().startswith("sep=") else text  # Excel's note to itself
+        sign = delimiter_of(text)
+        self.comma = sign in ";\t"
+        lines = [row for row in csv.reader(io.StringIO(text), delimiter=sign) if any(row)]
         if len(lines) < FEWEST + 1:
             raise TaskError(f"{self.path.name} has {max(len(lines) - 1, 0)} rows; at least {FEWEST} are needed")
         names = [name.strip() for name in lines[0]]
@@ -76,11 +83,11 @@ class Table:
         found = sorted(set(values))
         if len(found) == 1:
             raise TaskError(f"{self.path.name}: {self.target} is {found[0]!r} in every row; there is nothing to tell")
-        numbers = _floats(values)
-        if numbers is not None and len(found) > CLASSES:
-            if not np.isfinite(numbers).all():
+        known = self._numeric(values)
+        if known is not None and len(found) > CLASSES:
+            if not np.isfinite(known).all():
                 raise TaskError(f"{self.path.name}: {self.target} holds values that are not finite")
-            return ((numbers - numbers.mean()) / numbers.std()).astype(np.float32)[:, None], 0
+            return ((known - known.mean()) / known.std()).astype(np.float32)[:, None], 0
         if len(found) > len(values) // 4:
             raise TaskError(
                 f"{self.path.name}: {self.target} has {len(found)} different words in {len(values)} rows; "
@@ -89,13 +96,17 @@ class Table:
         place = {value: k for k, value in enumerate(found)}
         return np.array([place[value] for value in values], np.int64), len(found)
 
+    def _numeric(self, values: list[str]) -> np.ndarray | None:
+        """Numbers or days; None for words."""
+        found = numbers(values, self.comma)
+        return found if found is not None else days(values)
+
     def _numbers(self, name: str, values: list[str]) -> list[np.ndarray]:
-        numbers = _floats(values)
-        if numbers is not None:
-            numbers = np.where(np.isfinite(numbers), numbers, np.nan)
-            if np.isnan(numbers).all() or not np.nanstd(numbers):
-                return []
-            return [np.nan_to_num((numbers - np.nanmean(numbers)) / np.nanstd(numbers))]
+        if (found := numbers(values, self.comma)) is not None:
+            return [x for x in (standardised(found),) if x is not None]
+        if (when := days(values)) is not None:
+            self.dates.append(name)
+            return [x for part in parts_of_date(when) if (x := standardised(part)) is not None]
         kinds = sorted(set(values))
         if len(kinds) > KINDS:
             self.left_out.append(name)
@@ -103,17 +114,21 @@ class Table:
         return [np.array([value == kind for value in values], float) for kind in kinds] if len(kinds) > 1 else []
 
 
-def _floats(values: list[str]) -> np.ndarray | None:
-    """Numbers, NaN for what is empty; None if a value is none."""
-    try:
-        return np.array([float(value) if value else np.nan for value in values])
-    except ValueError:
-        return None
+def delimiter_of(text: str) -> str:
+    """The sign between cells: the one that parts headings and first rows into most columns, equally many."""
+    beginning = text[:BEGINNING].split("\n")[:-1][:HEAD] or [text]
+    found = {}
+    for sign in ";\t|,":
+        head, *rows = [len(row) for row in csv.reader(beginning, delimiter=sign) if row] or [0]
+        if head > 1 and sum(width == head for width in rows) >= EVEN * len(rows):
+            found[sign] = head
+    return max(found, key=lambda sign: found[sign]) if found else ","
 
 
 def card(options: dict[str, str]) -> Task:
     table = Table(options)
     left = f"; left out, with too many words: {', '.join(table.left_out)}" if table.left_out else ""
+    left += f"; dates: {', '.join(table.dates)}" if table.dates else ""
     size = (table.x.shape[1], WIDTH, WIDTH, table.outputs)
     return Task(
         name=table.path.stem,

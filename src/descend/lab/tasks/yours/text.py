@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import perceptron
 from ..problem import Array
 from ..task import Task, TaskError
+from .decoding import decoded
 
 BEFORE, WIDTH, BATCH, STEPS, SEEDS = 8, 64, 64, 400, 24
 SIGNS = 60  # the most frequent characters; all others are one more
@@ -23,9 +24,9 @@ class Text:
 
     def __init__(self, path: Path) -> None:
         self.path, self.bytes = path, path.read_bytes()
-        text = self.bytes.decode("utf-8", errors="replace")
-        if text.count("\ufffd") > len(text) // 100:
-            raise TaskError(f"{path.name} is no text: it is not UTF-8")
+        text = decoded(self.bytes)
+        if text is None:
+            raise TaskError(f"{path.name} is no text: neither UTF-8 nor UTF-16 nor Windows' Latin letters")
         if len(text) < FEWEST:
             raise TaskError(f"{path.name} has {len(text):,} characters; at least {FEWEST:,} are needed")
         frequent = [sign for sign, _ in Counter(text).most_common(SIGNS)]

@@ -6,7 +6,6 @@ A worker gets a trial of a rule whose kernels it has already, while there is one
 """
 
 import multiprocessing
-import os
 import signal
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -14,37 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
-from ..tasks.source import Source
-from .trial import Run, Trial
+from ...tasks.source import Source
+from ..trial import Trial
+from .inline import Trainer
+from .runner import Event, RuleFailed, RuleReady, RunDone
 
-PROCESSES = 2
 AHEAD = 2  # trials in a worker's hands, so that it never waits for the next
-
-
-@dataclass(frozen=True)
-class RuleReady:
-    """The kernels of a rule are compiled in a worker; its runs begin."""
-
-    rule: str
-    compile_s: float
-
-
-@dataclass(frozen=True)
-class RunDone:
-    run: Run
-
-
-@dataclass(frozen=True)
-class RuleFailed:
-    """A rule is out: what it stopped with. The others go on."""
-
-    rule: str
-    reason: str
-
-
-Event = RuleReady | RunDone | RuleFailed
 
 
 @dataclass
@@ -150,44 +125,3 @@ def _work(pipe: Connection, source: Source) -> None:
         while True:
             for event in trainer.events(pipe.recv()):
                 pipe.send(event)
-
-
-class Trainer:
-    """Trains trials of one task in this process, on one thread."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self._problem: Any = None
-        self._ready: set[str] = set()
-        self._failed: set[str] = set()
-
-    def events(self, trial: Trial) -> Iterator[Event]:
-        """What happens when a trial is trained; nothing if its rule has failed before."""
-        from .train import train, warm_up
-
-        if trial.rule in self._failed:
-            return
-        try:
-            if self._problem is None:
-                one_thread()
-                self._problem = self.source.problem()
-            if trial.rule not in self._ready:
-                yield RuleReady(trial.rule, warm_up(trial.rule, self._problem))
-                self._ready.add(trial.rule)
-            yield RunDone(train(trial, self._problem))
-        except Exception as error:
-            self._failed.add(trial.rule)
-            yield RuleFailed(trial.rule, said(error))
-
-
-def one_thread() -> None:
-    """Keep BLAS, and torch if it is loaded later, to one thread in this process."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=1)
-    os.environ["OMP_NUM_THREADS"] = "1"
-
-
-def said(error: BaseException) -> str:
-    """What something stopped with, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
