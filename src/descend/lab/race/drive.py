@@ -6,7 +6,7 @@ from time import perf_counter
 
 from ..store import Store, StoreError
 from ..tasks.source import Source
-from ..trials.runners.runner import Event, RunDone
+from ..trials.runners.runner import Event, RunDone, Runner
 from ..trials.runners.start import runner_for
 from .protocol.stages import Round, Stages
 from .record import Record
