@@ -1,5 +1,8 @@
 """Who may ask the page's server, and how much: everything that is refused, and that it is."""
 
+import asyncio
+import contextlib
+import json
 import socket
 import time
 
@@ -24,6 +27,11 @@ def test_the_page_is_given_to_who_has_the_key(client):
         assert page.headers[name] == value
     assert page.headers["content-security-policy"].startswith("default-src 'self'")
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+def test_the_slash_behind_the_key_is_added(client):
+    answer = client.http.get(f"/{TOKEN}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (308, f"/{TOKEN}/")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +140,51 @@ def test_who_is_slow_is_dropped(monkeypatch):
         assert b"<waits>" not in slow
         assert b" 400 " in raw(address, b"GET /" + b"x" * 2 * serve.HEAD_BYTES, 5)
         assert time.monotonic() - begin < 15
+
+
+def test_who_does_not_read_is_left(monkeypatch):
+    monkeypatch.setattr(serve, "HEAD_SECONDS", 0.2)
+    bound = serve.bound
+
+    def narrow(port: int) -> socket.socket:  # else the answer waits in the kernel, where it costs nobody anything
+        made = bound(port)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return made
+
+    monkeypatch.setattr(serve, "bound", narrow)
+    body = json.dumps({"surface": "rosenbrock", "steps": 2000, "rules": [{"rule": "adam", "lr": 1e-3}] * 12}).encode()
+    with served() as address, socket.socket() as connection:
+        port = int(address.split(":")[2].split("/")[0])
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(20)
+        connection.connect((serve.HOST, port))
+        head = f"POST /{TOKEN}/api/surfaces/paths HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
+        connection.sendall(
+            f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        )
+        found = connection.recv(2048)
+        asked = int(found.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        time.sleep(1.2)
+        size = len(found)
+        with contextlib.suppress(ConnectionResetError):
+            while part := connection.recv(1 << 16):
+                size += len(part)
+        assert asked > 1_000_000
+        assert size < asked
+
+
+def test_a_stream_that_nobody_takes_ends(monkeypatch):
+    monkeypatch.setattr(guard, "SEND_SECONDS", 0.05)
+
+    async def events(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def never(message):
+        await asyncio.sleep(60)
+
+    scope = {"type": "http", "method": "GET", "path": f"/{TOKEN}/", "headers": [(b"host", HOST.encode())]}
+    guarded = guard.Guard(events, TOKEN, serve.hosts(8642))
+    asyncio.run(asyncio.wait_for(guarded(scope, None, never), 10))
 
 
 def test_a_port_that_is_taken_is_said():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from .tab import Endpoint, Lab, Tab
 from .tabs import tabs
 
 STATIC = Path(__file__).parent / "static"
+log = logging.getLogger("descend")
 AT_ONCE = 2  # answers that are computed at the same time
 LOOK = 0.1  # seconds between two looks at a job
 ALIVE = 10.0  # seconds after which a watcher that has seen nothing is told so
@@ -57,6 +59,7 @@ def app(lab: Lab, token: str, hosts: frozenset[str]) -> Guard:
     ]
     handlers: Any = {404: _missing, 405: _missing}
     inner = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    inner.router.redirect_slashes = False  # where it would lead to lacks the key
     return Guard(inner, token, hosts, (STATIC / "icon.svg").read_bytes())
 
 
@@ -93,6 +96,9 @@ def _route(lab: Lab, tab: Tab, endpoint: Endpoint, limiter: asyncio.Semaphore) -
                 return await anyio.to_thread.run_sync(work, raw)
         except (ValueError, TypeError, click.ClickException) as error:
             return _refused(error)
+        except Exception:
+            log.exception("api/%s/%s", tab.name, endpoint.path)
+            return JSONResponse({"error": "this failed, by no fault of yours; the terminal says where"}, 500)
 
     return Route(f"/api/{tab.name}/{endpoint.path}", answer, methods=["POST"])
 

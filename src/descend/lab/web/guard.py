@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 BODY = 64 * 1024  # bytes of a request
@@ -74,13 +75,17 @@ class Guard:
         if status:
             await refuse(send, status, sentence)
             return
+        if path == f"/{first}":  # every address of the page is relative to the slash behind the key
+            await answer(send, 308, b"", b"text/plain", POLICY, more=[(b"location", f"/{first}/".encode())])
+            return
         try:
             body = await _read(receive, headers) if scope["method"] == "POST" else b""
         except TooMuch as much:
             await refuse(send, *much.args)
             return
         scope = {**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode("utf-8", "replace")}
-        await self.app(scope, _again(body, receive), _kept_short(send))
+        with contextlib.suppress(TimeoutError):  # who does not read is left
+            await self.app(scope, _again(body, receive), _kept_short(send))
 
     def refusal(self, method: str, headers: Mapping[bytes, bytes]) -> tuple[int, str]:
         """Status and sentence; 0 and "" of what may go on. A page elsewhere whose name resolves to us may not."""
@@ -159,14 +164,15 @@ def _headers(policy: str) -> list[tuple[bytes, bytes]]:
 
 
 async def refuse(send: Any, status: int, sentence: str) -> None:
-    await answer(
-        send, status, json.dumps({"error": sentence}).encode(), b"application/json", "default-src 'none'", True
-    )
+    # the last of this connection: what is left of a body would be read as the next request
+    body, ends = json.dumps({"error": sentence}).encode(), [(b"connection", b"close")]
+    await answer(send, status, body, b"application/json", "default-src 'none'", ends)
 
 
-async def answer(send: Any, status: int, body: bytes, kind: bytes, policy: str, last: bool = False) -> None:
-    """A whole answer. `last`: of this connection, for what is left of a body would be read as the next request."""
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *_headers(policy)]
-    headers += [(b"connection", b"close")] * last
+async def answer(
+    send: Any, status: int, body: bytes, kind: bytes, policy: str, more: Iterable[tuple[bytes, bytes]] = ()
+) -> None:
+    """A whole answer, with `more` headers."""
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *_headers(policy), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

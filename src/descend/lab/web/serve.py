@@ -22,18 +22,20 @@ CONNECTIONS = 64
 
 
 class Prompt(H11Protocol):
-    """HTTP whose clients must say what they want within HEAD_SECONDS; uvicorn itself waits for ever."""
+    """HTTP whose clients must say what they want within HEAD_SECONDS, and read its end; uvicorn waits for ever."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._wait()
 
     def _wait(self) -> None:
-        self.waiting = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._too_slow)
+        self.waiting = asyncio.get_running_loop().call_later(HEAD_SECONDS, self._look)
 
-    def _too_slow(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
+    def _look(self) -> None:
+        if self.transport.is_closing() or self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
+        else:
+            self._wait()  # an answer is on its way; how long that may take, `guard` says
 
     def on_response_complete(self) -> None:
         self.waiting.cancel()
@@ -98,7 +100,7 @@ def server(application: Any, lab: Lab) -> Server:
         timeout_keep_alive=5,
         timeout_graceful_shutdown=3,
         h11_max_incomplete_event_size=HEAD_BYTES,
-        log_level="error",
+        log_level="critical",  # a client that hung up is no error; what is one, the application logs
         access_log=False,
         server_header=False,
     )

@@ -108,7 +108,15 @@ class Workers:
 def _ignoring_ctrl_c() -> Iterator[None]:
     """A process started in here never sees Ctrl-C, not even while it is still importing."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        # only the main thread sets handlers, but a process is born with the signals blocked that this thread blocks
+        if not hasattr(signal, "pthread_sigmask"):
+            yield
+            return
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

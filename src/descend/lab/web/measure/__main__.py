@@ -1,4 +1,4 @@
-"""`python -m descend.lab.web.measure speed|fuzz`: prints what is measured beside its bar; exit code 1 on a miss."""
+"""`python -m descend.lab.web.measure speed|fuzz|picture`: what is measured, beside its bar; exit code 1 on a miss."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from . import fuzz, speed
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m descend.lab.web.measure", description=__doc__)
-    parser.add_argument("what", choices=("speed", "fuzz"))
+    parser.add_argument("what", choices=("speed", "fuzz", "picture"))
     parser.add_argument("--requests", type=int, default=10_000, help="of fuzz")
     parser.add_argument("--seed", type=int, default=0, help="of fuzz")
     parser.add_argument("--drags", type=int, default=60, help="of speed")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", default="docs/lab.png", help="of picture")
     given = parser.parse_args(arguments)
+    if given.what == "picture":
+        speed.picture(given.out)
+        return 0
     if given.what == "fuzz":
         found = fuzz.run(given.requests, given.seed)
         lines, ok = fuzz.lines(found), fuzz.ok(found)

@@ -8,6 +8,7 @@ outside `static/`, and a server that answers at the end.
 from __future__ import annotations
 
 import asyncio
+import copy
 import http.client
 import json
 import random
@@ -78,23 +79,27 @@ def running() -> Iterator[int]:
         bound.close()
 
 
+def _nasty(rng: random.Random) -> Any:
+    return copy.deepcopy(rng.choice(NASTY))
+
+
 def mutated(rng: random.Random, body: Any) -> Any:
     """The same with one thing, or a few, wrong."""
     made = json.loads(json.dumps(body))
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
         if not isinstance(made, dict) or not made or rng.random() < 0.05:
-            made = rng.choice(NASTY)
+            made = _nasty(rng)
             continue
         name = rng.choice(list(made))
         way = rng.random()
         if way < 0.15:
             del made[name]
         elif way < 0.25:
-            made[rng.choice(("", "x", "__class__", name.upper(), "é" * 40))] = rng.choice(NASTY)
+            made[rng.choice(("", "x", "__class__", name.upper(), "é" * 40))] = _nasty(rng)
         elif way < 0.45 and isinstance(made[name], list) and made[name]:
             made[name][rng.randrange(len(made[name]))] = mutated(rng, made[name][0])
         else:
-            made[name] = rng.choice(NASTY)
+            made[name] = _nasty(rng)
     return made
 
 

@@ -12,6 +12,8 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..app import STATIC
@@ -40,8 +42,12 @@ def script_bytes() -> int:
     return sum(path.stat().st_size for path in STATIC.rglob("*.js") if "offline" not in path.parts)
 
 
-def run(drags: int = 60) -> dict[str, Any]:
-    """Raises: RuntimeError: no Chromium, or no Playwright."""
+@contextmanager
+def opened() -> Iterator[tuple[Any, str]]:
+    """Chromium, and the address of a lab in a process of its own.
+
+    Raises: RuntimeError: no Chromium, or no Playwright.
+    """
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if chromium is None:
         raise RuntimeError("this needs Chromium")
@@ -56,12 +62,26 @@ def run(drags: int = 60) -> dict[str, Any]:
         url = json.loads(server.stdout.readline())["url"]
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            found = _measured(browser, url, drags)
+            yield browser, url
             browser.close()
     finally:
         server.terminate()
         server.wait(20)
-    return found
+
+
+def run(drags: int = 60) -> dict[str, Any]:
+    with opened() as (browser, url):
+        return _measured(browser, url, drags)
+
+
+def picture(file: str) -> None:
+    """The picture of docs/lab.md."""
+    with opened() as (browser, url):
+        page = browser.new_page(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
+        page.goto(f"{url}#surfaces?story=basins")
+        page.wait_for_selector("html[data-ready=surfaces]", timeout=60_000)
+        page.wait_for_timeout(300)
+        page.screenshot(path=file)
 
 
 def _measured(browser: Any, url: str, drags: int) -> dict[str, Any]:

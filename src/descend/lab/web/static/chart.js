@@ -12,7 +12,8 @@ export class Chart {
     this.onpick = onpick;
     this.place = h("div", { class: "plot" });
     this.now = h("div", { class: "now", hidden: true });
-    this.element = h("div", { class: "chart-box", role: "img", "aria-label": label }, this.place);
+    const head = h("p", { class: "chart-head", "aria-hidden": "true" }, label);
+    this.element = h("div", { class: "chart-box", role: "img", "aria-label": label }, head, this.place);
     this.keys = "";
     new ResizeObserver(() => this.fit()).observe(this.element);
   }

@@ -80,6 +80,7 @@ for (const [name, one] of links) {
   });
 }
 addEventListener("hashchange", show);
+document.getElementById("lab").addEventListener("change", () => lab.changed());
 
 function theme(chosen) {
   if (chosen) document.documentElement.dataset.theme = chosen;

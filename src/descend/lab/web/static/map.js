@@ -68,7 +68,7 @@ export class MapView {
   fit(anew = false) {
     const width = this.element.clientWidth;
     if (!width || !this.surface) return;
-    const height = Math.round(Math.min(Math.max(width * 0.66, 260), innerHeight * 0.58));
+    const height = Math.round(Math.min(Math.max(width * 0.6, 250), Math.max(innerHeight * 0.48, 300)));
     const scale = Math.min(2, devicePixelRatio || 1);
     if (!anew && width === this.width && height === this.height && scale === this.scale) return;
     Object.assign(this, { width, height, scale });

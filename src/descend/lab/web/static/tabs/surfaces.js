@@ -102,7 +102,7 @@ export async function build(root, lab) {
   root.append(
     pills,
     h("div", { class: "stage" },
-      h("div", { class: "see" }, h("div", { class: "told" }, title, sentence), map.element, player.element, chart.element, formula),
+      h("div", { class: "see" }, h("div", { class: "told" }, h("div", { class: "head" }, title, formula), sentence), map.element, player.element, chart.element),
       h("div", { class: "choose" },
         h("h3", {}, "Rules and their rates"),
         rows,
@@ -304,7 +304,7 @@ export async function build(root, lab) {
   function key(path) {
     const words = ["→ the step", "⇢ m, the average of gradients", "◌ √v, how large they have been", "⋯ against the gradient"];
     const has = [true, !path || path.average, !path || path.spread, true];
-    return h("p", { class: "hint" }, `${words.filter((_, k) => has[k]).join(" · ")}. Roots of lengths; the longest of a path fills.`);
+    return h("p", { class: "hint" }, `${words.filter((_, k) => has[k]).join(" · ")}. Drawn are roots of lengths, against the longest of the path.`);
   }
 
   // ------------------------------------------------------------------ stories and links
@@ -348,8 +348,9 @@ export async function build(root, lab) {
       await ground(now.surface);
       const told = stories.get(now.story);
       title.textContent = told?.title || surfaces.get(now.surface).title;
-      sentence.textContent = told?.sentence || "";
-      formula.textContent = surfaces.get(now.surface).formula && `f(x, y) = ${surfaces.get(now.surface).formula}`;
+      const text = surfaces.get(now.surface).formula;
+      sentence.textContent = told?.sentence || surfaces.get(now.surface).story;
+      formula.textContent = text ? `f(x, y) = ${text}` : "";
       [startX.value, startY.value] = now.start.map(String);
       steps.value = String(now.steps);
       noise.value = String(now.noise);
