@@ -1,9 +1,13 @@
 """Results show themselves: readable when printed, and in a notebook, where nothing they hold is taken for markup."""
 
+import ast
 import copy
+import functools
+import itertools
 import pickle
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import bench_samples
 import lab_samples
@@ -12,13 +16,17 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from descend import chain, rule, rules, schedules, zeros
+import descend
+from descend import chain, minimize, rule, rules, schedules, zeros
 from descend.bench.report import Report
 from descend.checks import check_rule
 from descend.core.shown import Shown
 from descend.draw.chart import curve
 from descend.draw.svg import svg
+from descend.lab.surface import run
+from descend.lab.surface.landscape import around
 from descend.optimizer import Optimizer
+from descend.search.result import OptimizeResult
 from descend.torch import (
     Accumulator,
     AdamW,
@@ -150,7 +158,12 @@ RESULTS = {
     "bench": lambda: Report(cells=[bench_samples.cell(torch_fused=1.0)], errors={HOSTILE: "no"}),
     "bench of nothing": Report,
     "warmed": lambda: Warmed("adam", "float32", compiled=1, names=["a"]),
+    "surface": lambda: run("saddle", ["gradient_descent", "adam"], steps=20),
+    "landscape": lambda: around(Net(), entropy, [batch()], n=5),
+    "minimize": lambda: minimize(lambda x: ((x - 1) ** 2).sum(), np.zeros(2), "l_bfgs"),
 }
+made = functools.cache(lambda name: RESULTS[name]())
+DRAWN = ("telemetry", "overfit", "range test", "schedule", "race", "bench", "surface", "landscape", "minimize")
 OTHERS = {
     "optimizer": lambda: measured()[1],
     "numpy optimizer": lambda: Optimizer("adam", [np.zeros(3)]),
@@ -162,7 +175,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("name", RESULTS)
 def test_a_result_is_readable_printed_and_in_a_notebook(name, capsys):
-    result = RESULTS[name]()
+    result = made(name)
     capsys.readouterr()
     assert isinstance(result, Shown)
     for text in (str(result), repr(result)):
@@ -171,6 +184,49 @@ def test_a_result_is_readable_printed_and_in_a_notebook(name, capsys):
     found = Tags(result._repr_html_())
     assert "script" not in found.tags
     assert "pre" in found.tags
+
+
+def shown_in(file: Path) -> list[str]:
+    """The classes of a file that say they show themselves."""
+    found = [node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.ClassDef)]
+    bases = {node.name: {ast.unparse(base) for base in node.bases} for node in found}
+    return [name for name, of in bases.items() if of & {"Shown", "Pictured"} and name != "Pictured"]
+
+
+def test_every_kind_of_result_is_among_those_tried():
+    """A new result stands in RESULTS, or this fails; so the tests below are of all of them."""
+    wanted = {name for file in Path(descend.__file__).parent.rglob("*.py") for name in shown_in(file)}
+    tried = {kind.__name__ for name in RESULTS for kind in type(made(name)).__mro__}
+    assert len(wanted) > 15
+    assert wanted - tried == set()
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_result_with_a_picture_draws_it_on_given_axes_and_in_a_notebook(name):
+    result, ax = made(name), Figure().add_subplot()
+    assert result.plot(ax=ax) is ax
+    assert ax.lines or ax.collections or ax.patches
+    assert name == "bench" or "svg" in Tags(result._repr_html_()).tags
+    assert copy.copy(result).plot(ax=Figure().add_subplot())
+
+
+def test_every_result_that_can_plot_is_among_those_drawn():
+    drawn = {type(made(name)) for name in DRAWN}
+    plots = {name: made(name) for name in RESULTS if hasattr(made(name), "plot")}
+    assert [
+        name for name, one in plots.items() if type(one) not in drawn and not isinstance(one, schedules.Schedule)
+    ] == []
+
+
+def test_a_search_draws_its_best_value_by_evaluation_as_it_was_at_the_time():
+    seen = []
+    found = minimize(lambda x: ((x - 1) ** 2).sum(), np.zeros(2), "cma_es", seed=0, budget=60, callback=seen.append)
+    (line,) = found.chart().shapes
+    assert (line.x[-1], line.y[-1]) == (found.nfev, found.fun)
+    assert all(b <= a for a, b in itertools.pairwise(line.y))
+    assert seen[3].chart().shapes[0].y[-1] == seen[3].fun > found.fun
+    assert sorted(pickle.loads(pickle.dumps(found))) == sorted(found)
+    assert OptimizeResult(nfev=0).chart().shapes == []
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -185,7 +241,7 @@ def test_markup_in_names_is_text(name):
     assert HOSTILE in found.text.replace("\n", "")
 
 
-@pytest.mark.parametrize("name", ["overfit", "range test", "schedule", "endless schedule", "plateau"])
+@pytest.mark.parametrize("name", ["endless schedule", "plateau"])
 def test_what_has_a_curve_draws_it(name):
     assert "svg" in Tags(RESULTS[name]()._repr_html_()).tags
 

@@ -19,7 +19,9 @@ main {{ max-width: 1000px; margin: 0 auto; padding: 40px 20px 80px; }}
 h1 {{ font-size: 1.8rem; line-height: 1.2; margin: 0 0 .7em; letter-spacing: -.01em; }}
 h2 {{ font-size: 1.2rem; margin: 2.2em 0 .5em; }} h3 {{ font-size: 1rem; margin: 1.4em 0 .2em; }}
 p {{ margin: .5em 0; max-width: 70ch; }} li {{ margin: .4em 0; max-width: 75ch; }} ul {{ padding-left: 1.2em; }}
-a {{ color: var(--s0); }} .lead {{ font-size: 1.1rem; }} .quiet {{ color: var(--quiet); font-size: .88rem; }}
+a {{ color: var(--s0); }} .lead {{ font-size: 1.1rem; }}
+.eyebrow {{ color: var(--quiet); font-size: .85rem; letter-spacing: .06em; margin: 0; }}
+.quiet {{ color: var(--quiet); font-size: .88rem; }}
 code, pre {{ font: .85rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }}
 pre {{ background: var(--wash); padding: 12px 14px; overflow-x: auto; border-radius: 4px; }}
 .scroll {{ overflow-x: auto; margin: .6em 0 1.2em; }} .two {{ display: flex; flex-wrap: wrap; gap: 0 56px; }}
@@ -66,6 +68,25 @@ def page(title: str, body: str, style: str = "", made_by: str = "", images: bool
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>{BASE}{style}</style>\n</head>\n"
         f"<body>{made_by}\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def report(
+    command: str, answer: str, sentences: Sequence[str], evidence: Sequence[str], method: Sequence[str], data: str
+) -> str:
+    """The body of a page about a result: the answer, what it rests on, how it was found and what it does not show.
+
+    Args:
+        command: what made it. answer: the headline. sentences: below it, the first in larger letters; all as text.
+        evidence: pictures and tables, as HTML. method: how, and the limits, one point each, as HTML.
+        data: the link to the raw numbers, of `download`.
+    """
+    said = "".join(f"<p{' class=lead' * (k == 0)}>{escape(text)}</p>\n" for k, text in enumerate(sentences))
+    points = "".join(f"<li>{point}</li>\n" for point in method)
+    return (
+        f'<header>\n<p class="eyebrow">{escape(command)}</p>\n<h1>{escape(answer)}</h1>\n{said}</header>\n'
+        + "\n".join(evidence)
+        + f'\n<section id="method">\n<h2>Method and limits</h2>\n<ul>\n{points}</ul>\n<p>{data}</p>\n</section>'
     )
 
 

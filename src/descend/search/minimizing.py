@@ -167,4 +167,4 @@ def _result(problem: Problem, method: Method, status: int, message: str) -> Opti
         nhev=problem.nhev,
         nbad=problem.nbad,
         method=type(method).__name__,
-    )
+    ).remember(problem.lower)

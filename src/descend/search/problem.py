@@ -34,7 +34,7 @@ class Problem:
         nfev, njev, nhev, nbad: how many values, gradients, Hessians or products with one, and non-finite answers.
         first_bad: what was the matter the first time, a sentence.
         best: the best point of all evaluations, also of those that a method does not see: of finite differences, and
-            where the gradient is not finite.
+            where the gradient is not finite. lower: after how many values each new best one was seen, and it.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Problem:
         self.nfev = self.njev = self.nhev = self.nbad = 0
         self.first_bad = ""
         self.best = Best(self.arrays.start, np.inf)
+        self.lower: list[tuple[int, float]] = []
         able = jac is None and not vectorized and not isinstance(self.arrays, NumpyArrays)
         self._by_library = able  # until it turns out that it cannot
         self._last: tuple[bytes, float] = b"", np.inf
@@ -189,6 +190,7 @@ class Problem:
     def _seen(self, x: np.ndarray, value: float) -> None:
         if -np.inf < value < self.best.f:
             self.best = Best(x.copy(), value)
+            self.lower.append((self.nfev, value))
 
     def _pair(self, returned: Any) -> tuple[Any, Any]:
         """What f returned with jac=True."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from ..draw.chart import Chart, curve
+from ..draw.pictured import Pictured
 
-class OptimizeResult(dict[str, Any]):
-    """The outcome of a search.
+
+class OptimizeResult(dict[str, Any], Pictured):
+    """The outcome of a search. It prints itself, and draws the best value by evaluation: ``plot``, ``save``.
 
     Attributes:
         x: the best point ever seen, of the shape and kind of x0. fun: its value, a float; inf if none was finite.
@@ -30,6 +34,26 @@ class OptimizeResult(dict[str, Any]):
 
     def __dir__(self) -> list[str]:
         return list(self)
+
+    size = (560, 160)
+
+    def remember(self, lower: list[tuple[int, float]]) -> OptimizeResult:
+        """Keep, for the picture, after how many evaluations each new best value was seen; returns itself.
+
+        The list may grow afterwards: a result in the middle of a search shows what was known then.
+        """
+        object.__setattr__(self, "_lower", (lower, len(lower)))  # no key: those are SciPy's
+        return self
+
+    def chart(self) -> Chart:
+        """The best value by evaluation, logarithmic where none is below 0."""
+        lower, known = self.__dict__.get("_lower", ([], 0))
+        seen = lower[:known]
+        if seen and seen[0][0] < self["nfev"]:
+            seen.append((self["nfev"], seen[-1][1]))
+        stairs = [place for (k, value), (n, _) in pairwise(seen) for place in ((k, value), (n, value))]
+        x, y = [k for k, _ in stairs], [value for _, value in stairs]
+        return curve(x, y, "best value by evaluation", "evaluations", bool(y) and min(y) >= 0)
 
     def __repr__(self) -> str:
         width = max(map(len, self), default=0) + 1

@@ -8,6 +8,7 @@ from typing import Any
 from ...draw import axes
 from ...draw.chart import Axis, Band, Chart, Line, Mark, Note, Span
 from ...draw.palette import dash_of, mark_of, series
+from ...draw.svg import svg
 from .protocol.tuning import Rate
 from .race import Entry
 from .record import Record
@@ -31,6 +32,12 @@ def plot(record: Record, ax: Any) -> Any:
     if chart is None:
         raise ValueError("nothing to draw: no rule of this race has finished")
     return axes.plot(chart, record.__str__, ax)
+
+
+def picture(record: Record) -> str:
+    """The mean curves for a notebook; "" before a rule has finished."""
+    chart = race_curves(record, results(record))
+    return svg(chart, 720, 320) if chart is not None else ""
 
 
 def race_curves(record: Record, found: Results, over_time: bool = False, names: str = "right") -> Chart | None:

@@ -58,6 +58,9 @@ class Record(Shown):
         # what tells of a race knows its record, not the other way round: asked for when somebody looks
         return importlib.import_module(f"{__package__}.live").plain(self)
 
+    def _picture(self) -> str:
+        return importlib.import_module(f"{__package__}.charts").picture(self)
+
     def plot(self, ax: Any = None) -> Any:
         """The mean curves on ``ax`` (or new axes), which are returned; printed, and None, where matplotlib is missing.
 

@@ -18,7 +18,6 @@ from .table import DEFAULT, TUNED, TUNING, cells, decades, duration, loss, milli
 from .verdict import limits, verdict
 
 STYLE = """
-.eyebrow { color: var(--quiet); font-size: .85rem; letter-spacing: .06em; margin: 0; }
 .partial { border-left: 4px solid var(--s1); padding: .4em .8em; background: var(--wash); }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); gap: 8px 28px; }
 .toggle input { position: absolute; opacity: 0; }

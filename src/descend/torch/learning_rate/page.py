@@ -8,7 +8,7 @@ from dataclasses import replace
 from html import escape
 from typing import Any
 
-from ...draw.page import both, download, page, table
+from ...draw.page import both, download, page, report, table
 from ...draw.svg import svg
 from . import words
 from .evidence import Found
@@ -38,15 +38,31 @@ def body(finding: Found, data: dict[str, Any]) -> str:
         sections.append(("Tried at a constant rate", table(tried, ("rate", "loss", "steps"), (1, 2), first=best)))
     sections.append(("Further", table(list(facts.items()), right=(1,))))
     drawn = replace(chart(finding), head="")  # the page says it
-    parts = [
-        f"<h1>Train {escape(finding.rule)} at {rate(finding.lr)}</h1>",
-        f'<p class="lead">{escape(words.reason(finding))}</p>',
-        both(svg(drawn, 860, 360, "curve"), svg(drawn, 340, 300, "curve-narrow")),
-    ]
+    evidence = [both(svg(drawn, 860, 360, "curve"), svg(drawn, 340, 300, "curve-narrow"))]
+    evidence += ['<div class="two">', *(f"<section><h2>{title}</h2>{found}</section>" for title, found in sections)]
+    sentences = [words.reason(finding)]
     if len(finding.lrs) > 1:
-        parts.append(f'<p class="quiet">Groups, in the ratios they had: {", ".join(map(rate, finding.lrs))}.</p>')
-    parts.append('<div class="two">')
-    parts += [f"<section><h2>{title}</h2>{found}</section>" for title, found in sections]
-    raw = json.dumps(data, ensure_ascii=False, allow_nan=False)
-    parts.append(f'</div><p class="quiet">{download("range-test.json.gz", raw, "Every number as JSON")}</p>')
-    return "\n".join(parts)
+        sentences.append(f"Groups, in the ratios they had: {', '.join(map(rate, finding.lrs))}.")
+    raw = download("range-test.json.gz", json.dumps(data, ensure_ascii=False, allow_nan=False), "Every number as JSON")
+    answer = f"Train {finding.rule} at {rate(finding.lr)}"
+    return report("range test", answer, sentences, [*evidence, "</div>"], _method(finding), raw)
+
+
+def _method(finding: Found) -> list[str]:
+    """How it was found, and what it does not show."""
+    low, high = map(rate, finding.range)
+    points = [
+        f"{len(finding.curves)} sweep{'s' * (len(finding.curves) != 1)}: the rate rises from {low} to {high} while the "
+        "model trains (Smith 2017), until the loss is four times its best or not finite. Rules of thumb read it.",
+    ]
+    if finding.probes:
+        points.append(
+            f"{len(finding.probes)} probes: short trainings at constant rates, all on the same batches. Taken is the "
+            "smallest rate that does nearly as well as the best, as short trainings like larger rates than long ones."
+        )
+    points.append(f"{finding.evaluations} gradients in {finding.seconds:.1f} s. The model is as it was before.")
+    points += [f"A doubt: {escape(doubt.partition(': ')[2])}." for doubt in words.doubts(finding)]
+    points.append(
+        "What this does not show: the best rate of a long training, or of one with another schedule or batch size."
+    )
+    return points

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ...core.shown import Shown
 from ...core.untraced import untraced
+from ...draw.chart import Axis, Chart, Flag, Mark
+from ...draw.pictured import Pictured
+from ...draw.svg import svg
 from ..optim.group import given
 from .telemetry_words import HINT, columns_of, first_line
 
@@ -69,7 +71,7 @@ class Measured:
 
 
 @untraced
-class Telemetry(Shown):
+class Telemetry(Pictured):
     """The measurements of the last step an optimizer has taken; a view that is read when it is asked.
 
     A skipped or refused step leaves them as they were: see ``skipped`` and ``nonfinite``. After a ``switch`` the view
@@ -153,6 +155,23 @@ class Telemetry(Shown):
     def total(self) -> Measured | None:
         """All tensors as one; None before the first step."""
         return of_all(self.tensors)
+
+    def chart(self) -> Chart:
+        """Update over weight, a mark for each tensor, on a logarithmic axis."""
+        found = [(m.name, m.ratio) for m in self.tensors if math.isfinite(m.ratio) and m.ratio > 0][:ROWS]
+        if not found:
+            return Chart(Axis(0, 1, marks={}), Axis(0, 1, marks={}), "update over weight: nothing measured")
+        ratios = [ratio for _, ratio in found]
+        across = Axis(min(*ratios, RATIO) / 3, max(*ratios, RATIO) * 3, log=True, label="update over weight")
+        down = Axis(len(found), 0, marks={k + 0.5: name for k, (name, _) in enumerate(found)}, grid=False)
+        drawn = Chart(across, down, f"update over weight of each tensor, step {self.step}", tall=len(found) / 8)
+        drawn.add(Flag(RATIO, "often", "quiet"))
+        drawn.add(*(Mark(x, k + 0.5, "circle", title=f"{name}: {x:.1e}") for k, (name, x) in enumerate(found)))
+        return drawn
+
+    def _picture(self) -> str:
+        drawn = self.chart()
+        return svg(drawn, 560, 30 + 20 * round(drawn.y.low))
 
     def __repr__(self) -> str:
         optimizer = self._optimizer
