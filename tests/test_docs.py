@@ -81,6 +81,14 @@ def test_every_command_named_exists(page):
             assert option in shown.output, f"descend {verb} {option}"
 
 
+def test_every_page_is_in_a_table_of_contents():
+    """Of the site: it has no page that no list leads to."""
+    for listing, pages in (("index.md", "*.md"), ("course/README.md", "course/*.md")):
+        text = (ROOT / "docs" / listing).read_text(encoding="utf-8")
+        for page in sorted((ROOT / "docs").glob(pages)):
+            assert f"({page.name}" in text or listing.endswith(page.name), f"docs/{listing} has no link to {page.name}"
+
+
 def test_every_link_leads_somewhere():
     for page in PAGES:
         for target, heading in re.findall(r"\]\(([^)#]+)#?([^)]*)\)", page.read_text(encoding="utf-8")):
