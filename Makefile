@@ -27,7 +27,7 @@ LONG = jax engines/triton_engine schedules/test_steps.py torch/step/test_reading
   torch/step/test_compile.py torch/step/test_processes.py torch/in_backward/test_release.py torch/check/test_curvature.py \
   torch/switching/test_switch_rules.py torch/watch/test_telemetry_alarms_runs.py test_docs.py \
   checks/contract/test_check.py bench/test_bench_timing.py bench/test_bench_cells.py engines/cache/test_cache_kernels.py \
-  lab/test_lr_cli.py lab/test_tasks.py lab/test_yours.py lab/test_several.py \
+  lab/data lab/test_lr_cli.py lab/test_tasks.py lab/test_yours.py lab/test_several.py \
   lab/test_store.py lab/test_claims.py lab/test_sequential.py engines/test_bits.py checks/peers/test_compare.py rules/test_psgd.py explain/test_explain.py
 
 check: .venv/.test
@@ -81,7 +81,7 @@ clean:
 
 .venv/.test: .venv/.race
 	@echo "==> installing the test tools into .venv, and the libraries compared with (once; a minute or two)"
-	@$(PIP) --no-build-isolation -e '.[torch,lab,tune,cluster,site,dev,peers,clients]'
+	@$(PIP) --no-build-isolation -e '.[torch,lab,data,tune,cluster,site,dev,peers,clients]'
 	@touch $@
 
 .PHONY: help race bench check test mutation docs site clean

@@ -24,6 +24,7 @@ VERBS = {  # verb -> where its command stands, and its line of help
     "check": ("checks.cli:check", "Check a rule of yours as the project checks its own."),
     "warm": ("warm:command", "Compile kernels ahead of time, so that no first step waits."),
     "bench": ("bench.cli:bench", "Measure speed and accuracy against torch.optim."),
+    "data": ("lab.data.cli:data", "Collect, clean and split an image set of your own."),
 }
 GROUPS = {  # what a person wants -> the verbs for it
     "Read": ("list", "explain", "words"),
@@ -36,9 +37,13 @@ GROUPS = {  # what a person wants -> the verbs for it
 EXTRAS = {  # what an optional package is for, and what brings it
     "sklearn": ("scikit-learn", "lab"),
     "jinja2": ("Jinja2", "lab"),
-    "PIL": ("Pillow", "lab"),
+    "PIL": ("Pillow", "data"),
     "starlette": ("Starlette", "lab"),
     "uvicorn": ("uvicorn", "lab"),
+    "imagehash": ("ImageHash", "data"),
+    "httpx2": ("httpx2", "data"),
+    "protego": ("Protego", "data"),
+    "pyarrow": ("pyarrow", "data"),
     "torch": ("PyTorch", "torch"),
     "jax": ("JAX", "jax"),
     "optax": ("Optax", "jax"),
@@ -59,6 +64,7 @@ descend: every way to turn a gradient into the next parameters.
   descend check FILE     is a rule of yours what it promises to be
   descend warm adamw     compile its kernels before the first step
   descend bench          how fast they are on this machine
+  descend data           an image set of your own, to race on
 
 descend VERB --help tells what else a verb can do.
 """

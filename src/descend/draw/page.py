@@ -1,9 +1,10 @@
-"""The frame of every page: one file, no script, no font, no request; light or dark, from 360 px on."""
+"""The frame of every page: one file, no font, no request; light or dark, from 360 px on; readable without scripts."""
 
 from __future__ import annotations
 
 import base64
 import gzip
+import hashlib
 import re
 from collections.abc import Container, Sequence
 from html import escape
@@ -58,16 +59,22 @@ def html(cell: str) -> str:
     return cell if isinstance(cell, Markup) else escape(cell)
 
 
-def page(title: str, body: str, style: str = "", made_by: str = "", images: bool = False) -> str:
-    """A whole page. `images`: whether it shows pictures that lie beside it."""
+def page(
+    title: str, body: str, style: str = "", made_by: str = "", images: bool = False, script: str = ""
+) -> str:  # fmt: skip
+    """A whole page. `images`: whether it shows pictures that lie beside it. `script`: the only one that runs in it."""
     allowed = "default-src 'none'; style-src 'unsafe-inline'" + "; img-src 'self' file:" * images
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        allowed += f"; script-src 'sha256-{digest}'"
+        script = f"<script>{script}</script>\n"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>{BASE}{style}</style>\n</head>\n"
-        f"<body>{made_by}\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<body>{made_by}\n<main>\n{body}\n</main>\n{script}</body>\n</html>\n"
     )
 
 

@@ -1,4 +1,8 @@
-"""A folder of somebody's images as a task: one folder for each class, told apart by a perceptron."""
+"""A folder of somebody's images as a task: one folder for each class, told apart by a perceptron.
+
+Where it is split already (`train/CLASS/…` and `val/CLASS/…`, as `descend data collect` and torchvision's ImageFolder
+have it), that split is kept: training on the one, judging on the other, and `test/` is not looked at.
+"""
 
 import hashlib
 import warnings
@@ -14,6 +18,7 @@ from ..task import Task, TaskError
 SIDE, WIDTH, BATCH, STEPS, SEEDS = 16, 64, 32, 300, 40
 ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 FEWEST = 20
+TRAIN, HELD = ("train", "training"), ("val", "valid", "validation", "dev")  # names of a split's two folders
 
 
 class Folder:
@@ -23,11 +28,12 @@ class Folder:
         from PIL import Image
 
         self.path = path
-        files = sorted(f for f in path.glob("*/*") if f.is_file() and not f.name.startswith("."))
+        self.sides = _sides(path)
+        files = [f for side in self.sides or (path,) for f in _pictures(side)]
         if not files:
             raise TaskError(f"{path}: no image in a folder of its own class{self._deeper()}")
         self.unreadable: list[str] = []
-        squares, names, self.hash = [], [], hashlib.sha256()
+        squares, names, sides, self.hash = [], [], [], hashlib.sha256()
         for file in files:
             try:
                 with warnings.catch_warnings(), Image.open(file) as image:
@@ -39,6 +45,9 @@ class Folder:
                     self.unreadable.append(str(file.relative_to(path)))
                 continue
             names.append(file.parent.name)
+            sides.append(file.parent.parent)
+            if self.sides:
+                self.hash.update(file.relative_to(path).as_posix().encode())
             self.hash.update(file.read_bytes())
         self.classes = sorted(set(names))
         if len(squares) < FEWEST:
@@ -47,7 +56,12 @@ class Folder:
             raise TaskError(f"{path}: all images are in one folder, {self.classes[0]}; there is nothing to tell apart")
         self.x = np.stack(squares).reshape(len(squares), -1)
         self.y = np.array([self.classes.index(name) for name in names], np.int64)
-        self.train, self.held = halves(len(self.y), len(self.y), 0.3)
+        if self.sides:
+            self.train, self.held = (np.flatnonzero([side == own for side in sides]) for own in self.sides)
+            if not len(self.held):
+                raise TaskError(f"{self.sides[1]}: no readable image to judge by")
+        else:
+            self.train, self.held = halves(len(self.y), len(self.y), 0.3)
         if missing := set(range(len(self.classes))) - set(self.y[self.train].tolist()):
             rare = ", ".join(self.classes[k] for k in sorted(missing))
             raise TaskError(f"{path}: too few images to learn {rare}")
@@ -70,6 +84,20 @@ class Folder:
         return f", {len(self.unreadable)} unreadable ({', '.join(self.unreadable[:3])}{more})"
 
 
+def _pictures(place: Path) -> list[Path]:
+    """The images in the folders of a folder."""
+    return sorted(
+        f for f in place.glob("*/*") if f.is_file() and not f.parent.name.startswith(".") and f.name[0] != "."
+    )
+
+
+def _sides(path: Path) -> tuple[Path, ...]:
+    """The folders for training and for validation; empty where the folder is not split."""
+    found = [next((path / n for n in names if (path / n).is_dir()), None) for names in (TRAIN, HELD)]
+    split = [side for side in found if side is not None and any(part.is_dir() for part in side.iterdir())]
+    return tuple(split) if len(split) == 2 else ()
+
+
 @lru_cache(1)
 def read(path: str) -> Folder:
     return Folder(Path(path))
@@ -83,7 +111,8 @@ def card(options: dict[str, str]) -> Task:
         data=f"{folder.path.name}: {len(folder.y):,} images in {len(folder.classes)} classes{folder.told()}",
         licence="yours",
         sha256=folder.hash.hexdigest(),
-        split=f"fixed: {len(folder.train):,} images for training, {len(folder.held):,} for validation",
+        split=f"{'its own' if folder.sides else 'fixed'}: {len(folder.train):,} images for training, "
+        f"{len(folder.held):,} for validation",
         model=f"MLP {'-'.join(map(str, folder.layers))} on squares of {SIDE} pixels, ReLU, float32",
         loss="cross entropy in nats",
         shows="what suits it",

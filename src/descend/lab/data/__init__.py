@@ -1,0 +1,1 @@
+"""An image set of your own: collected from lists, folders and archives, freed of duplicates, split, looked through."""

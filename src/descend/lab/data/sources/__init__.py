@@ -1,0 +1,1 @@
+"""Where pictures come from: lists of addresses, folders, archives and shards."""
