@@ -236,8 +236,8 @@ def _show(made: Collected, console: Console) -> None:
 
     head, rows = made.table()
     console.print(Table(head, rows, right=head[1:], indent=2, style="cyan"))
-    for note in made.notes:
-        _line(console, note)
+    if made.others:
+        _line(console, f"passed over: {made.others:,} files or rows that are no picture, or of no class asked for")
     if reasons := made.reasons():
         _line(
             console,

@@ -99,7 +99,6 @@ def collect(
         shutil.rmtree(home / "raw", ignore_errors=True)
     made.others, made.partial, made.looked = others, stopped, work.looked
     made.seconds = perf_counter() - begin
-    made.notes = work.notes
     sheet.save(made)
     return made
 
@@ -161,8 +160,6 @@ class Work:
         self.dropped = manifest.dropped(home.parent)
         self.tried: set[str] = set()
         self.looked = 0
-        self.notes: list[str] = []
-        self._begun = Counter[str]()
 
     # what is known
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ class Collected(Shown):
     partial: bool = False
     seconds: float = 0.0
     looked: int = 0  # pictures that this call fetched or decoded
-    notes: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Class -> how many in each split, `pictures` in all, and how many are `missing`."""
@@ -55,7 +54,6 @@ class Collected(Shown):
             "folder": str(self.folder), "pictures": len(self.rows), "classes": self.counts(), "missing": self.missing,
             "left_out": self.reasons(), "conflicts": self.conflicts, "spare": self.spare, "no_pictures": self.others,
             "again": self.again, "partial": self.partial, "looked_at": self.looked, "seconds": round(self.seconds, 2),
-            "notes": self.notes,
         }  # fmt: skip
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
