@@ -34,7 +34,7 @@ TARGET = (POINTS[:, 0] * 2).sin()
 @pytest.mark.parametrize("points", [30, 3])
 def test_the_direction_is_the_damped_least_squares_solution(points):
     model = net()
-    opt = NaturalGradient(model, damping=0.01)
+    opt = NaturalGradient(model, damping=0.01, acceleration=False)
     x, y = POINTS[:points], TARGET[:points]
     params = list(model.parameters())
     rows = []
@@ -44,16 +44,40 @@ def test_the_direction_is_the_damped_least_squares_solution(points):
         rows.append((r.detach(), slopes))
     r = torch.stack([row[0] for row in rows]) / points**0.5
     J = torch.stack([row[1] for row in rows]) / points**0.5
-    mu = 0.01 * float((J * J).sum()) / J.shape[1]
-    tall = torch.cat([J, mu**0.5 * torch.eye(J.shape[1], dtype=J.dtype)])
-    expected = torch.linalg.lstsq(tall, torch.cat([r, r.new_zeros(J.shape[1])])[:, None]).solution[:, 0]
     before = torch.cat([p.detach().reshape(-1).clone() for p in params])
     loss = opt.step([(fit, (x, y))])
     assert float(loss) == pytest.approx(float(0.5 * r @ r), rel=1e-12)
     moved = before - torch.cat([p.detach().reshape(-1) for p in params])
-    length = float(moved @ expected / (expected @ expected))
-    assert min(abs(length - 0.5**k) for k in range(11)) < 1e-9
-    torch.testing.assert_close(moved, length * expected, rtol=1e-7, atol=1e-10)
+    damping = opt.param_groups[0]["damping"]
+    assert min(abs(damping - 0.01 * factor**k) for k in range(12) for factor in (1 / 3, 4)) < 1e-12
+    mu = damping * float((J * J).sum()) / J.shape[1]
+    tall = torch.cat([J, mu**0.5 * torch.eye(J.shape[1], dtype=J.dtype)])
+    expected = torch.linalg.lstsq(tall, torch.cat([r, r.new_zeros(J.shape[1])])[:, None]).solution[:, 0]
+    torch.testing.assert_close(moved, expected, rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("points", [30, 3])
+def test_the_acceleration_is_that_of_the_residuals_along_the_step(points):
+    def bent(model, x, y):  # quadratic in the parameters: its difference is exact
+        u = model(x)
+        return u[0] ** 2 / 2 + u[1] - y
+
+    x, y = normal(points, 8, seed=2), normal(points, seed=3)
+    model = nn.Linear(8, 2, bias=False).double()
+    with torch.no_grad():
+        model.weight.copy_(0.3 * normal(2, 8, seed=4))
+    opt = NaturalGradient(model, damping=1.0, trials=1)
+    w = model.weight.detach().clone()
+    u = x @ w[0]
+    r = (u**2 / 2 + x @ w[1] - y) / points**0.5
+    J = torch.cat([u[:, None] * x, x], dim=1) / points**0.5
+    damped = J.T @ J + float((J * J).sum()) / 16 * torch.eye(16, dtype=J.dtype)
+    v = -torch.linalg.solve(damped, J.T @ r)
+    a = -torch.linalg.solve(damped, J.T @ ((x @ v[:8]) ** 2 / points**0.5))
+    assert 2 * a.norm() < 0.75 * v.norm()
+    loss = float(opt.step([(bent, (x, y))]))
+    torch.testing.assert_close((model.weight.detach() - w).reshape(-1), v + a / 2, rtol=1e-7, atol=1e-10)
+    assert float(opt.step([(bent, (x, y))])) < loss
 
 
 def test_a_linear_problem_takes_one_step():
@@ -105,6 +129,36 @@ def test_it_resumes_to_the_bit_and_leaves_gradients_alone():
     assert all(p.grad is None for p in model.parameters())
 
 
+def test_copies_go_on_and_a_residual_that_raises_changes_nothing():
+    model = net()
+    opt = NaturalGradient(model)
+    for _ in range(2):
+        opt.step([(fit, (POINTS, TARGET))])
+    twin, other = copy.deepcopy((model, opt))
+    before, calls = copy.deepcopy(opt.state_dict()), []
+
+    def raises(net, x, y):
+        calls.append(0)
+        if len(calls) == 3:
+            raise ArithmeticError("broken")
+        return fit(net, x, y)
+
+    with pytest.raises(ArithmeticError, match="broken"):
+        opt.step([(raises, (POINTS, TARGET))])
+    assert opt.state_dict() == before
+    assert float(opt.step([(fit, (POINTS, TARGET))])) == float(other.step([(fit, (POINTS, TARGET))]))
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+def test_an_autocast_around_the_step_rounds_no_matrix():
+    one, other = net().float(), net().float()
+    terms = [(fit, (POINTS.float(), TARGET.float()))]
+    NaturalGradient(one).step(terms)
+    with torch.autocast("cpu", torch.bfloat16):
+        NaturalGradient(other).step(terms)
+    assert all(torch.equal(p, q) for p, q in zip(one.parameters(), other.parameters(), strict=True))
+
+
 def test_chunks_give_the_same_steps():
     one, other = net(), net()
     NaturalGradient(one).step([(fit, (POINTS, TARGET))])
@@ -122,7 +176,7 @@ def test_a_step_that_would_raise_the_loss_moves_nothing_and_raises_the_damping()
         # its slope points the wrong way: a custom gradient
         opt.step([(lambda m, x: 2 * m(x).detach() + 1 - m(x), POINTS)])
         assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
-        assert opt.param_groups[0]["damping"] == 4 * damping
+        assert opt.param_groups[0]["damping"] == min(1e8, damping * 4.0**12)
 
 
 @pytest.mark.parametrize(
@@ -156,11 +210,11 @@ def test_a_jacobian_too_large_is_refused_with_its_size():
     [
         ([1], {}, "takes a model"),
         (net(), {"damping": 0}, "damping must be"),
-        (net(), {"halvings": 0}, "halvings must be"),
+        (net(), {"trials": 0}, "trials must be"),
         (net().requires_grad_(False), {}, "no parameter"),
         (nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1).double()), {}, "one real dtype"),
     ],
-    ids=["list", "damping", "halvings", "frozen", "mixed"],
+    ids=["list", "damping", "trials", "frozen", "mixed"],
 )
 def test_bad_arguments_are_refused_by_name(model, how, says):
     with pytest.raises((TypeError, ValueError), match=says):

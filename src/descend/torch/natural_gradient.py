@@ -1,10 +1,14 @@
-"""``NaturalGradient``: Gauss–Newton steps with the exact Jacobian, for nets of up to a few thousand parameters."""
+"""``NaturalGradient``: Gauss–Newton steps with the exact Jacobian, for nets of up to a few thousand parameters.
+
+"T & S" is Transtrum & Sethna 2012, "Improvements to the Levenberg–Marquardt algorithm for nonlinear least-squares
+minimization" (arXiv 1201.5885).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,16 +22,19 @@ Term = tuple[Callable[..., Tensor], Any]
 """A residual at one point, (net, *point) -> () or (k,), and the points: a tensor (n, ...), or several of one length."""
 
 SMALLEST, LARGEST = 1e-14, 1e8  # of the damping: below, rounding is more; above, steps are the gradient's
+AHEAD = 0.1  # of the step, where the second derivative is taken (T & S take 0.1 too)
 
 
 @untraced
 class NaturalGradient(torch.optim.Optimizer):
-    """Natural gradient for sums of squares: Gauss–Newton with Levenberg–Marquardt damping and a line search.
+    """Natural gradient for sums of squares: Gauss–Newton, damped, along a parabola.
 
     The loss is Σ over terms of the mean over its points of ½ r². Its natural gradient in the metric of the residuals
     (of a PDE's, the *energy* natural gradient, Müller & Zeinhofer 2023) is (JᵀJ + μI)⁻¹ Jᵀr; where there are fewer
-    residuals than parameters, the same is had as Jᵀ(JJᵀ + μI)⁻¹ r (arXiv 2505.12149). Along it the best of the lengths
-    1, ½, ¼, … is taken; none that raises the loss is::
+    residuals than parameters, the same is had as Jᵀ(JJᵀ + μI)⁻¹ r (arXiv 2505.12149). The step bends with the
+    residuals: to that velocity v comes half the acceleration -(JᵀJ + μI)⁻¹ Jᵀr″, with r″ along v by a difference (T &
+    S, section 4). One Jacobian serves several μ, whose losses are compared: while smaller ones are better, a third of
+    the last; where the loss would rise, four times the last::
 
         opt = NaturalGradient(net)
         for _ in range(100):
@@ -38,10 +45,10 @@ class NaturalGradient(torch.optim.Optimizer):
 
     Args:
         model: the module; its trainable parameters are stepped, together.
-        damping (0.001): μ relative to the mean of the diagonal of JᵀJ, at the start. It falls to a third where the
-            quadratic model foretold the loss well, and rises fourfold where it did not (Marquardt 1963; Martens 2010,
-            section 4.1), within 1e-14 and 1e8. Stands in ``param_groups[0]["damping"]``.
-        halvings (10): of the length, at most.
+        damping (0.001): μ relative to the mean of the diagonal of JᵀJ, at the start; then the best of the last step.
+            Stays within 1e-14 and 1e8, and stands in ``param_groups[0]["damping"]``.
+        acceleration (True): whether steps bend. Costs a solution and the residuals once more for each μ.
+        trials (12): of μ in a step, at most.
         max_bytes (2**31): the most the Jacobian may take.
         chunk_size (None): points whose gradients are taken at once; None for all.
 
@@ -54,7 +61,8 @@ class NaturalGradient(torch.optim.Optimizer):
         model: nn.Module,
         damping: float = 1e-3,
         *,
-        halvings: int = 10,
+        acceleration: bool = True,
+        trials: int = 12,
         max_bytes: int = 2**31,
         chunk_size: int | None = None,
     ) -> None:
@@ -62,7 +70,7 @@ class NaturalGradient(torch.optim.Optimizer):
             raise TypeError(f"NaturalGradient takes a model, got {type(model).__name__}")
         if not SMALLEST <= damping <= LARGEST:
             raise ValueError(f"NaturalGradient: damping must be within {SMALLEST} and {LARGEST}, got {damping!r}")
-        for name, value in (("halvings", halvings), ("max_bytes", max_bytes), ("chunk_size", chunk_size)):
+        for name, value in (("trials", trials), ("max_bytes", max_bytes), ("chunk_size", chunk_size)):
             if not (value is None and name == "chunk_size") and (not isinstance(value, int) or value < 1):
                 raise ValueError(f"NaturalGradient: {name} must be a whole number, at least 1; got {value!r}")
         self._params = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -72,7 +80,8 @@ class NaturalGradient(torch.optim.Optimizer):
         kinds = {(p.dtype, p.device) for p in self._params.values()}
         if len(kinds) > 1 or any(p.is_complex() for p in self._params.values()):
             raise ValueError("NaturalGradient: all parameters must have one real dtype and one device")
-        self._model, self._halvings, self._max_bytes, self._chunk = model, halvings, max_bytes, chunk_size
+        self._model, self._trials, self._max_bytes, self._chunk = model, trials, max_bytes, chunk_size
+        self._bends = acceleration
         super().__init__(list(self._params.values()), {"damping": damping})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -82,15 +91,24 @@ class NaturalGradient(torch.optim.Optimizer):
         super().add_param_group(param_group)
         self.param_groups[-1] = Rateless(self.param_groups[-1], "NaturalGradient")
 
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("_params", "_model", "_trials", "_max_bytes", "_chunk", "_bends")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in names}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.param_groups = [Rateless(group, "NaturalGradient") for group in self.param_groups]
+
     @torch.no_grad()
     def step(self, terms: Sequence[Term]) -> Tensor:  # type: ignore[override]
-        """One update.
+        """One update. An autocast around it has no effect: it would round the matrices to 8 bits.
 
         Args:
             terms: pairs (residual, points); ``residual(net, *point)`` returns a number or (k,) for one point.
 
         Returns:
-            The loss before the update. Where no length lowers it, no parameter moves and the damping rises.
+            The loss before the update. Where no damping lowers it, no parameter moves, and the next step begins with
+            the largest.
 
         Raises:
             ValueError: terms that are no such pairs, points of different lengths, a Jacobian above max_bytes, or a loss
@@ -99,46 +117,56 @@ class NaturalGradient(torch.optim.Optimizer):
         checked = [_checked(term, i) for i, term in enumerate(terms)]
         if not checked:
             raise ValueError("NaturalGradient.step: no terms")
+        with torch.autocast(next(iter(self._params.values())).device.type, enabled=False):
+            return self._step(checked)
+
+    def _step(self, checked: list[Term]) -> Tensor:
         params = {name: p.detach() for name, p in self._params.items()}
         r = self._residuals(params, checked)
         loss = 0.5 * r @ r
         if not torch.isfinite(loss):
             raise ValueError(f"NaturalGradient.step: the loss is {float(loss)}; nothing was changed")
         self._refuse_size(len(r), r.element_size())
-        J = self._jacobian(params, checked)
+        system = _System(self._jacobian(params, checked))
         group = self.param_groups[0]
-        direction, damping = _solved(J, r, group["damping"])
-        slope, bend = torch.stack([r @ (change := J @ direction), change @ change]).tolist()
-        found = self._along(params, checked, direction, float(loss))
-        if found is None:
-            group["damping"] = min(LARGEST, 4 * damping)
-            return loss
-        length, lower, moved = found
-        foretold = length * slope - 0.5 * length**2 * bend
-        agreement = (float(loss) - lower) / foretold if foretold > 0 else 0.0
-        for name, p in self._params.items():
-            p.copy_(moved[name])
-        if length == 1 and agreement > 0.75:
-            damping = max(SMALLEST, damping / 3)
-        elif length < 0.25 or agreement < 0.25:
-            damping = min(LARGEST, 4 * damping)
-        group["damping"] = damping
+        best, damping, factor = None, group["damping"], 0.0
+        for k in range(self._trials):
+            one = self._trial(params, checked, system, r, damping)
+            lower = one.loss < (float(loss) if best is None else best.loss)
+            if lower:
+                best = one
+            elif best is not None:
+                break
+            if k == 0:
+                factor = 1 / 3 if lower else 4.0
+            damping = min(max(one.damping * factor, SMALLEST), LARGEST)
+            if damping == one.damping:
+                break
+        if best is not None:
+            for name, p in self._params.items():
+                p.copy_(best.params[name])
+        group["damping"] = damping if best is None else best.damping
         return loss
 
-    def _along(
-        self, params: dict[str, Tensor], terms: list[Term], direction: Tensor, loss: float
-    ) -> tuple[float, float, dict[str, Tensor]] | None:
-        """The best of the lengths 1, ½, ¼, …, its loss and the parameters there; None where none is below ``loss``."""
-        best, steps = None, self._split(direction)
-        for k in range(self._halvings + 1):
-            moved = {name: p - 0.5**k * steps[name] for name, p in params.items()}
-            r = self._residuals(moved, terms)
-            now = float(0.5 * r @ r)
-            if now < (best[1] if best else loss):
-                best = 0.5**k, now, moved
-            elif best:  # it rises again
-                break
-        return best
+    def _trial(
+        self, params: dict[str, Tensor], terms: list[Term], system: _System, r: Tensor, damping: float
+    ) -> _Trial:
+        """The step for one damping."""
+        lower, damping = system.factored(damping)
+        step = -system.solved(lower, r)
+        if self._bends:
+            ahead = self._residuals(self._moved(params, AHEAD * step), terms)
+            bend = 2 / AHEAD * ((ahead - r) / AHEAD - system.along(step))  # r″, (22) of T & S
+            acceleration = -system.solved(lower, bend)
+            if 2 * float(acceleration.norm()) <= 0.75 * float(step.norm()):  # (15); false where one is not finite
+                step = step + acceleration / 2
+        moved = self._moved(params, step)
+        now = self._residuals(moved, terms)
+        return _Trial(float(0.5 * now @ now), damping, moved)
+
+    def _moved(self, params: dict[str, Tensor], step: Tensor) -> dict[str, Tensor]:
+        steps = self._split(step)
+        return {name: p + steps[name] for name, p in params.items()}
 
     def _net(self, params: dict[str, Tensor]) -> Callable[..., Any]:
         return lambda *args, **kwargs: functional_call(self._model, params, args, kwargs)
@@ -179,21 +207,40 @@ class NaturalGradient(torch.optim.Optimizer):
             )
 
 
-def _solved(J: Tensor, r: Tensor, damping: float) -> tuple[Tensor, float]:
-    """(JᵀJ + μI)⁻¹ Jᵀr, in the smaller of the two spaces, and the damping that made the matrix definite."""
-    few = len(J) < J.shape[1]
-    gram = J @ J.T if few else J.T @ J
-    mean = float(gram.diagonal().sum()) / J.shape[1] or 1.0
-    while True:
-        damped = gram.clone()
-        damped.diagonal().add_(damping * mean)
-        lower, failed = torch.linalg.cholesky_ex(damped)
-        if not failed or damping >= LARGEST:
-            break
-        damping *= 10
-    right = (r if few else J.T @ r)[:, None]
-    solved = torch.cholesky_solve(right, lower)[:, 0]
-    return (J.T @ solved if few else solved), damping
+class _Trial(NamedTuple):
+    """A step: the loss after it, the damping it was found with, the parameters after it."""
+
+    loss: float
+    damping: float
+    params: dict[str, Tensor]
+
+
+class _System:
+    """JᵀJ + μI for several μ, in the smaller of the two spaces."""
+
+    def __init__(self, J: Tensor) -> None:
+        self.J, self.few = J, len(J) < J.shape[1]
+        self.gram = J @ J.T if self.few else J.T @ J
+        self.mean = float(self.gram.diagonal().sum()) / J.shape[1] or 1.0
+
+    def factored(self, damping: float) -> tuple[Tensor, float]:
+        """The Cholesky factor, and the damping that made the matrix definite."""
+        while True:
+            damped = self.gram.clone()
+            damped.diagonal().add_(damping * self.mean)
+            lower, failed = torch.linalg.cholesky_ex(damped)
+            if not failed or damping >= LARGEST:
+                return lower, damping
+            damping *= 10
+
+    def solved(self, lower: Tensor, residuals: Tensor) -> Tensor:
+        """(JᵀJ + μI)⁻¹ Jᵀ times residuals."""
+        if self.few:
+            return self.J.T @ torch.cholesky_solve(residuals[:, None], lower)[:, 0]
+        return torch.cholesky_solve((self.J.T @ residuals)[:, None], lower)[:, 0]
+
+    def along(self, step: Tensor) -> Tensor:
+        return self.J @ step
 
 
 def _checked(term: Any, i: int) -> Term:
