@@ -640,3 +640,52 @@ def ddp_is_equal_everywhere(rank: int, at: Path) -> None:
         dist.all_gather(found, mine)
         assert all(torch.equal(mine, other) for other in found)
         assert opt.steps == 3
+
+
+@case
+def kfac_under_ddp_is_that_of_the_whole_batch(rank: int, at: Path) -> None:
+    """A quarter of the batch on each process: means of the factors are those of the whole."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    def made() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
+
+    x, y = torch.randn(8, 3, dtype=torch.float64), torch.randn(8, 2, dtype=torch.float64)
+    dist.broadcast(x, 0)
+    dist.broadcast(y, 0)
+    mine = slice(2 * rank, 2 * rank + 2)
+    for quadratic in (False, True):
+        alone, inside = made(), made()
+        shared = DistributedDataParallel(inside)
+        options: dict[str, Any] = {"quadratic": quadratic, "factor_update_steps": 2, "inv_update_steps": 2}
+        opts = dt.KFAC(alone, **options), dt.KFAC(shared, **options)
+        for step in range(4):
+            for model, opt, rows in ((alone, opts[0], slice(0, 8)), (shared, opts[1], mine)):
+                opt.zero_grad()
+                out = model(x[rows])
+                loss = nn.functional.mse_loss(out, y[rows])
+                if quadratic:
+                    opt.draw(out, "mse", torch.Generator().manual_seed(step))
+                loss.backward()
+                if quadratic and opt is opts[0]:  # what is drawn differs: the shares take the moments of the whole
+                    theirs = {block.name: block for block in opts[1]._found.blocks}
+                    seen = {theirs[block.name]: pair for block, pair in opt._moments(1.0).items()}
+                    opts[1]._moments = lambda scale, seen=seen: seen
+                opt.step()
+        for a, b in zip(alone.parameters(), inside.parameters(), strict=True):
+            alike(a.detach(), b.detach(), error=1e-12)
+        found: list[Any] = [None] * WORLD
+        dist.all_gather_object(found, [p.detach() for p in inside.parameters()])
+        assert all(torch.equal(p, q) for other in found for p, q in zip(found[0], other, strict=True))
+    inside = made()
+    shared = DistributedDataParallel(inside)
+    opt = dt.KFAC(shared)
+    for _ in range(2):
+        shared.train(rank != 1)  # a process that hears nothing takes part all the same
+        opt.zero_grad()
+        nn.functional.mse_loss(shared(x[mine]), y[mine]).backward()
+        opt.step()
+    assert len(opt.factors) == 2
+    dist.all_gather_object(found, [p.detach() for p in inside.parameters()])
+    assert all(torch.equal(p, q) for other in found for p, q in zip(found[0], other, strict=True))

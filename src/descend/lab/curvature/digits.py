@@ -23,6 +23,7 @@ METHODS: dict[str, tuple[float, ...]] = {  # method -> its rates
     "sgd, Nesterov 0.9": (0.1, 0.3, 0.5, 1.0, 2.0, 3.0),
     "kfac, empirical": (0.1, 0.3, 1.0, 3.0),
     "kfac, drawn": (0.1, 0.3, 1.0, 3.0),
+    "kfac, quadratic": (0.1, 0.3, 1.0, 3.0),
 }
 KRONECKER = {"damping": 1e-2, "factor_update_steps": 2, "inv_update_steps": 10}
 
@@ -52,7 +53,7 @@ def train(method: str, lr: float, seed: int, seconds: float | None = None) -> Ou
     model, batches = autoencoder(seed), Batches(seed, BATCH)
     kronecker = method.startswith("kfac")
     opt: Any = (
-        KFAC(model, lr, **KRONECKER) if kronecker
+        KFAC(model, lr, quadratic="quadratic" in method, **KRONECKER) if kronecker
         else Adam(model.parameters(), lr) if method == "adam"
         else SGD(model.parameters(), lr, momentum=0.9, nesterov=True)
     )  # fmt: skip
@@ -66,7 +67,7 @@ def train(method: str, lr: float, seed: int, seconds: float | None = None) -> Ou
         x, _ = batch
         opt.param_groups[0]["lr"] = lr * 0.5 * (1 + math.cos(math.pi * gone))
         out = model(x)
-        if method == "kfac, drawn":
+        if method in ("kfac, drawn", "kfac, quadratic"):
             opt.draw(out, "bce", generator)
         opt.zero_grad()
         nn.functional.binary_cross_entropy_with_logits(out, x).backward()

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..sharded.refusals import refuse_use
+
 
 @dataclass(eq=False)
 class Block:
@@ -170,6 +172,30 @@ def _refusal(uses: list[Use], owners: set[nn.Module], skipped: set[nn.Module]) -
     if len(kinds) > 1:
         return f"shared by {' and '.join(sorted(kinds))}"
     return "complex numbers" if uses[0].weight.is_complex() else ""
+
+
+def check_model(model: Any) -> None:
+    """Refuse by name what is no model, or one whose layers cannot be heard.
+
+    Raises:
+        TypeError, ValueError: no module, DataParallel, compiled, nothing to train, lazy layers, parts of tensors.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"KFAC takes a model, whose layers its factors belong to: KFAC(model); got {type(model).__name__}"
+        )
+    if isinstance(model, nn.DataParallel):
+        raise ValueError("KFAC: DataParallel computes with copies of the layers, which nobody hears: take "
+                         "DistributedDataParallel")  # fmt: skip
+    inside = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+    if isinstance(inside, torch._dynamo.eval_frame.OptimizedModule):
+        raise ValueError("KFAC: compiled code calls no hooks: give the model that was compiled to KFAC, and train that")
+    params = [p for p in model.parameters() if p.requires_grad]
+    if not params:
+        raise ValueError("KFAC: the model has no parameter that requires a gradient")
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in params):
+        raise ValueError("KFAC: the model has lazy layers: run one forward pass first")
+    refuse_use(params, "KFAC", "the factors would be of parts of a layer")
 
 
 # ------------------------------------------------------------ what goes through a layer, as rows

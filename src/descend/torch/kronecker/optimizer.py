@@ -15,10 +15,11 @@ from ...core.untraced import untraced
 from ...stepping import NonFiniteGradient
 from ..optim.base import RuleOptimizer
 from ..optim.classes import SGD, optimizer
-from ..sharded.refusals import refuse_use
 from .draws import VECTORS, drawn_vectors
 from .factors import Factors
-from .layers import Block, find
+from .layers import Block, check_model, find
+from .processes import averaged, mean_of
+from .quadratic import Curvature, best, forms, summed
 from .recording import Recorder
 
 _NUMBERS = ("damping", "kl_clip", "factor_decay", "factor_update_steps", "inv_update_steps", "steps", "skipped")
@@ -43,17 +44,22 @@ class KFAC(torch.optim.Optimizer):
             torch.nn.functional.cross_entropy(out, y).backward()
             opt.step()
 
-    What is heard are forward passes in training mode, with gradients on, that a backward pass follows.
+    What is heard are forward passes in training mode, with gradients on, that a backward pass follows. Under
+    DistributedDataParallel give the wrapped model: factors are the means over its processes, and so the same in each.
 
     Dialect: G is of the loss's own gradients (the empirical Fisher) unless ``draw`` is called. Momentum and decay come
-    after the division. ν is that of Ba et al. 2017, and not the quadratic model of section 6.4.
+    after the division. ν is that of Ba et al. 2017; ``quadratic=True`` takes length and momentum from the quadratic
+    model of sections 6.4 and 7 instead. λ is as given, and not adapted (section 6.5).
 
     Args:
         model: the module; its trainable parameters are stepped.
-        lr (0.1), momentum (0.9), weight_decay (0.0): of the parameters with factors; numbers or schedules. The decay
-            is added to the divided gradient.
+        lr (0.1, quadratic: 1), momentum (0.9), weight_decay (0.0): of the parameters with factors; numbers or
+            schedules. The decay is added to the divided gradient.
         damping (0.001): λ, split over both factors by π (section 6.3); a number, or a function of the step from 0.
         kl_clip (0.001): bound of lr²·⟨step, gradient⟩, or None for none; a number, or a function of the step from 0.
+        quadratic (False): the step is lr·(αΔ + μδ), with Δ the divided gradient, δ the step before, and α, μ those of
+            the smallest value of ∇·s + ½ sᵀ(F + λI)s, F the Fisher matrix of the batch. It needs ``draw`` in each step,
+            costs about two gradients more, and takes neither momentum nor kl_clip.
         factor_decay (0.95): the most that the past weighs in the averages of A and G (section 5).
         factor_update_steps (1), inv_update_steps (10): every how many steps the factors, and their inverses, are new.
         reduction ("mean"): of the loss over its terms; "sum" for their sum.
@@ -80,12 +86,13 @@ class KFAC(torch.optim.Optimizer):
     def __init__(
         self,
         model: nn.Module,
-        lr: Any = 0.1,
+        lr: Any = None,
         *,
-        momentum: Any = 0.9,
+        momentum: Any = None,
         weight_decay: Any = 0.0,
         damping: Any = 1e-3,
         kl_clip: Any = 1e-3,
+        quadratic: bool = False,
         factor_decay: float = 0.95,
         factor_update_steps: int = 1,
         inv_update_steps: int = 10,
@@ -97,7 +104,14 @@ class KFAC(torch.optim.Optimizer):
         max_size: int = 8192,
         nonfinite: str = "raise",
     ) -> None:
-        _check_model(model)
+        check_model(model)
+        if quadratic and momentum is not None:
+            raise ValueError("KFAC: the momentum of quadratic=True is that of the model: leave momentum out")
+        lr = (1.0 if quadratic else 0.1) if lr is None else lr
+        momentum = (0.0 if quadratic else 0.9) if momentum is None else momentum
+        self._processes: Any = None
+        if isinstance(model, nn.parallel.DistributedDataParallel):
+            self._processes, model = model.process_group, model.module
         for name, value in (
             ("factor_update_steps", factor_update_steps),
             ("inv_update_steps", inv_update_steps),
@@ -118,7 +132,7 @@ class KFAC(torch.optim.Optimizer):
             raise ValueError(f"KFAC: factor_decay must be in [0, 1), got {factor_decay!r}")
         self.damping, self.kl_clip, self.factor_decay = damping, kl_clip, factor_decay
         self.factor_update_steps, self.inv_update_steps = factor_update_steps, inv_update_steps
-        self.reduction, self.nonfinite = reduction, nonfinite
+        self.reduction, self.nonfinite, self.quadratic = reduction, nonfinite, quadratic
         self.steps = self.skipped = 0
         for name in ("damping", "kl_clip"):
             self._now(name)
@@ -135,6 +149,8 @@ class KFAC(torch.optim.Optimizer):
         super().__init__([{"params": part.param_groups[0]["params"]} for part in self._parts.values()], {})
         self._join()
         self._factors: dict[Block, Factors] = {}
+        self._curvature: list[Curvature] = []  # of the batches that were drawn from since the last step
+        self._last: dict[Any, Tensor] = {}  # the step before, for the quadratic model
         self._recorder = Recorder(self._found, averaged_over)
         self._end = weakref.finalize(self, self._recorder.close)
 
@@ -188,11 +204,19 @@ class KFAC(torch.optim.Optimizer):
         if outputs.dim() < 1 or outputs.numel() == 0:
             raise ValueError(f"draw: outputs must be (batch, ...), got shape {tuple(outputs.shape)}")
         recorder = self._recorder
-        if not recorder.wanted:
+        if not recorder.wanted and not self.quadratic:
             return
         if not recorder.drawn:
             recorder.forget()
+            self._curvature.clear()
         vectors, terms = drawn_vectors(outputs.detach(), loss, generator)
+        if self.quadratic:
+            recorder.drawn = True  # what this backward pass computes is nobody's gradient
+            factored = {p for block in self._found.blocks for p in block.members}
+            params = [p for p in self._found.names if p in factored]
+            self._curvature.append(Curvature(outputs, loss, params, terms, self.reduction == "mean"))
+        if not recorder.wanted:
+            return
         if self.reduction == "mean":
             vectors = vectors / terms
         recorder.drawn, recorder.drawing = True, terms
@@ -249,7 +273,7 @@ class KFAC(torch.optim.Optimizer):
         scale = self._unscale(loss_scale)
         if scale is None or not self._update(scale):
             self.skipped += 1
-            self._recorder.forget()
+            self._forget()
         return loss
 
     def _unscale(self, given: float | None) -> float | None:
@@ -275,19 +299,30 @@ class KFAC(torch.optim.Optimizer):
         gradients = {p: p.grad for p in self._found.names if p.grad is not None}
         if not gradients:
             return True
+        if self.quadratic and not self._curvature:
+            raise RuntimeError(
+                "KFAC: quadratic=True needs opt.draw(outputs, loss) before the backward pass of each step"
+            )
         moments = self._moments(scale)
+        if self._processes is not None and self._recorder.wanted:
+            moments = averaged(moments, self._found.blocks, self._processes)
         if not self._finite(gradients, moments):
             if self.nonfinite == "raise":
-                self._recorder.forget()
+                self._forget()
                 raise NonFiniteGradient("KFAC: a gradient or a moment holds NaN or infinity; nothing was changed")
             return False
         factors = self._renewed(moments)
         directions = self._directions(factors, gradients)
+        last = self._last
+        if self.quadratic and directions:
+            step = {p: -d for p, d in directions.items()}
+            last = self._modelled(step, gradients)
+            directions = {p: -d for p, d in last.items()}
         for part in self._parts.values():
             self._step_part(part, gradients, directions)
-        self._factors = factors
+        self._factors, self._last = factors, last
         self.steps += 1
-        self._recorder.forget()
+        self._forget()
         self._recorder.wanted = self.steps % self.factor_update_steps == 0
         return True
 
@@ -322,7 +357,7 @@ class KFAC(torch.optim.Optimizer):
                 matrix = block.matrix(gradients)
                 factor = factors[block]
                 block.write(factor.divided(matrix.to(factor.A)).to(matrix), found)
-        clip = self._now("kl_clip")
+        clip = None if self.quadratic else self._now("kl_clip")
         if clip is not None and found:
             lr = float(self._parts["factored"].current("lr"))
             length = lr**2 * float(sum((d * gradients[p]).sum(dtype=torch.float64) for p, d in found.items()))
@@ -330,6 +365,16 @@ class KFAC(torch.optim.Optimizer):
                 for direction in found.values():
                     direction.mul_(math.sqrt(clip / length))
         return found
+
+    def _modelled(self, step: dict[Any, Tensor], gradients: dict[Any, Tensor]) -> dict[Any, Tensor]:
+        """αΔ + μδ for the divided gradient, of which Δ is the negative."""
+        last = {p: one for p, one in self._last.items() if p in step}
+        curved, damping = forms(self._curvature, step, last), self._now("damping")
+        assert damping is not None
+        if self._processes is not None:
+            curved = mean_of(curved, step, self._processes)
+        alpha, mu = best(curved, damping, step, last, gradients)
+        return summed(alpha, step, mu, last)
 
     @staticmethod
     def _step_part(part: RuleOptimizer, gradients: dict[Any, Tensor], directions: dict[Any, Tensor]) -> None:
@@ -346,7 +391,11 @@ class KFAC(torch.optim.Optimizer):
         """As torch's; besides, what was heard of the dropped gradients is forgotten, and what was drawn is not."""
         super().zero_grad(set_to_none)
         if not self._recorder.drawn:
-            self._recorder.forget()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._recorder.forget()
+        self._curvature.clear()
 
     # ---------------------------------------------------------------- its end, and checkpoints
 
@@ -361,13 +410,15 @@ class KFAC(torch.optim.Optimizer):
         """All that is needed to go on to the bit, between two steps: numbers, strings and tensors.
 
         ``parts``: the state_dict() of the rule of the factored parameters and of the fallback. ``factors``: block ->
-        A, G, A_inverse, G_inverse, updates. ``settings``: those that are no functions of the step.
+        A, G, A_inverse, G_inverse, updates. ``settings``: those that are no functions of the step. ``last``: the step
+        before, with quadratic=True.
         """
         settings = {name: value for name in _NUMBERS if not callable(value := getattr(self, name))}
         return {
             "parts": {name: part.state_dict() for name, part in self._parts.items()},
             "factors": {block.name: dict(vars(one)) for block, one in self._factors.items()},
             "settings": settings,
+            "last": {self._found.names[p]: one.clone() for p, one in self._last.items()},
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -392,6 +443,12 @@ class KFAC(torch.optim.Optimizer):
                     raise ValueError(f"KFAC: {which} of {name!r} has {len(saved[which])} rows, this model's {size}")
             on = {key: v.to(block.weight.device, copy=True) for key, v in saved.items() if isinstance(v, Tensor)}
             factors[block] = Factors(**{**saved, **on})
+        params = {name: p for p, name in self._found.names.items()}
+        last = {}
+        for name, one in state_dict.get("last", {}).items():
+            if name not in params or params[name].shape != one.shape:
+                raise ValueError(f"KFAC: the checkpoint has a step of {name!r} {tuple(one.shape)}, this model has not")
+            last[params[name]] = one.to(params[name].device, copy=True)
         before = {name: part.state_dict() for name, part in self._parts.items()}
         try:
             for name, part in self._parts.items():
@@ -403,8 +460,8 @@ class KFAC(torch.optim.Optimizer):
         for name, value in state_dict["settings"].items():
             if name in _NUMBERS and not callable(getattr(self, name)):
                 setattr(self, name, value)
-        self._factors = factors
-        self._recorder.forget()
+        self._factors, self._last = factors, last
+        self._forget()
         self._recorder.wanted = self.steps % self.factor_update_steps == 0
         self._join()
 
@@ -429,23 +486,3 @@ class KFAC(torch.optim.Optimizer):
                 lines.append(f"  {name}: {line}" if i == 0 else f"  {line}")
         lines += [f"  {self._found.names[p]:{width}}  fallback  ({why})" for p, why in self._found.without.items()]
         return "\n".join(lines)
-
-
-def _check_model(model: Any) -> None:
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"KFAC takes a model, whose layers its factors belong to: KFAC(model); got {type(model).__name__}"
-        )
-    if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-        raise ValueError(
-            f"KFAC: the factors would be of one process's batch under {type(model).__name__}, and differ from "
-            "process to process"
-        )
-    if isinstance(model, torch._dynamo.eval_frame.OptimizedModule):
-        raise ValueError("KFAC: compiled code calls no hooks: give the model that was compiled to KFAC, and train that")
-    params = [p for p in model.parameters() if p.requires_grad]
-    if not params:
-        raise ValueError("KFAC: the model has no parameter that requires a gradient")
-    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in params):
-        raise ValueError("KFAC: the model has lazy layers: run one forward pass first")
-    refuse_use(params, "KFAC", "the factors would be of parts of a layer")
