@@ -1,22 +1,48 @@
-"""The table of methods on all images at once: its loss, and that each method takes steps on it."""
+"""The table of methods at equal gradient equivalents: what is counted, and that each method takes steps."""
 
 import pytest
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from descend.lab.curvature.full_batch import METHODS, Task, stepper, table
+from descend.lab.curvature.full_batch import TRIALS, Task, one_gradient, stepper, table, train
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", TRIALS)
 def test_two_steps_lower_the_loss_of_all_images(method):
     task = Task(0)
     loss, logits = task.loss()
     assert float(loss.detach()) == float(binary_cross_entropy_with_logits(logits, task.x).detach())
-    step = stepper(task.model, method, task.loss)
-    for _ in range(2):
-        step()
+    step = stepper(task, method, TRIALS[method][0])
+    for gone in (0.0, 0.5):
+        step(gone)
     assert float(task.loss()[0].detach()) < float(loss.detach())
 
 
+def test_a_gradient_is_forward_and_twice_back():
+    images, weights = len(Task(0).x), sum(p.numel() for p in Task(0).model.parameters() if p.dim() == 2)
+    first = 64 * 64  # nobody asks for the gradient by the images
+    assert one_gradient() == 2 * images * (3 * weights - first)
+
+
+@pytest.mark.parametrize(("method", "steps"), [("adam, all images", 3), ("adam, batches of 128", 34)])
+def test_adam_has_as_many_steps_as_the_work_allows(method, steps):
+    found = train(method, {"lr": 1e-2}, 0, 3.0)
+    assert found.steps == steps
+    assert 3.0 <= found.work < 3.0 + 3.0 / steps + 1e-9
+
+
+def test_products_count_four_thirds_and_fewer_images_less():
+    whole = train("hessian_free", {"damping": 0.1}, 0, 2.0)
+    fewer = train("hessian_free, curvature of an eighth", {"damping": 0.1}, 0, 2.0)
+    assert whole.steps == fewer.steps == 1
+    assert fewer.work < whole.work / 2
+
+
 def test_the_table_has_a_line_for_each_method():
-    text = table([{"method": "adam, lr 0.01", "loss": 0.25, "steps": 1234}])
-    assert text.splitlines()[-1] == "| adam, lr 0.01 | 0.2500 | 1,234 |"
+    row = {"settings": "lr 0.01", "trials": 5, "loss": 0.25, "steps": 1234, "work": 300.4, "seconds": 4.0}
+    text = table([
+        {**row, "method": "adam, all images", "losses": [0.25, 0.26, 0.24], "below": [0, 0]},
+        {**row, "method": "newton_cg", "losses": [0.23, 0.24, 0.25], "below": [2, 1]},
+    ])  # fmt: skip
+    assert text.splitlines()[-1] == (
+        "| newton_cg, lr 0.01 | 5 | 0.2500 | 0.2300 to 0.2500 | 1 of 3 | 1,234 | 300 | 4.0 |"
+    )

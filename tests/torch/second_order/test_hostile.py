@@ -27,6 +27,8 @@ class Task:
         self.calls, self.raises = 0, None
         if name == "LBFGS":
             options.setdefault("line_search_fn", "strong_wolfe")
+        if name == "HessianFree":
+            options.setdefault("exponent", 0.75)  # whose averages are state, too
         self.opt = getattr(ours, name)(self.model.parameters(), max_iter=4, **options)
 
     def loss(self, opt=None, model=None):

@@ -130,7 +130,7 @@ def test_gauss_newton_products_are_those_of_the_matrix():
 
 def test_the_preconditioner_is_the_mean_of_the_squared_gradients_of_the_samples():
     model, closure = model_and_closure("HessianFree")
-    opt = ours.HessianFree(model.parameters(), probes=2_000)
+    opt = ours.HessianFree(model.parameters(), exponent=0.75, probes=2_000)
     params = list(model.parameters())
     loss, outputs = closure()
     (shares,) = torch.autograd.grad(loss, outputs, retain_graph=True)  # the loss is a mean: of each sample, 1/n
@@ -154,6 +154,32 @@ def test_a_preconditioner_changes_the_way_and_not_the_end_of_conjugate_gradients
         steps.append((opt._search.last, opt._search.damping))
     assert steps[0][1] == steps[1][1]
     assert np.linalg.norm(steps[0][0] - steps[1][0]) < 0.05 * np.linalg.norm(steps[0][0])
+
+
+def test_the_curvature_of_other_samples_is_that_closures():
+    model, closure = model_and_closure("HessianFree")
+    twin, _ = model_and_closure("HessianFree")
+    one, other = (ours.HessianFree(m.parameters(), exponent=0.75) for m in (model, twin))
+    for _ in range(4):  # the same samples: the same steps to the bit
+        a = one.step(closure)
+        assert torch.equal(a, other.step(lambda: closure(twin), lambda: closure(twin)))
+    assert all(map(torch.equal, model.parameters(), twin.parameters()))
+
+    seen, outputs_of = [], twin[0].weight.new_zeros(5, 4).normal_(generator=torch.Generator().manual_seed(3))
+
+    def fewer():
+        seen.append(0)
+        outputs = twin(outputs_of)
+        return cross_entropy(outputs, torch.arange(5) % 3), outputs
+
+    before = float(other.step(lambda: closure(twin), fewer))
+    assert seen
+    assert float(other.step(lambda: closure(twin))) < before  # value and gradient are still of all
+    held, state = [p.detach().clone() for p in twin.parameters()], other._search.state_dict()["began"]["damping"]
+    with pytest.raises(ZeroDivisionError):
+        other.step(lambda: closure(twin), lambda: 1 / 0)
+    assert all(map(torch.equal, twin.parameters(), held))
+    assert other._search.state_dict()["began"]["damping"] == state
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -57,14 +57,14 @@ def kfac(seeds: int, as_json: bool) -> None:
 
 
 @curvature.command("full-batch")
-@click.option("--seconds", default=8.0, show_default=True, help="Of processor time for each run.")
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the weights.")
+@click.option("--work", default=300.0, show_default=True, help="Of each run, in gradients of all images.")
+@SEEDS
 @JSON
-def full_batch(seconds: float, seed: int, as_json: bool) -> None:
-    """Hessian-free, Newton-CG and L-BFGS on the digits autoencoder, all images at once, beside tuned Adam."""
+def full_batch(work: float, seeds: int, as_json: bool) -> None:
+    """Hessian-free, Newton-CG and L-BFGS on the digits autoencoder beside tuned Adam, at equal gradient equivalents."""
     from . import full_batch as measure
 
-    _print(measure, as_json, lambda: measure.run(seconds, seed, _say))
+    _print(measure, as_json, lambda: measure.run(work, seeds, _say))
 
 
 if __name__ == "__main__":

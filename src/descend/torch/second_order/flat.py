@@ -30,6 +30,9 @@ class Rateless(dict[str, Any]):
 class Flat:
     """Parameters that need a gradient, laid end to end in the order of their groups.
 
+    Attributes:
+        writes: how often ``take`` has written.
+
     Raises:
         ValueError: none of them needs a gradient, several devices or dtypes, a complex or a distributed parameter.
     """
@@ -44,6 +47,7 @@ class Flat:
         if self.params[0].is_complex():
             raise ValueError(f"{name} steps real parameters, and these are {self.params[0].dtype}")
         refuse_use(self.params, name, "its inner products run over all parameters")
+        self.writes = 0
 
     def vector(self) -> Tensor:
         """A copy, (n,)."""
@@ -55,6 +59,7 @@ class Flat:
 
     def take(self, vector: Tensor) -> None:
         """Write a vector (n,) into the parameters."""
+        self.writes += 1
         with torch.no_grad():
             for p, part in zip(self.params, vector.split([p.numel() for p in self.params]), strict=True):
                 p.copy_(part.reshape(p.shape))

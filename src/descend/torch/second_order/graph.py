@@ -32,15 +32,21 @@ class Graph:
         self.drop()
 
     def drop(self) -> None:
-        self.at: bytes | None = None  # where the parameters stand, None: unknown
+        self.at: tuple[bytes, int] | None = None  # where the parameters stand, since which write; None: unknown
         self.value_here: Tensor | None = None
         self.slope: list[Tensor] | None = None  # the gradient, differentiable
 
     def stand(self, x: np.ndarray) -> None:
-        if self.at != x.tobytes():  # writing would spoil the graph at this very point
+        if self.at != (x.tobytes(), self.flat.writes):  # writing would spoil the graph at this very point
             self.drop()
             self.flat.take(torch.from_numpy(x).to(self.flat.params[0]))
-            self.at = x.tobytes()
+            self.at = x.tobytes(), self.flat.writes
+
+    def beside(self, other: Graph) -> None:
+        """Stand where another graph of the same parameters stands."""
+        if self.at != other.at:
+            self.drop()
+            self.at = other.at
 
     def value(self, x: np.ndarray) -> float:
         self.stand(x)

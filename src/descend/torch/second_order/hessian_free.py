@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.untraced import untraced
 from ...search.method import Wanted
 from ...search.second_order import hessian_free
-from .graph import Graph, host, shown
+from .graph import Closure, Graph, host, shown
 from .searching import SearchOptimizer
 
 
@@ -35,7 +35,7 @@ class Preconditioned(hessian_free.HessianFree):
         damping: float = 1.0,
         decay: float = 0.95,
         iterations: int = 250,
-        exponent: float = 0.75,
+        exponent: float = 0.0,
         probes: int = 1,
         **base: Any,
     ) -> None:
@@ -132,12 +132,13 @@ class HessianFree(SearchOptimizer):
             return cross_entropy(outputs, y), outputs
         loss = opt.step(closure)
 
-    A product costs 4/3 of a gradient: twice through the net forward, twice back. The preconditioner takes the loss as a
-    mean over samples, the first dimension of the outputs.
+    A product costs 4/3 of a gradient: twice through the net forward, twice back. ``step(closure, curvature)`` takes the
+    products from another closure, of fewer samples, another draw in each step (section 4.3); value and gradient stay
+    those of the first. The preconditioner takes the loss as a mean over samples, the first dimension of the outputs.
 
     Args:
         params, max_iter: as for NewtonCG. damping, decay, iterations, tol: ``descend explain hessian_free``.
-        exponent (0.75): of the preconditioner (diag F + λ)^exponent; 0 for none.
+        exponent (0): of the preconditioner (diag F + λ)^exponent, Martens' is 0.75; 0 for none.
         probes (1): backward passes of a step that estimate diag F, the mean of the samples' squared gradients.
         seed (0): of their random signs.
     """
@@ -148,8 +149,33 @@ class HessianFree(SearchOptimizer):
 
     def __init__(self, params: Any, *, max_iter: int = 1, seed: int = 0, **options: Any) -> None:
         super().__init__(params, max_iter=max_iter, seed=seed, **options)
+        self._fewer: _GaussNewton | None = None
+
+    def step(self, closure: Closure | None = None, curvature: Closure | None = None) -> Any:  # type: ignore[override]
+        """``max_iter`` iterations.
+
+        Args:
+            closure: computes loss and outputs and returns both, without ``backward``. curvature: the same for the
+                samples whose curvature is taken; None: for all of ``closure``.
+
+        Returns, raises:
+            As every ``SearchOptimizer``.
+        """
+        self._fewer = None
+        if curvature is not None:
+            self._fewer = _GaussNewton(self._flat, type(self).__name__)
+            self._fewer.closure = curvature
+        try:
+            return super().step(closure)
+        finally:
+            self._fewer = None
 
     def _answer(self, wanted: Wanted) -> Any:
-        if wanted.what == "squares":
-            return self._graph.squares(wanted.points[0], wanted.along)
-        return super()._answer(wanted)
+        if wanted.what not in ("product", "squares"):
+            return super()._answer(wanted)
+        x, graph = wanted.points[0], self._graph
+        if self._fewer is not None:
+            self._graph.stand(x)
+            graph = self._fewer
+            graph.beside(self._graph)
+        return graph.squares(x, wanted.along) if wanted.what == "squares" else graph.product(x, wanted.along)
