@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,9 @@ import sharded_runs
 
 pytestmark = pytest.mark.skipif(not dist.is_gloo_available(), reason="torch was built without gloo")
 
+# What the four would each take four seconds to load: one process loads it, and they begin as copies of that.
+LOADED = ["descend.torch", "torch._dynamo", "torch.distributed.checkpoint", "torch.distributed.fsdp"]
+
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
@@ -30,7 +34,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     folder = tmp_path_factory.mktemp("world")
     ended = ""
     try:
-        mp.spawn(sharded_runs.work, (str(folder),), nprocs=sharded_runs.WORLD)
+        multiprocessing.set_forkserver_preload(LOADED)
+        mp.start_processes(sharded_runs.work, (str(folder),), nprocs=sharded_runs.WORLD, start_method="forkserver")
     except mp.ProcessRaisedException as error:  # one process that fails leaves the others waiting: say what it said
         ended = f"not run, or not to its end: {error}"
     said = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(sharded_runs.WORLD)]
