@@ -59,7 +59,7 @@ class Kernel:
     body: tuple[int, ...]  # element values to compute, in order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one per rule, so that engines may remember what they made of it
 class Program:
     """A rule, ready for an engine: kernels, and between them a little arithmetic on the host."""
 

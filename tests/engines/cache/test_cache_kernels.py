@@ -245,7 +245,7 @@ def test_a_child_forked_while_a_thread_compiles_can_compile():
 
     def keep_compiling():
         n = 0
-        while not stop.is_set():
+        while not stop.wait(0.002):  # without a pause no fork comes to its turn for a second
             n += 1
             kernels.kernel(ADAMW[0] + "\n" * n, *ADAMW[1:])
 

@@ -121,7 +121,7 @@ class Side:
 
 def one_after_the_other(name, tensors):
     """A script: ``name`` befalls one tensor after the other, with quiet steps in between, and then all at once."""
-    script = [()] * 4
+    script = []
     for victim in range(0, tensors, 1 if tensors < 20 else 33):
         script += [(name, victim), *[()] * 4]
     return script if tensors > 20 or name == "same memory twice" else [*script, (name, -1), *[()] * 5]

@@ -7,9 +7,10 @@ depend on the number of threads, so neither do the bits of the result.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,9 +36,10 @@ def cut(rule: Rule, guard: bool) -> Program:
     return program(rule, guard, late=True)
 
 
-def texts(of: Program, dtype: str) -> list[tuple[str, tuple[str, ...], str]]:
+@functools.lru_cache(maxsize=1024)  # every new plan asks: half of what planning a few tensors takes
+def texts(of: Program, dtype: str) -> tuple[tuple[str, tuple[str, ...], str], ...]:
     """What ``kernel`` needs to make each pass: its text, the names of its streams, the parameters' type."""
-    return [(source(of, k), streams(of.rule), dtype) for k in range(len(of.kernels))]
+    return tuple((source(of, k), streams(of.rule), dtype) for k in range(len(of.kernels)))
 
 
 # ---------------------------------------------------------------- the arithmetic between passes
@@ -65,6 +67,30 @@ def compiled(text: str, arrays: bool, real: type[np.floating[Any]] = np.float64)
     return scope["host"]
 
 
+class Between(NamedTuple):
+    """What is the same for every Work of a program, before each kernel and behind the last.
+
+    Attributes:
+        differs, by_state: as ``Program`` says. known: reductions. hosts: by kernel and whether it takes columns.
+    """
+
+    differs: list[bool]
+    by_state: list[bool]
+    known: list[list[int]]
+    hosts: dict[tuple[int, bool], Callable[..., Any]]
+
+
+@functools.lru_cache(maxsize=1024)
+def between(of: Program, real: type[np.floating[Any]]) -> Between:
+    """The arithmetic between the passes of a program, for a type of arithmetic."""
+    passes = range(len(of.kernels) + 1)
+    differs, by_state = [of.differs(k) for k in passes], [of.differs_by_state(k) for k in passes]
+    # both forms of those that may take either: nothing is compiled between two passes
+    forms = [{one, one and not by_state} for one, by_state in zip(differs, by_state, strict=True)]
+    hosts = {(k, arrays): compiled(of.host(k, of.divisors(k)), arrays, real) for k in passes for arrays in forms[k]}
+    return Between(differs, by_state, [of.known(k) for k in passes], hosts)
+
+
 class Numbers:
     """The numbers of a Work, in float64: what its kernels read besides memory, and what it keeps per tensor.
 
@@ -82,19 +108,12 @@ class Numbers:
     def __init__(self, of: Program, work: Work, real: type[np.floating[Any]]) -> None:
         self.program, self.work = of, work
         self.passes = range(len(of.kernels) + 1)
-        self.differs = [of.differs(k) for k in self.passes]
-        self.by_state = [of.differs_by_state(k) for k in self.passes]
+        self.differs, self.by_state, self.known, self._hosts = between(of, real)
         self.by_tensor = list(self.differs)
         self._may_share = any(map(operator.and_, self.differs, self.by_state))
         self._kept = [slot.name for slot in of.rule.slots if slot.init.is_number and not slot.init.passing]
-        self.known = [of.known(k) for k in self.passes]
         self.sums: dict[int, Any] = {}
         self.sizes = np.asarray(work.sizes, np.float64)
-        # both forms of those that may take either: nothing is compiled between two passes
-        forms = [{one, one and not by_state} for one, by_state in zip(self.differs, self.by_state, strict=True)]
-        self._hosts = {
-            (k, arrays): compiled(of.host(k, of.divisors(k)), arrays, real) for k in self.passes for arrays in forms[k]
-        }
         self._tables = [np.zeros((0, len(kernel.scalars)), real) for kernel in of.kernels]
         self._rows_at: Any = None
         self._first = np.zeros(0, np.int64)
