@@ -45,7 +45,7 @@ def tuning_rates(config: Config, runs: dict[Trial, Run], rule: str) -> list[floa
 def test_every_rule_gets_the_same_number_of_trials_on_the_same_number_of_seeds():
     config, runs = raced(adam=1.0, lion=2.0, off={"lion": 1})
     count = Counter(t.rule for t in runs if t.seed in config.tuning_seeds)
-    assert count["adam"] == count["lion"] == 1 + 7 * 2 + 3 * 3 + 2 * 5
+    assert count["adam"] == count["lion"] == 1 + 7 * 2 + 3 * 6 + 2 * 8
     assert len(tuning_rates(config, runs, "adam")) == 9
 
 

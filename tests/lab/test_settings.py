@@ -70,7 +70,7 @@ def test_every_rule_gets_the_same_trials_and_a_better_beta_is_found():
     config = Config(NAMES, seeds=8, tune=16, pairs=False)
     runs = ran(config, ENTRIES, loss_of)
     searched = Counter(t.rule for t in runs if t.seed in config.tuning_seeds and t.settings)
-    assert searched == {"adamw": 16 * 2 + 3 * 3, "lion": 16 * 2 + 3 * 3}
+    assert searched == {"adamw": 16 * 2 + 3 * 6, "lion": 16 * 2 + 3 * 6}
     plain = ran(replace(config, tune=0), ENTRIES, loss_of)
     rates = {t.lr for t in runs.keys() - plain.keys() if t.rule == "gradient_descent" and t.seed in config.tuning_seeds}
     assert len(rates) >= 16 - 2, "it has no settings, and gets other rates; one of them may have been tried before"

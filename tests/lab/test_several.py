@@ -2,12 +2,14 @@
 
 import json
 import math
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from descend.lab.race.cli import race
+from descend.lab.race.drive import Drive
 from descend.lab.race.measure import again, null
 from descend.lab.race.measure.again import Verdicts, agreement
 from descend.lab.race.race import Config
@@ -15,6 +17,7 @@ from descend.lab.race.several import profile
 from descend.lab.store import Store
 from descend.lab.tasks import catalogue
 from descend.lab.tasks.source import Source
+from descend.lab.trials.runners.runner import RunDone
 
 
 def test_a_score_is_the_area_under_the_profile():
@@ -91,6 +94,42 @@ def test_a_rule_against_itself_is_a_race_of_its_own_seeds():
     )
     standings = null.standings(Config(("adam",), "longley", 20, 16, 8), Source("longley").problem())
     assert [row.standing for row in standings.rows] == ["leader"]
+
+
+def test_all_tasks_can_be_raced_in_pieces(few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    class Short(Drive):
+        """Its time is over after so many runs."""
+
+        left = 10**6
+
+        def events(self):
+            with closing(super().events()) as events:
+                for event, stages in events:
+                    yield event, stages
+                    Short.left -= isinstance(event, RunDone)
+                    if Short.left <= 0 and self.seconds is not None:
+                        self.stopped = "seconds"
+                        return
+
+    monkeypatch.setattr("descend.lab.race.several.run.Drive", Short)
+    words = ["--all", "--rules", "adam,momentum", "--seconds", "1e6", "-o"]
+    done = CliRunner().invoke(race, [*words, str(tmp_path / "whole")])
+    assert done.exit_code == 0, done.output
+    store, pieces = Store.open(), 0
+    for kept in store.races():
+        store.forget(kept.id)
+    while (states := [kept.state for kept in store.races()]) != ["finished"] * 3:
+        Short.left, pieces = 60, pieces + 1
+        done = CliRunner().invoke(race, [*words, str(tmp_path / "pieces"), "--resume"])
+        assert done.exit_code == 0, done.output
+        stopped = "go on: the same command with --resume" in " ".join(done.output.split())
+        assert stopped == ([kept.state for kept in store.races()] != ["finished"] * 3), states
+    assert pieces >= 3
+    names = ("whole/race-all.json", f"pieces/race-all-{pieces}.json")
+    told = [json.loads((tmp_path / name).read_text())["tasks"] for name in names]
+    for task, other in zip(*told, strict=True):
+        del task["race"], other["race"]
+        assert task == other
 
 
 def test_agreement_by_hand():

@@ -20,7 +20,7 @@ from descend.lab.trials.train import train
 from descend.lab.trials.trial import Trial
 
 HERE = [name for name in MODULES if not lacking(Source(name).card())]
-TORCH = {"python-gpt", "python-rnn", "burgers", "fashion-cnn", "shakespeare", "gunpoint"}
+TORCH = {"python-gpt", "python-rnn", "surnames", "burgers", "fashion-cnn", "shakespeare", "gunpoint"}
 
 
 @pytest.fixture(scope="module", params=HERE)

@@ -123,7 +123,7 @@ def _all(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Cons
     """One race on each task; the exit code."""
     from .asked import rules_of
 
-    of_one = ("what", "task", "target", "steps", "seeds", "delta", "against", "tune", "quick", "seconds", "source")
+    of_one = ("what", "task", "target", "steps", "seeds", "delta", "against", "tune", "quick", "source")
     words = [f"--{name}" for name in of_one if given[name]]
     if words:
         raise click.UsageError(f"--all races on every task as its card says, so {', '.join(words)} cannot be of all.")
@@ -133,7 +133,9 @@ def _all(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Cons
     several, stopped = race_all(rules, given, _store(), console, _processes(given, len(rules)))
     if several.races:
         deliver(several, folder, given["as_json"], given["quiet"], console, click.echo)
-    return INTERRUPTED if stopped else int(any(record.failed for record, _ in several.races))
+    if stopped and not given["quiet"]:
+        console.print("stopped before all tasks were raced; go on: the same command with --resume")
+    return INTERRUPTED if stopped == "interrupted" else int(any(record.failed for record, _ in several.races))
 
 
 def _claims(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Console") -> int:

@@ -37,7 +37,7 @@ class Config:
     log: bool = False
     side: int = 3
     grid_seeds: int = 2
-    tuning: int = 5
+    tuning: int = 8
     tune: int = 0
     pairs: bool = True
 

@@ -17,6 +17,7 @@ MODULES = {
     "fashion-cnn": "images.fashion",
     "mnist-autoencoder": "images.mnist",
     "shakespeare": "texts.shakespeare",
+    "surnames": "texts.surnames",
     "diamonds": "tables.diamonds",
     "gunpoint": "series.gunpoint",
 }

@@ -1,4 +1,4 @@
-"""`python -m descend.lab.race.measure null` or `again`: how often verdicts are wrong, and whether they come back."""
+"""`python -m descend.lab.race.measure null|again|killed|seconds`: are verdicts right, do they come back, how long?"""
 
 import argparse
 import sys
@@ -7,12 +7,13 @@ from tempfile import TemporaryDirectory
 
 from ....core.machine import cores
 from ...store import Store
+from ...tasks.catalogue import MODULES
 from ...tasks.source import Source
 from ...trials.runners.inline import one_thread
 from ...trials.runners.runner import PROCESSES
 from ..race import Config
 from ..space import DEFAULT_RULES
-from . import again, killed, null
+from . import again, killed, null, seconds
 
 
 def main() -> None:
@@ -31,7 +32,14 @@ def main() -> None:
     more.add_argument("--processes", type=int, default=min(PROCESSES, cores()))
     often = which.add_parser("killed", help="a small race killed (SIGKILL) and resumed against one left alone")
     often.add_argument("--kills", type=int, default=20)
+    often = which.add_parser("seconds", help="a run of each task, in processor time")
+    often.add_argument("tasks", nargs="*", default=list(MODULES))
     asked = parser.parse_args()
+    if asked.which == "seconds":
+        one_thread()
+        for name, found, told in seconds.seconds(tuple(asked.tasks)):
+            print(f"{name:18} {found:6.2f} s   the card says {told:g}", flush=True)
+        return
     if asked.which == "killed":
         with TemporaryDirectory() as name:
             folder = Path(name)

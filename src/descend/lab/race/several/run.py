@@ -41,8 +41,8 @@ def race_all(
     store: "Store | None",
     console: "Console",
     processes: int,
-) -> tuple[Several, bool]:
-    """Race on every task; and whether it was stopped before the end."""
+) -> tuple[Several, str]:
+    """Race on every task; and what stopped it before the end: "seconds", "interrupted" or nothing."""
     sources, missing = available()
     quiet = given["quiet"]
     say: Callable[[str], None] = (lambda text: None) if quiet else (lambda text: print_line(console, text))
@@ -51,6 +51,7 @@ def race_all(
         say(f"left out: {text}")
     done: list[tuple[Record, Any]] = []
     began = perf_counter()
+    end = began + given["seconds"] if given["seconds"] else None
     for k, source in enumerate(sources):
         card = source.card()
         config = Config(
@@ -63,7 +64,7 @@ def race_all(
         if store is not None and not record.id:
             asked.begin(record, store)
         say(f"[{k + 1}/{len(sources)}] {card.name}: {card.model.split(',')[0]}")
-        stopped = _one(record, source, store, processes, given["on"] or "", quiet, console)
+        stopped = _one(record, source, store, processes, given["on"] or "", end, quiet, console)
         found = results(record)
         if found.tuned:
             done.append((record, found))
@@ -72,8 +73,8 @@ def race_all(
             left = (perf_counter() - began) / (k + 1) * (len(sources) - k - 1)
             say(f"    {verdict(record, found)[0]}" + (f" About {left:.0f} s left." if left > 1 else ""))
         if stopped:
-            return Several(done), True
-    return Several(done), False
+            return Several(done), stopped
+    return Several(done), ""
 
 
 def _one(
@@ -82,14 +83,15 @@ def _one(
     store: "Store | None",
     processes: int,
     on: str,
+    end: float | None,
     quiet: bool,
     console: "Console",
-) -> bool:
-    """Run what is missing of a race; whether it was interrupted."""
+) -> str:
+    """Run what is missing of a race, until a moment at most; what stopped it, if anything did."""
     begin, before = perf_counter(), record.seconds
-    drive = Drive(record, source, processes, store, on=on)
+    drive = Drive(record, source, processes, store, None if end is None else max(0.0, end - begin), on)
     watch = Watch(record.config, kept=len(record.runs))
-    stopped = False
+    stopped = ""
     try:
         silent = quiet or not console.file.isatty()
         with closing(drive.events()) as events, view_for(console, record, watch, silent) as view:
@@ -97,8 +99,9 @@ def _one(
                 watch.take(event, stages.standings)
                 view.take(event, stages)
     except KeyboardInterrupt:
-        stopped = True
-    record.finish(before + perf_counter() - begin, partial=stopped)
+        stopped = "interrupted"
+    stopped = stopped or drive.stopped
+    record.finish(before + perf_counter() - begin, partial=bool(stopped))
     if store is not None:
         store.tell(record.id, "stopped" if stopped else "finished", asked.told(record))
     return stopped

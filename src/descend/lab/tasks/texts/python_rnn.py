@@ -1,18 +1,17 @@
 """The task `python-rnn`: a GRU spells the names of Python's standard library, as others do with surnames."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..packaged import halves
 from ..task import Task
 from .python_gpt import text
+from .speller import problem_of
 
 if TYPE_CHECKING:
     from ..torch_module import TorchModule
 
-LENGTH, WIDTH = 20, 48
+LENGTH = 20
 TASK = Task(
     name="python-rnn",
     title="a GRU that spells words",
@@ -44,36 +43,4 @@ def card() -> Task:
 
 
 def problem() -> "TorchModule":
-    import numpy as np
-    import torch
-    from torch import nn
-    from torch.nn.functional import cross_entropy
-
-    from .. import perceptron
-    from ..torch_module import TorchModule
-
-    class Speller(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.letter, self.gru = nn.Embedding(27, 24), nn.GRU(24, WIDTH, batch_first=True)
-            self.head = nn.Linear(WIDTH, 27)
-
-        def forward(self, letters: torch.Tensor) -> torch.Tensor:
-            return self.head(self.gru(self.letter(letters))[0])
-
-    rows = np.zeros((len(words()), LENGTH + 1), np.int64)  # 0 begins and ends a word
-    for k, word in enumerate(words()):
-        rows[k, 1 : len(word) + 1] = [ord(letter) - 96 for letter in word]
-    known = torch.from_numpy(rows)
-    train, held = (known[torch.from_numpy(part)] for part in halves(len(rows), 26, 0.2))
-
-    def next_letter(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
-        wanted = batch[:, 1:].clone()
-        wanted[:, 1:][(batch[:, 1:-1] == 0)] = -100  # nothing is asked after the end of a word
-        return cross_entropy(model(batch[:, :-1]).flatten(0, 1), wanted.flatten(), ignore_index=-100)
-
-    def batches(seed: int, steps: int) -> Iterator[torch.Tensor]:
-        for some in perceptron.shuffled(seed, steps, TASK.batch, len(train)):
-            yield train[torch.from_numpy(some)]
-
-    return TorchModule(Speller, next_letter, batches, [held])
+    return problem_of(words(), LENGTH, TASK.batch, 26, 0.2)
