@@ -30,6 +30,12 @@ def put(page, x: float, y: float) -> None:
     page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
 
 
+def violations(page, axe: str) -> list:
+    """What axe-core finds: rule, help and elements."""
+    page.evaluate(axe)
+    return page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html)]))")
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_tab_is_usable_by_everybody(pages, axe, picture, name):
     for width, scheme in ((1280, "light"), (360, "dark")):
@@ -38,9 +44,7 @@ def test_every_tab_is_usable_by_everybody(pages, axe, picture, name):
         root = "document.documentElement"
         assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
         picture(page, f"{name}-{width}-{scheme}")
-        page.evaluate(axe)
-        found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html)]))")
-        assert found == []
+        assert violations(page, axe) == []
 
 
 def test_the_axe_can_fail(pages, axe):
@@ -119,7 +123,7 @@ def test_a_rate_explodes_and_leaves_with_a_cross(pages, picture):
     picture(page, "surfaces-exploded")
 
 
-def test_a_link_brings_all_of_it_back(pages, picture):
+def test_a_link_brings_all_of_it_back(pages, axe, picture):
     page = pages.open("#surfaces?story=edge", reduced_motion="reduce")
     settled(page)
     page.keyboard.press("Tab")
@@ -137,6 +141,7 @@ def test_a_link_brings_all_of_it_back(pages, picture):
     again.wait_for_selector("html[data-ready=surfaces]")
     settled(again)
     assert again.evaluate("__lab.built.get('surfaces').state()") == state
+    assert violations(again, axe) == []
     picture(again, "surfaces-link")
 
 
@@ -160,7 +165,7 @@ def test_what_is_refused_is_said(pages):
     pages.said.clear()
 
 
-def test_a_race_is_started_watched_and_finished(pages, picture):
+def test_a_race_is_started_watched_and_finished(pages, axe, picture):
     page = pages.open("#race?rules=gradient_descent,adam&seconds=60&steps=10")
     page.click("text=Start the race")
     until(page, "document.querySelector('.race .said').textContent.includes('left')")
@@ -168,6 +173,7 @@ def test_a_race_is_started_watched_and_finished(pages, picture):
     until(page, "document.querySelector('.race .said').textContent.includes('descend race --from')", seconds=90)
     assert page.locator(".report #tables").count() == 1
     assert page.locator(".report #curves svg").count() > 0
+    assert violations(page, axe) == []
     picture(page, "race-finished")
 
 
@@ -179,9 +185,10 @@ def test_a_race_can_be_stopped(pages):
     until(page, "document.querySelector('.race .said').textContent.startsWith('stopped')", seconds=20)
 
 
-def test_a_range_test_is_started_and_finished(pages, picture):
+def test_a_range_test_is_started_and_finished(pages, axe, picture):
     page = pages.open("#rate?steps=20&repeats=1")
     page.click("text=Find a rate")
     page.wait_for_selector(".rate .report svg", timeout=60_000)
     assert "Train Adam at" in page.inner_text(".rate .report h1")
+    assert violations(page, axe) == []
     picture(page, "rate-finished")

@@ -102,7 +102,7 @@ class Jobs:
             raise Refused("there is no such job; it may be long over")
         return self._jobs[name]
 
-    def end(self, seconds: float = 5.0) -> None:
+    def end(self, seconds: float = 3.0) -> None:
         """Stop all, and wait a little for them."""
         running = [job for job in self._jobs.values() if not job.over]
         for job in running:

@@ -30,16 +30,22 @@ def body(finding: Found, data: dict[str, Any]) -> str:
         "diverged at": rate(finding.diverged_at) if finding.diverged_at else "nowhere in the range",
         "gradients taken": str(finding.evaluations),
     }
-    sections = [("Read off the curve", table([(name, rate(lr)) for name, lr in rows.items()], right=(1,)))]
+    sections: dict[str, dict[str, Any]] = {
+        "Read off the curve": {"rows": [(name, rate(lr)) for name, lr in rows.items()], "right": (1,)}
+    }
     if finding.probes:
         probes = sorted(finding.probes, key=lambda probe: probe.lr)
         tried = [(rate(p.lr), loss(p.loss) if math.isfinite(p.loss) else "diverged", str(p.steps)) for p in probes]
         best = [k for k, probe in enumerate(probes) if probe.lr == finding.lr]
-        sections.append(("Tried at a constant rate", table(tried, ("rate", "loss", "steps"), (1, 2), first=best)))
-    sections.append(("Further", table(list(facts.items()), right=(1,))))
+        head = ("rate", "loss", "steps")
+        sections["Tried at a constant rate"] = {"rows": tried, "head": head, "right": (1, 2), "first": best}
+    sections["Further"] = {"rows": list(facts.items()), "right": (1,)}
     drawn = replace(chart(finding), head="")  # the page says it
     evidence = [both(svg(drawn, 860, 360, "curve"), svg(drawn, 340, 300, "curve-narrow"))]
-    evidence += ['<div class="two">', *(f"<section><h2>{title}</h2>{found}</section>" for title, found in sections)]
+    evidence += [
+        '<div class="two">',
+        *(f"<section><h2>{title}</h2>{table(label=title, **of)}</section>" for title, of in sections.items()),
+    ]
     sentences = [words.reason(finding)]
     if len(finding.lrs) > 1:
         sentences.append(f"Groups, in the ratios they had: {', '.join(map(rate, finding.lrs))}.")
