@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from served import served
 
+PATIENCE = 120_000  # milliseconds: a busy machine is no failure
+
 
 @pytest.fixture(scope="package")
 def browser(chromium) -> Iterator[Any]:
@@ -48,12 +50,13 @@ def pages(browser, address) -> Iterator[Any]:
 
     def open_(link: str = "", width: int = 1280, height: int = 860, base: str = "", **how: Any) -> Any:
         context = browser.new_context(viewport={"width": width, "height": height}, **how)
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         listen(page)
         opened.append(context)
         page.goto((base or address) + link)
         name = link.lstrip("#").partition("?")[0] or "surfaces"
-        page.wait_for_selector(f"html[data-ready={name}]", timeout=20_000)
+        page.wait_for_selector(f"html[data-ready={name}]")
         return page
 
     yield SimpleNamespace(open=open_, asked=asked, said=said)

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 LAB = "__lab.surfaces"
 
 
-def until(page, true: str, seconds: float = 20) -> None:
+def until(page, true: str, seconds: float = 120) -> None:
     """Wait; Playwright's own `wait_for_function` evaluates text in the page, which its policy forbids."""
     end = time.monotonic() + seconds
     while not page.evaluate(true):
@@ -170,7 +170,7 @@ def test_a_race_is_started_watched_and_finished(pages, axe, picture):
     page.click("text=Start the race")
     until(page, "document.querySelector('.race .said').textContent.includes('left')")
     page.wait_for_selector(".race .report table")
-    until(page, "document.querySelector('.race .said').textContent.includes('descend race --from')", seconds=90)
+    until(page, "document.querySelector('.race .said').textContent.includes('descend race --from')")
     assert page.locator(".report #tables").count() == 1
     assert page.locator(".report #curves svg").count() > 0
     assert violations(page, axe) == []
@@ -182,13 +182,13 @@ def test_a_race_can_be_stopped(pages):
     page.click("text=Start the race")
     until(page, "document.querySelector('.race .said').textContent.includes('/')")
     page.click(".race button:has-text('Stop')")
-    until(page, "document.querySelector('.race .said').textContent.startsWith('stopped')", seconds=20)
+    until(page, "document.querySelector('.race .said').textContent.startsWith('stopped')")
 
 
 def test_a_range_test_is_started_and_finished(pages, axe, picture):
     page = pages.open("#rate?steps=20&repeats=1")
     page.click("text=Find a rate")
-    page.wait_for_selector(".rate .report svg", timeout=60_000)
+    page.wait_for_selector(".rate .report svg")
     assert "Train Adam at" in page.inner_text(".rate .report h1")
     assert violations(page, axe) == []
     picture(page, "rate-finished")
