@@ -1,0 +1,1 @@
+"""Which rule, which rate, which schedule, for your model: `choose`."""

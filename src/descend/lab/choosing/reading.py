@@ -1,0 +1,94 @@
+"""What the losses of annealed runs say: the rate in the middle of a valley, and what a longer run will come to.
+
+The constants are measured by the study (docs/choose.md says how and on which tasks): `python -m descend.lab.choosing.study fit`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+DRIFT = -0.15  # quarter decades by which the best rate moves when runs get twice as long
+DRIFT_SPREAD = 0.5
+PLACE_SPREAD = 1.0  # quarter decades by which the middle of a valley errs
+FLAT = 0.01  # relative differences of losses that do not matter
+FADING = 0.85  # what the next doubling gains, of what the last one did (in logarithms)
+WIDTH, LEAST_WIDTH = 1.0, 0.03  # half the interval: of what is still to be gained, and of the logarithm itself
+
+
+@dataclass(frozen=True)
+class Valley:
+    """What one level says of one rule: `place` of the lattice, between its points, and the `losses` of the best one."""
+
+    place: float
+    best: int
+    losses: tuple[float, ...]  # by seed
+
+    @property
+    def loss(self) -> float:
+        return fmean(self.losses)
+
+
+def valley(losses: dict[int, list[float]]) -> Valley:
+    """The middle of the rates that come near the best one; losses by place, one per seed, the same seeds everywhere.
+
+    Places weigh exp(-excess / tolerance), the excess being relative to the best mean loss, the tolerance what does not
+    matter and what the seeds cannot tell apart. On a flat valley that is its middle, away from the cliff; the lowest point
+    of a few noisy numbers would jump from one end to the other.
+    """
+    means = {k: _mean(of) for k, of in losses.items()}
+    best = min(means, key=lambda k: (means[k], k))
+    if not math.isfinite(means[best]):
+        return Valley(float(best), best, tuple(losses[best]))
+    scale = abs(means[best]) or 1.0
+    noise = [_error([a - b for a, b in zip(of, losses[best], strict=True)]) / scale for k, of in losses.items()
+             if k != best and math.isfinite(means[k])]  # fmt: skip
+    tolerance = FLAT + (min(noise) if noise else 0.0)
+    weight = {k: math.exp(-(mean - means[best]) / scale / tolerance) for k, mean in means.items() if math.isfinite(mean)}
+    place = sum(k * w for k, w in weight.items()) / sum(weight.values())
+    return Valley(place, best, tuple(losses[best]))
+
+
+def _mean(losses: Sequence[float]) -> float:
+    return fmean(losses) if all(map(math.isfinite, losses)) else math.inf
+
+
+def _error(differences: Sequence[float]) -> float:
+    """Standard error of the mean of paired differences; of one, what such runs usually have."""
+    return stdev(differences) / math.sqrt(len(differences)) if len(differences) > 1 else FLAT * abs(differences[0] or 0)
+
+
+def extrapolated(places: Sequence[float], shares: Sequence[float]) -> float:
+    """Where the valley lies at the whole horizon, from where it lay at ascending shares of it.
+
+    The drift per doubling is the mean of those seen and of what is usual, each by how far it is to be trusted.
+    """
+    seen = [(b - a) / math.log2(t / s) for a, b, s, t in zip(places, places[1:], shares, shares[1:], strict=False)]
+    trust = [math.log2(t / s) ** 2 / (2 * PLACE_SPREAD**2) for s, t in zip(shares, shares[1:], strict=False)]
+    usual = 1 / DRIFT_SPREAD**2
+    drift = (usual * DRIFT + sum(w * x for w, x in zip(trust, seen, strict=True))) / (usual + sum(trust))
+    return places[-1] + drift * math.log2(1 / shares[-1])
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The loss of the whole training, and the interval that nine of ten lie in."""
+
+    loss: float
+    low: float
+    high: float
+
+
+def expected(losses: Sequence[float], shares: Sequence[float]) -> Expected:
+    """What the best loss of a rule comes to at the whole horizon, from what it was at ascending shares of it.
+
+    Every further doubling gains a fixed part of what the one before it gained, in logarithms where losses are positive.
+    """
+    positive = min(losses) > 0
+    y = [math.log(x) if positive else x for x in losses]
+    doublings = math.log2(1 / shares[-1])
+    gain = (y[-1] - y[-2]) / math.log2(shares[-1] / shares[-2]) if len(y) > 1 else 0.0
+    further = min(gain, 0.0) * sum(FADING**j for j in range(1, round(doublings) + 1))
+    half = WIDTH * abs(further) + LEAST_WIDTH * (1.0 if positive else abs(y[-1])) * (1 + doublings)
+    low, middle, high = y[-1] + further - half, y[-1] + further, y[-1] + further + half
+    return Expected(*(math.exp(v) if positive else v for v in (middle, low, high)))

@@ -1,0 +1,226 @@
+"""What to try next, and what follows from it: short runs, each annealed to zero, doubled in length for those that stay.
+
+Un-annealed curves rank rules wrongly, for ranks flip while the rate falls (Wen et al. 2025, arXiv:2509.02046); runs that
+are annealed themselves rank like long ones far earlier. So every run here is a whole training of fewer steps. A level
+tries every rule that is left at some rates of the lattice; then the length doubles, rules go, and rates draw closer. All
+runs of a level share their seeds, so what makes a seed easy cancels.
+
+This file knows losses alone: it trains nothing, and is the same for a task of the lab and for a model of yours.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ..trials.trial import Trial
+from .candidates import prior
+from .lattice import grown, nearest, rate
+from .reading import Valley, valley
+
+SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the horizon: the lengths of runs
+BEGIN = 1 / 16  # the first of them, where the budget allows
+FEWEST = 16  # steps of the shortest run: below, a schedule means nothing
+WIDE, CLOSE, NARROW = (-4, -2, 0, 2, 4), (-2, -1, 0, 1, 2), (-1, 0, 1)  # quarter decades around the expected rate
+WIDEST = 12  # rates of a level, when its best keeps lying at an end
+KEPT = (4, 2, 2, 2, 2, 2, 2)  # rules that stay after each level
+HOPELESS = 0.3  # of what the best has gained: a rule that is so far behind goes at once
+MOST_SEEDS = 3
+ROOM = 0.4  # of what is left, for a level that others may follow
+CHEAP = 1.1  # steps that cost less than so many times the first rule's count as equally cheap
+OTHER = "cosine"  # tried beside linear at the end
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial: its final loss (infinite if it diverged), the loss before any step, seconds of a step."""
+
+    trial: Trial
+    loss: float
+    start: float
+    step_s: float
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be chosen, for how long a training, within which budget.
+
+    Args:
+        rules: their names; the first is the one whose steps the horizon counts.
+        horizon: steps of the training that is chosen for.
+        runs: what may be spent, in trainings of that length.
+        seconds: what may be spent, in seconds of training; the smaller of both holds.
+        seed: of the trials.
+        by_seconds: whether a rule whose steps cost more gets fewer of them. False: all get the same.
+    """
+
+    rules: tuple[str, ...]
+    horizon: int
+    runs: float = math.inf
+    seconds: float = math.inf
+    seed: int = 0
+    by_seconds: bool = True
+
+    def seeds(self, count: int) -> list[int]:
+        return [1000 * self.seed + k for k in range(count)]
+
+
+@dataclass(frozen=True)
+class Level:
+    """What runs of one length said: a valley for each rule."""
+
+    share: float
+    seeds: int
+    valleys: Mapping[str, Valley]
+
+    @property
+    def ranked(self) -> list[str]:
+        return sorted(self.valleys, key=lambda rule: self.valleys[rule].loss)
+
+
+@dataclass
+class Choosing:
+    """A choice on its way: ask for what is `missing()`, `take` what came of it, until nothing is missing."""
+
+    asked: Asked
+    seen: dict[Trial, Outcome] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    levels: list[Level] = field(default_factory=list)  # the complete ones
+    other: tuple[float, float] | None = None  # the winner's loss by each schedule, on the same seeds
+
+    def take(self, outcome: Outcome) -> None:
+        """Keep what came of a trial."""
+        self.seen[outcome.trial] = outcome
+
+    def fail(self, rule: str, reason: str) -> None:
+        """A rule that stopped with an exception is out."""
+        self.failed[rule] = reason
+
+    @property
+    def rules(self) -> list[str]:
+        return [rule for rule in self.asked.rules if rule not in self.failed]
+
+    @property
+    def start(self) -> float:
+        """The loss before any step, mean over the trials."""
+        starts = [o.start for o in self.seen.values() if math.isfinite(o.start)]
+        return sum(starts) / len(starts) if starts else math.nan
+
+    @property
+    def spent(self) -> float:
+        """In trainings of the horizon's length."""
+        return sum(self._cost(trial) for trial in self.seen)
+
+    @property
+    def budget(self) -> float:
+        """In trainings of the horizon's length; infinite while no step was timed."""
+        step = self._step_s(self.rules[0])
+        return min(self.asked.runs, self.asked.seconds / (step * self.asked.horizon) if step else math.inf)
+
+    def missing(self) -> list[Trial]:
+        """What to run next, all of which may run at the same time; nothing when the choice is made.
+
+        Raises:
+            RuntimeError: every rule has failed.
+        """
+        if not self.rules:
+            raise RuntimeError("every rule has stopped with an error: " + "; ".join(self.failed.values()))
+        self.levels, self.other = [], None
+        for wanted in self._stages():
+            if lacks := [t for t in wanted if t not in self.seen and t.rule not in self.failed]:
+                return lacks
+        return []
+
+    def price(self, rule: str) -> float:
+        """What a step of a rule costs, in steps of the first rule; 1 where it is close to that.
+
+        By powers of the fourth root of two, so that a disturbance of a few per cent changes no run.
+        """
+        mine, first = self._step_s(rule), self._step_s(self.rules[0])
+        if not self.asked.by_seconds or not mine or not first:
+            return 1.0
+        return 1.0 if 1 / CHEAP < mine / first < CHEAP else 2 ** (round(4 * math.log2(mine / first)) / 4)
+
+    def steps(self, rule: str, share: float = 1.0) -> int:
+        """How long a run of a rule is at a share of the horizon: as many seconds for all."""
+        return max(FEWEST, round(share * self.asked.horizon / self.price(rule)))
+
+    def _step_s(self, rule: str) -> float:
+        seen = self.seen.get(self._first(rule))
+        return seen.step_s if seen else 0.0
+
+    def _first(self, rule: str) -> Trial:
+        """The run that tells what a step of a rule costs."""
+        steps = max(FEWEST, round(SHARES[0] * self.asked.horizon))
+        return Trial(rule, rate(nearest(prior(rule).lr)), self.asked.seeds(1)[0], steps)
+
+    def _cost(self, trial: Trial) -> float:
+        return trial.steps * self.price(trial.rule) / self.asked.horizon
+
+    def _stages(self) -> Iterator[list[Trial]]:
+        """What is wanted, stage after stage; each is asked for only when all before it is there."""
+        yield [self._first(rule) for rule in self.rules]
+        rules, middle = self.rules, {rule: nearest(prior(rule).lr) for rule in self.rules}
+        left = self.budget
+        for share in SHARES[SHARES.index(self._begin()) :]:
+            number = len(self.levels)
+            offsets = (WIDE, CLOSE)[number] if number < 2 else NARROW
+            each = len(rules) * len(offsets) * share
+            seeds = min(MOST_SEEDS, int(left * (ROOM if share < 1 else 1) / each))
+            if number == 0:
+                seeds = min(max(seeds, 1), 2)
+            elif seeds == 0 and len(rules) * len(NARROW) * share <= left:
+                offsets, seeds = NARROW, 1
+            elif seeds == 0:
+                break
+            places = {rule: [middle[rule] + offset for offset in offsets] for rule in rules}
+            while True:
+                wanted = [t for rule in rules for t in self._trials(rule, places[rule], seeds, share)]
+                yield wanted
+                rules = [rule for rule in rules if rule not in self.failed]
+                wider = {rule: self._grown(rule, places[rule], seeds, share) for rule in rules}
+                if wider == {rule: places[rule] for rule in rules}:
+                    break
+                places = wider
+            left -= sum(self._cost(t) for t in wanted if t.rule in rules)
+            valleys = {rule: valley(self._losses(rule, places[rule], seeds, share)) for rule in rules}
+            level = Level(share, seeds, valleys)
+            self.levels.append(level)
+            rules = self._kept(level, KEPT[number])
+            if not rules:
+                return
+            middle = {rule: round(valleys[rule].place) for rule in rules}
+        last, winner = self.levels[-1], self.levels[-1].ranked[0]
+        place, steps = last.valleys[winner].best, self.steps(winner, last.share)
+        twice = [[Trial(winner, rate(place), seed, steps, schedule) for seed in self.asked.seeds(last.seeds)]
+                 for schedule in ("linear", OTHER)]  # fmt: skip
+        if last.seeds * last.share <= max(left, 0.0) or self.budget == math.inf:
+            yield twice[1]
+            a, b = (sum(self.seen[t].loss for t in of) / len(of) for of in twice)
+            self.other = (a, b)
+
+    def _begin(self) -> float:
+        """The shortest length: a sixteenth, or what the first level can have for its part of the budget."""
+        first = len(self.rules) * len(WIDE)
+        fits = [s for s in SHARES if s <= BEGIN and s * first <= ROOM * self.budget]
+        return max([SHARES[0], *fits])
+
+    def _trials(self, rule: str, places: list[int], seeds: int, share: float) -> list[Trial]:
+        steps = self.steps(rule, share)
+        return [Trial(rule, rate(k), seed, steps) for k in places for seed in self.asked.seeds(seeds)]
+
+    def _losses(self, rule: str, places: list[int], seeds: int, share: float) -> dict[int, list[float]]:
+        return {k: [self.seen[t].loss for t in self._trials(rule, [k], seeds, share)] for k in places}
+
+    def _grown(self, rule: str, places: list[int], seeds: int, share: float) -> list[int]:
+        """The places of a rule, with more of them at the end where its best lies."""
+        losses = self._losses(rule, places, seeds, share)
+        return grown(places, lambda k: sum(losses[k]), 2, WIDEST)
+
+    def _kept(self, level: Level, most: int) -> list[str]:
+        """The rules that go on: the best few, without those that are far behind the best."""
+        best = level.valleys[level.ranked[0]].loss
+        gained = self.start - best
+        if not math.isfinite(best):
+            return []
+        close = [r for r in level.ranked if level.valleys[r].loss - best <= HOPELESS * max(gained, 0.0)]
+        return (close or level.ranked[:1])[:most]
