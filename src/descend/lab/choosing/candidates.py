@@ -22,7 +22,7 @@ class Prior:
         return math.log10(self.lr)
 
 
-DEFAULT = ("adamw", "nadamw", "nesterov_accumulation", "lion", "muon", "soap")
+DEFAULT = ("adamw", "nadamw", "nesterov_accumulation", "lion", "muon", "adamw+cautious")
 PRIORS = {
     prior.rule: prior
     for prior in (
@@ -31,7 +31,7 @@ PRIORS = {
         Prior("nesterov_accumulation", 3e-2, 0.8),
         Prior("lion", 3e-4),
         Prior("muon", 1e-2),
-        Prior("soap", 3e-3),
+        Prior("adamw+cautious", 3e-3),
     )
 }
 UNKNOWN = 1.0  # decades, of a rule that the study has not seen

@@ -40,6 +40,16 @@ class Outcome:
     step_s: float
 
 
+class TooLittle(ValueError):
+    """A budget that is not enough for one rule at a few rates; it says how much would be."""
+
+    def __init__(self, budget: float, needed: float) -> None:
+        super().__init__(
+            f"the budget is {budget:.2g} of the training that is chosen for; the shortest runs of one rule take "
+            f"{needed:.2g}: give {needed / budget:.1f} times as much"
+        )
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is to be chosen, for how long a training, within which budget.
@@ -86,6 +96,7 @@ class Choosing:
     failed: dict[str, str] = field(default_factory=dict)
     levels: list[Level] = field(default_factory=list)  # the complete ones
     other: tuple[float, float] | None = None  # the winner's loss by each schedule, on the same seeds
+    over: bool = False  # nothing more will come: a level that is not complete is read as far as it is
 
     def take(self, outcome: Outcome) -> None:
         """Keep what came of a trial."""
@@ -113,7 +124,7 @@ class Choosing:
     @property
     def budget(self) -> float:
         """In trainings of the horizon's length; infinite while no step was timed."""
-        step = self._step_s(self.rules[0])
+        step = self.step_s(self.rules[0])
         return min(self.asked.runs, self.asked.seconds / (step * self.asked.horizon) if step else math.inf)
 
     def missing(self) -> list[Trial]:
@@ -126,27 +137,42 @@ class Choosing:
             raise RuntimeError("every rule has stopped with an error: " + "; ".join(self.failed.values()))
         self.levels, self.other = [], None
         for wanted in self._stages():
-            if lacks := [t for t in wanted if t not in self.seen and t.rule not in self.failed]:
+            lacks = [t for t in wanted if t not in self.seen and t.rule not in self.failed]
+            if lacks and not self.over:
                 return lacks
         return []
 
-    def price(self, rule: str) -> float:
-        """What a step of a rule costs, in steps of the first rule; 1 where it is close to that.
+    def end(self) -> None:
+        """Read what there is: the time is over."""
+        self.over = True
+        self.missing()
 
-        By powers of the fourth root of two, so that a disturbance of a few per cent changes no run.
+    def price(self, rule: str) -> float:
+        """What a step of a rule costs, in steps of the first rule; 1 where it is close to that, or less.
+
+        A cheaper rule gets no more steps than were asked for. By powers of the fourth root of two, so that a disturbance of a few per cent changes no run.
         """
-        mine, first = self._step_s(rule), self._step_s(self.rules[0])
+        mine, first = self.step_s(rule), self.step_s(self.rules[0])
         if not self.asked.by_seconds or not mine or not first:
             return 1.0
-        return 1.0 if 1 / CHEAP < mine / first < CHEAP else 2 ** (round(4 * math.log2(mine / first)) / 4)
+        return 1.0 if mine / first < CHEAP else 2 ** (round(4 * math.log2(mine / first)) / 4)
 
     def steps(self, rule: str, share: float = 1.0) -> int:
         """How long a run of a rule is at a share of the horizon: as many seconds for all."""
         return max(FEWEST, round(share * self.asked.horizon / self.price(rule)))
 
-    def _step_s(self, rule: str) -> float:
+    def step_s(self, rule: str) -> float:
+        """Seconds of a training step of a rule; 0 while none was timed."""
         seen = self.seen.get(self._first(rule))
         return seen.step_s if seen else 0.0
+
+    def cliff(self, rule: str) -> float:
+        """The lowest place of the lattice at which the longest runs of a rule diverged, or got worse than at the start."""
+        runs = [o for o in self.seen.values() if o.trial.rule == rule]
+        longest = max((o.trial.steps for o in runs), default=0)
+        fell = [o.trial.lr for o in runs if 2 * o.trial.steps >= longest and not o.loss < o.start]
+        good = [o.trial.lr for o in runs if 2 * o.trial.steps >= longest and o.loss < o.start]
+        return nearest(min(lr for lr in fell if lr > max(good))) if good and any(lr > max(good) for lr in fell) else math.inf
 
     def _first(self, rule: str) -> Trial:
         """The run that tells what a step of a rule costs."""
@@ -161,6 +187,10 @@ class Choosing:
         yield [self._first(rule) for rule in self.rules]
         rules, middle = self.rules, {rule: nearest(prior(rule).lr) for rule in self.rules}
         left = self.budget
+        affordable = int(left / (len(WIDE) * self._begin()))
+        if affordable < 1:
+            raise TooLittle(self.budget, len(WIDE) * self._begin())
+        rules = rules[:affordable]
         for share in SHARES[SHARES.index(self._begin()) :]:
             number = len(self.levels)
             offsets = (WIDE, CLOSE)[number] if number < 2 else NARROW
@@ -175,8 +205,11 @@ class Choosing:
             places = {rule: [middle[rule] + offset for offset in offsets] for rule in rules}
             while True:
                 wanted = [t for rule in rules for t in self._trials(rule, places[rule], seeds, share)]
-                yield wanted
+                yield sorted(wanted, key=lambda t: (t.seed, abs(nearest(t.lr) - middle[t.rule])))
                 rules = [rule for rule in rules if rule not in self.failed]
+                if any(t not in self.seen for t in wanted if t.rule in rules):
+                    self._read_part(rules, places, share)
+                    return
                 wider = {rule: self._grown(rule, places[rule], seeds, share) for rule in rules}
                 if wider == {rule: places[rule] for rule in rules}:
                     break
@@ -189,14 +222,29 @@ class Choosing:
             if not rules:
                 return
             middle = {rule: round(valleys[rule].place) for rule in rules}
+        if not self.levels:
+            return
         last, winner = self.levels[-1], self.levels[-1].ranked[0]
         place, steps = last.valleys[winner].best, self.steps(winner, last.share)
         twice = [[Trial(winner, rate(place), seed, steps, schedule) for seed in self.asked.seeds(last.seeds)]
                  for schedule in ("linear", OTHER)]  # fmt: skip
         if last.seeds * last.share <= max(left, 0.0) or self.budget == math.inf:
             yield twice[1]
+            if any(t not in self.seen for t in twice[1]):
+                return
             a, b = (sum(self.seen[t].loss for t in of) / len(of) for of in twice)
             self.other = (a, b)
+
+    def _read_part(self, rules: list[str], places: dict[str, list[int]], share: float) -> None:
+        """A level in which runs are missing: its rates that have a run on the first seed, unless it is worse than none."""
+        there = {r: {k: of for k in places[r] if (of := self._seen(r, k, share))} for r in rules}
+        valleys = {rule: valley(of) for rule, of in there.items() if len(of) > (1 if self.levels else 0)}
+        if valleys and (not self.levels or set(self.levels[-1].ranked[:1]) <= set(valleys)):
+            self.levels.append(Level(share, 1, valleys))
+
+    def _seen(self, rule: str, place: int, share: float) -> list[float]:
+        run = self._trials(rule, [place], 1, share)[0]
+        return [self.seen[run].loss] if run in self.seen else []
 
     def _begin(self) -> float:
         """The shortest length: a sixteenth, or what the first level can have for its part of the budget."""

@@ -9,7 +9,7 @@ import click
 from ...tasks.catalogue import MODULES
 from .sweep import Study, sweep
 
-LEARNT = ("quadratic", "longley", "digits-logistic", "digits", "denoiser", "cancer", "factorisation", "zipf-memory", "burgers")
+LEARNT = ("digits-logistic", "digits", "denoiser", "cancer", "quadratic", "longley", "factorisation", "zipf-memory", "burgers")
 KEPT_OUT = ("photo", "gunpoint", "diamonds", "fashion-cnn", "mnist-autoencoder")  # not looked at while building
 
 

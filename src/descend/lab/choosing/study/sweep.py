@@ -19,7 +19,7 @@ from ...trials.trial import Run, Trial
 from ...trials.workers import RuleFailed, RunDone, Workers
 from ..lattice import grown, nearest, rate, shortened, trials
 
-RULES = ("adamw", "nadamw", "nesterov_accumulation", "lion", "muon", "soap")
+RULES = ("adamw", "nadamw", "nesterov_accumulation", "lion", "muon", "adamw+cautious")
 SHORT = (1 / 16, 1 / 8, 1 / 4)
 SHORT_SEEDS = [0, 1, 2, 3, 4, 5]
 FULL_SEEDS = [100, 101, 102]

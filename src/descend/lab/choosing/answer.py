@@ -1,0 +1,219 @@
+"""What was chosen: the rule, the rate, the schedule; how sure that is, what it cost, and the optimizer itself."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ...core.jsonable import jsonable
+from ...draw.axes import ENDINGS
+from ...draw.chart import Chart
+from ...draw.pictured import Pictured
+from ..trials.annealing import annealed
+from ..trials.trial import warmup
+from . import code, words
+from .lattice import PER_DECADE
+from .reading import Expected, expected, extrapolated
+from .strategy import Choosing, Level, Outcome
+
+CLIFF = 2  # quarter decades between a rate and the lowest that diverged in the longest runs
+
+
+@dataclass(frozen=True)
+class Option:
+    """A rule at its best: the rate for the whole training, and what loss that is expected to reach."""
+
+    rule: str
+    lr: float
+    expected: Expected
+    seen: float  # its best loss in the longest runs it had
+    share: float  # how long those were
+    step_s: float
+    price: float  # of a step, in steps of the first rule
+
+
+@dataclass(frozen=True)
+class Choice(Pictured):
+    """What `choose` found. Rates are peaks: the schedule warms up to them over 1/30 of the steps, then falls to zero.
+
+    Attributes:
+        rule, lr, schedule: what to train with; `schedule` is "linear" or "cosine".
+        steps: of the training that was chosen for, of this rule: fewer than asked where its steps cost more.
+        expected, interval: the final loss it will come to, and the interval that nine of ten trainings lie in.
+        runner_up: the next best rule, or None; `behind`: by what part of the loss.
+        options: all rules that stayed to the end, the best first. `dropped`: rule -> why it did not.
+        doubts: what speaks against trusting the answer, worst first.
+        spent: what it cost, in trainings of the asked length; `seconds` on the clock.
+    """
+
+    endings = (*ENDINGS, ".html", ".json")
+    size = (820, 380)
+
+    name: str
+    asked_steps: int
+    options: tuple[Option, ...]
+    schedule: str
+    steps: int
+    dropped: dict[str, str]
+    doubts: tuple[str, ...]
+    spent: float
+    seconds: float
+    start: float
+    levels: tuple[Level, ...]
+    outcomes: tuple[Outcome, ...]  # of every run
+
+    @property
+    def best(self) -> Option:
+        return self.options[0]
+
+    @property
+    def rule(self) -> str:
+        return self.best.rule
+
+    @property
+    def lr(self) -> float:
+        return self.best.lr
+
+    @property
+    def expected(self) -> float:
+        return self.best.expected.loss
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.best.expected.low, self.best.expected.high
+
+    @property
+    def runner_up(self) -> Option | None:
+        return self.options[1] if len(self.options) > 1 else None
+
+    @property
+    def behind(self) -> float:
+        """By how much of its loss the runner-up is expected to be behind; 0 where there is none."""
+        other = self.runner_up
+        return 0.0 if other is None or not self.expected else (other.expected.loss - self.expected) / abs(self.expected)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """The rule's other settings: its defaults."""
+        from ... import rules
+
+        return {name: float(value) for name, value in rules.get(self.rule).settings.items() if name != "lr"}
+
+    @cached_property
+    def reason(self) -> str:
+        """Why, in one sentence."""
+        return words.reason(self)
+
+    @property
+    def confidence(self) -> str:
+        """ "high", "medium" or "low"."""
+        return ("high", "medium")[len(self.doubts)] if len(self.doubts) < 2 else "low"
+
+    def rate(self) -> Any:
+        """The schedule of the learning rate over `steps`: a `descend.schedules.Schedule`."""
+        return annealed(self.schedule, self.lr, self.steps)
+
+    def optimizer(self, model: Any) -> Any:
+        """The chosen optimizer for a torch module, with its schedule; `step()` it `steps` times."""
+        from .on_model import optimizer
+
+        return optimizer(self.rule, model, self.rate())
+
+    def code(self) -> str:
+        """The lines that do without this library where torch has the rule, and otherwise those that use it."""
+        return code.lines(self.rule, self.lr, self.schedule, self.steps, warmup(self.steps))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Numbers, strings, lists and None only; what is not finite is None."""
+        return jsonable({
+            "name": self.name, "rule": self.rule, "lr": self.lr, "schedule": self.schedule, "steps": self.steps,
+            "settings": self.settings, "expected": self.expected, "interval": list(self.interval),
+            "confidence": self.confidence, "reason": self.reason, "doubts": list(self.doubts),
+            "options": [
+                {"rule": o.rule, "lr": o.lr, "expected": o.expected.loss, "interval": [o.expected.low, o.expected.high],
+                 "seen": o.seen, "share": o.share, "step_ms": 1e3 * o.step_s, "price": o.price} for o in self.options
+            ],
+            "dropped": self.dropped, "spent": self.spent, "seconds": self.seconds, "start": self.start,
+            "tried": [{**asdict(o.trial), "loss": o.loss} for o in self.outcomes], "code": self.code(),
+        })  # fmt: skip
+
+    def to_json(self) -> str:
+        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
+
+    def to_html(self) -> str:
+        """A page of its own: no script, no request."""
+        from .page import html
+
+        return html(self)
+
+    def report(self, file: str | Path) -> Path:
+        """Write the page: the answer, what was tried, what it cost, the numbers for download; returns the path.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        return self.save(Path(file).with_suffix(".html"))
+
+    def chart(self) -> Chart:
+        """The loss by rate: each rule in its longest runs."""
+        from .page import chart
+
+        return chart(self)
+
+    def __str__(self) -> str:
+        return words.text(self)
+
+
+def answer(choosing: Choosing, name: str, seconds: float, late: str = "") -> Choice:
+    """What the complete levels of a choice say.
+
+    Args:
+        name: of what was trained.
+        seconds: on the clock.
+        late: why it ended before its last level, as a doubt.
+    Raises:
+        ValueError: no level is complete, every run diverged, or no rule moved the loss.
+    """
+    if not choosing.levels:
+        raise ValueError("it ended before all rules had one run each; give it more seconds, or fewer rules")
+    last, start = choosing.levels[-1], choosing.start
+    options = sorted((_option(choosing, rule) for rule in last.valleys), key=lambda o: (o.expected.loss, o.lr))
+    options = [o for o in options if math.isfinite(o.seen)]
+    if not options:
+        raise ValueError(f"every run diverged, at all rates that were tried; the loss begins at {start:.4g}")
+    if abs(start - options[0].seen) <= 1e-3 * abs(start) or not options[0].seen < start:
+        raise ValueError(f"no rule made the loss smaller than it was at the start ({start:.4g}): nothing to choose by")
+    best = options[0].rule
+    linear, other = choosing.other or (1.0, 1.0)
+    winner = last.ranked[0]
+    schedule = "cosine" if best == winner and other < linear else "linear"
+    return Choice(
+        name=name,
+        asked_steps=choosing.asked.horizon,
+        options=tuple(options),
+        schedule=schedule,
+        steps=choosing.steps(best),
+        dropped=words.dropped(choosing),
+        doubts=tuple(words.doubts(choosing, options, late)),
+        spent=choosing.spent,
+        seconds=seconds,
+        start=start,
+        levels=tuple(choosing.levels),
+        outcomes=tuple(choosing.seen[trial] for trial in sorted(choosing.seen)),
+    )
+
+
+def _option(choosing: Choosing, rule: str) -> Option:
+    levels = [level for level in choosing.levels if rule in level.valleys]
+    shares = [level.share for level in levels]
+    losses = [level.valleys[rule].loss for level in levels]
+    finite = [k for k, loss in enumerate(losses) if math.isfinite(loss)]
+    if not finite:
+        return Option(rule, 0.0, Expected(math.inf, math.inf, math.inf), math.inf, shares[-1], 0.0, 1.0)
+    place = extrapolated([levels[k].valleys[rule].place for k in finite], [shares[k] for k in finite])
+    place = min(place, choosing.cliff(rule) - CLIFF)
+    guess = expected([losses[k] for k in finite], [shares[k] for k in finite])
+    lr = float(f"{10 ** (place / PER_DECADE):.2g}")
+    return Option(rule, lr, guess, losses[-1], shares[-1], choosing.step_s(rule), choosing.price(rule))

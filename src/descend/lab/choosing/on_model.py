@@ -1,0 +1,249 @@
+"""`descend.torch.choose`: which rule, which rate, which schedule, for a model of yours."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import torch
+
+from ...rules.names import find_rule
+from ...torch.groups.groups import param_groups
+from ...torch.learning_rate.trial import Mixed
+from ...torch.learning_rate.trial import Trial as Loop
+from ...torch.learning_rate.trial import set_mode
+from ...torch.loop.feed import ONE_BATCH, Feed, refuse
+from ...torch.loop.loss import objective
+from ...torch.loop.threads import kept
+from ...torch.loop.untouched import hold_randomness, untouched
+from ...torch.optim.classes import optimizer as class_of
+from ..trials.annealing import annealed
+from ..trials.trial import Trial
+from .answer import Choice, answer
+from .candidates import DEFAULT
+from .strategy import Asked, Choosing, Outcome
+
+RUNS = 3.0  # trainings of the asked length that are spent where nothing else is said
+LAST = 0.1  # the part of a run whose losses are its score
+LOOKS = 3  # at the validation loader, in that part
+
+
+def choose(
+    model_fn: Callable[[], torch.nn.Module] | torch.nn.Module,
+    loss_fn: Callable[..., Any] | None,
+    loader: Any,
+    *,
+    horizon: int,
+    val: Any = None,
+    val_batches: int = 8,
+    seconds: float | None = None,
+    steps: int | None = None,
+    rules: Sequence[str] | None = None,
+    full_batch: bool = False,
+    autocast: Mixed = None,
+    form: str | None = None,
+    seed: int = 0,
+    more: Choice | None = None,
+    progress: Callable[[float], Any] | None = None,
+) -> Choice:
+    """Choose rule, learning rate and schedule for a training of `horizon` steps, by short trainings of the same model.
+
+    Every run is a whole training of fewer steps: a warm-up over a thirtieth of them, then the rate falls to zero. Rules
+    and rates that do well get runs twice as long, up to the horizon where the budget allows. A rule whose steps take
+    longer gets fewer of them: what is compared is the loss after equal time. Afterwards the generators of Python, NumPy
+    and torch, and the loader with its own, are as they were; a model that was given has not been touched.
+
+    Ctrl-C ends it with the best answer so far and a doubt that says so.
+
+    Args:
+        model_fn: builds the model, new parameters each time it is called; or a model, of which copies are trained, to
+            go on from where it stands (fine-tuning).
+        loss_fn: `(output, target)` for batches that are pairs; `(model, batch)` for any batch; None if the model
+            returns its loss.
+        loader: anything that gives batches each time it is iterated over. A short one is read again and again; one with
+            a single batch is refused, unless `full_batch`.
+        horizon: steps of the training you choose for, from 16 on.
+        val, val_batches: a validation loader, of which so many batches judge a run. Without one a run is judged by its
+            training loss over its last tenth, which overfitting flatters.
+        seconds, steps: what may be spent, on the clock or in training steps altogether. Neither: three trainings.
+        rules: names of rules; by default six of the catalogue.
+        full_batch: whether the loader's only batch is meant to be all there is to train on.
+        autocast: a dtype, or a function that makes the context of the forward pass.
+        form: `"model, batch"` or `"output, target"`, what `loss_fn` takes; None: its parameters' names say it.
+        seed: of weights and order; every rule and rate gets the same ones.
+        more: an earlier choice for the same model and horizon, whose runs are not repeated.
+        progress: called after each run with the part (0 to 1) of the budget that is spent.
+    Raises:
+        TypeError, ValueError: an argument, a loader, a model or a loss that does not fit; a loss that no rule moved;
+            too few seconds. Nothing has changed.
+    """
+    begun = time.perf_counter()
+    _check(horizon, seconds, steps)
+    names = tuple(dict.fromkeys(find_rule(name).name for name in (DEFAULT if rules is None else rules)))
+    if not names:
+        raise ValueError("rules is empty: name one at least, or leave it out")
+    refuse(loader, single=full_batch)
+    if val is not None:
+        refuse(val, "validation loader", single=True)
+    reseed = hold_randomness(loader, val)
+    runs = RUNS if seconds is None and steps is None else math.inf if steps is None else steps / horizon
+    choosing = Choosing(Asked(names, horizon, runs=runs, seconds=seconds or math.inf, seed=seed))
+    for outcome in more.outcomes if more is not None else ():
+        choosing.take(outcome)
+    deadline = math.inf if seconds is None else begun + seconds
+    train = _Train(model_fn, loss_fn, loader, val, val_batches, form, autocast, reseed)
+
+    def all_of_it() -> str:
+        if not full_batch:
+            with closing(Feed(loader, None)) as feed:
+                if feed.single():
+                    raise ValueError(ONE_BATCH)
+        try:
+            while todo := choosing.missing():
+                for trial in todo:
+                    if trial.rule in choosing.failed:
+                        continue
+                    try:
+                        choosing.take(train(trial, deadline))
+                    except _Late:
+                        return f"{seconds:g} seconds ended it: longer runs were still to come"
+                    except RuntimeError as error:  # one rule that cannot do this model is no end of the others
+                        choosing.fail(trial.rule, f"{type(error).__name__}: {error}"[:200])
+                    if progress is not None:
+                        spent = choosing.spent / choosing.budget if choosing.budget else 0.0
+                        progress(min(1.0, max(spent, (time.perf_counter() - begun) / (seconds or math.inf))))
+        except KeyboardInterrupt:
+            choosing.end()
+            if not choosing.levels:
+                raise
+            return "interrupted: longer runs were still to come"
+        return ""
+
+    with kept():
+        late = untouched(all_of_it, reseed)
+    choosing.end()
+    return answer(choosing, train.name, time.perf_counter() - begun, late)
+
+
+class _Late(Exception):
+    """The time is over in the middle of a run."""
+
+
+class _Train:
+    """Trains one trial from the start, with new parameters."""
+
+    def __init__(
+        self,
+        model_fn: Any,
+        loss_fn: Callable[..., Any] | None,
+        loader: Any,
+        val: Any,
+        val_batches: int,
+        form: str | None,
+        autocast: Mixed,
+        reseed: Callable[[], Any],
+    ) -> None:
+        self.model_fn, self.loss_fn, self.loader, self.val, self.val_batches = (
+            model_fn, loss_fn, loader, val, val_batches,
+        )  # fmt: skip
+        self.form, self.autocast, self.reseed = form, autocast, reseed
+        self.name = getattr(model_fn, "__name__", type(model_fn).__name__).strip("<>")
+        self.shapes: list[tuple[str, tuple[int, ...]]] = []
+
+    def __call__(self, trial: Trial, deadline: float) -> Outcome:
+        """What comes of it.
+
+        Raises:
+            _Late: the deadline passed.
+            ValueError: another model than the time before.
+        """
+        self.reseed()
+        self._seed(trial.seed)
+        model = self._model()
+        loss = objective(model, self.loss_fn, self.form)
+        device = {p.device for p in model.parameters()}
+        feed = Feed(self.loader, device.pop() if len(device) == 1 else None)
+        opt = optimizer(trial.rule, model, annealed(trial.schedule, trial.lr, trial.steps))
+        loop = Loop(model, opt, loss, feed, [1.0] * len(opt.param_groups), modules=[model], autocast=self.autocast)
+        with closing(feed):
+            return self._run(trial, loop, deadline)
+
+    def _run(self, trial: Trial, loop: Loop, deadline: float) -> Outcome:
+        held = None if self.val is None else Feed(self.val, loop.feed.device, "validation loader")
+        start = loop.evaluate(held, self.val_batches) if held is not None else math.nan
+        first = trial.steps - max(round(LAST * trial.steps), 1)
+        looks = {trial.steps - round(k * (trial.steps - first) / LOOKS) for k in range(LOOKS)}
+        scores: list[float] = []
+        times: list[float] = []
+        for step, value in enumerate(_steps(loop, trial.steps, deadline, times), 1):
+            if math.isnan(start):
+                start = value
+            if not math.isfinite(value):
+                return Outcome(trial, math.inf, start, _usual(times))
+            if held is None and step > first:
+                scores.append(value)
+            elif held is not None and step in looks:
+                scores.append(loop.evaluate(held, self.val_batches))
+        score = statistics.fmean(scores)
+        return Outcome(trial, score if math.isfinite(score) else math.inf, start, _usual(times))
+
+    def _model(self) -> torch.nn.Module:
+        model = copy.deepcopy(self.model_fn) if isinstance(self.model_fn, torch.nn.Module) else self.model_fn()
+        if not isinstance(model, torch.nn.Module):
+            raise TypeError(f"model_fn must build a torch.nn.Module; it gave {type(model).__name__}")
+        shapes = [(name, tuple(p.shape)) for name, p in model.named_parameters()]
+        if self.shapes and shapes != self.shapes:
+            other = next((a for a, b in zip(shapes, self.shapes, strict=False) if a != b), shapes[-1:])
+            raise ValueError(f"model_fn builds another architecture each time it is called: {other} is not as before")
+        self.shapes = shapes
+        return model
+
+    def _seed(self, seed: int) -> None:
+        """Weights and order of this seed: the same for every rule and rate."""
+        torch.manual_seed(torch.initial_seed() % 2**31 + seed)
+        own = getattr(self.loader, "generator", None)
+        if isinstance(own, torch.Generator):
+            own.manual_seed(own.initial_seed() % 2**31 + seed)
+
+
+def optimizer(rule: str, model: torch.nn.Module, lr: Any) -> Any:
+    """The optimizer that a choice means: biases and norms do not decay, where the rule decays anything."""
+    kind = class_of(find_rule(rule))
+    found = find_rule(rule)
+    if any("weight_decay" in part.settings for part in found.stages or (found,)):
+        return kind(param_groups(model, show=False), lr=lr)
+    return kind([p for p in model.parameters() if p.requires_grad], lr=lr)
+
+
+def _steps(loop: Loop, count: int, deadline: float, times: list[float]) -> Iterator[float]:
+    """The losses of the steps, each timed from batch to update; at the schedule's own rates."""
+    loop.model.train()
+    set_mode(loop.optimizer, "train")
+    for _ in range(count):
+        now = time.perf_counter()
+        if now > deadline:
+            raise _Late
+        value = loop._gradients([next(loop.feed)])
+        loop.optimizer.step()
+        times.append(time.perf_counter() - now)
+        yield value
+
+
+def _usual(times: list[float]) -> float:
+    """Seconds of a step: the lower quartile, for other work on a machine only ever makes a step slower."""
+    return statistics.quantiles(times, n=4)[0] if len(times) > 1 else times[0]
+
+
+def _check(horizon: int, seconds: float | None, steps: int | None) -> None:
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 16:
+        raise ValueError(f"horizon must be the steps of the training, a whole number from 16 on; got {horizon!r}")
+    if seconds is not None and steps is not None:
+        raise ValueError("give seconds or steps, not both")
+    for name, value in (("seconds", seconds), ("steps", steps)):
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name} must be a number above 0, got {value!r}")

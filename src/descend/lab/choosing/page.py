@@ -1,0 +1,92 @@
+"""A choice as one page: the answer, what was tried, what it cost."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from html import escape
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from ...draw import palette
+from ...draw.chart import Axis, Chart, Flag, Line, Mark
+from ...draw.page import both, download, page, table
+from ...draw.svg import svg
+from . import words
+from .lattice import rate
+
+if TYPE_CHECKING:
+    from .answer import Choice
+
+
+def chart(choice: Choice) -> Chart:
+    """The loss by rate: each rule in its longest runs, mean over the seeds; a flag at the answer."""
+    curves = {rule: _curve(choice, rule) for rule in dict.fromkeys(o.trial.rule for o in choice.outcomes)}
+    curves = {rule: points for rule, points in curves.items() if points}
+    rates = [lr for points in curves.values() for lr, _ in points] + [choice.lr]
+    best = min(loss for points in curves.values() for _, loss in points)
+    top = min(max(loss for points in curves.values() for _, loss in points), _top(choice, best))
+    log = best > 0 and top / best > 5
+    room = (top / best) ** 0.06 if log else 0.06 * (top - best)
+    y = Axis(best / room if log else best - room, top * room if log else top + room, log, "loss at the end of a run")
+    drawn = Chart(Axis(min(rates) / 1.3, max(rates) * 1.3, True, "learning rate"), y, f"loss by rate, {choice.name}",
+                  head="The longest runs of each rule", names="right")  # fmt: skip
+    order = [o.rule for o in choice.options] + [rule for rule in curves if rule not in {o.rule for o in choice.options}]
+    for k, rule in enumerate(rule for rule in order if rule in curves):
+        points = [(lr, min(loss, y.high)) for lr, loss in curves[rule]]
+        x, v = zip(*points, strict=True)
+        drawn.add(Line(x, v, palette.series(k), palette.dash_of(k), 2.0 if k < 2 else 1.3, rule, group=rule))
+        drawn.add(*(Mark(a, b, palette.mark_of(k), palette.series(k), title=f"{rule} at {a:g}: {b:.4g}", group=rule)
+                    for a, b in points))  # fmt: skip
+    drawn.add(Flag(choice.lr, f"{choice.rule} at {choice.lr:g}", bold=True))
+    return drawn
+
+
+def _top(choice: Choice, best: float) -> float:
+    """Where the picture ends: half of what was gained above the best, for above it nobody looks."""
+    return best + 0.5 * max(choice.start - best, 1e-12)
+
+
+def _curve(choice: Choice, rule: str) -> list[tuple[float, float]]:
+    """(rate, mean loss) of a rule's longest linear runs, where they did not diverge."""
+    runs = [o for o in choice.outcomes if o.trial.rule == rule and o.trial.schedule == "linear"]
+    by_length: dict[int, dict[float, list[float]]] = {}
+    for o in runs:
+        by_length.setdefault(o.trial.steps, {}).setdefault(o.trial.lr, []).append(o.loss)
+    for steps in sorted(by_length, reverse=True):
+        points = [(lr, fmean(of)) for lr, of in sorted(by_length[steps].items()) if all(map(math.isfinite, of))]
+        if len(points) > 1:
+            return points
+    return []
+
+
+def html(choice: Choice) -> str:
+    """The page; every number is carried inside for download."""
+    drawn = replace(chart(choice), head="")
+    levels = [
+        (words.fraction(level.share), str(level.seeds), ", ".join(
+            f"{rule} {words.number(level.valleys[rule].loss)} at {rate(level.valleys[rule].best):g}" for rule in level.ranked
+        )) for level in choice.levels
+    ]  # fmt: skip
+    body = [
+        f"<h1>{escape(choice.name)}: {escape(choice.rule)} at {choice.lr:g}</h1>",
+        f'<p class="lead">{escape(choice.reason)}.</p>',
+        f"<p>Confidence: {choice.confidence}. "
+        f"It cost {choice.spent:.1f} trainings of {choice.asked_steps} steps, {choice.seconds:.0f} seconds.</p>",
+        *(f"<p>{escape(doubt[0].upper() + doubt[1:])}.</p>" for doubt in choice.doubts),
+        f"<h2>To train so</h2><pre>{escape(choice.code())}</pre>",
+        "<h2>What was tried</h2>",
+        both(svg(drawn, 860, 380, "curve"), svg(drawn, 340, 320, "curve-narrow")),
+        table(words.rows(choice), words.HEAD, right=range(1, 6), first=(0,)),
+        table(levels, ("length of runs", "seeds", "best of each rule, the best first")),
+    ]
+    if choice.dropped:
+        body.append(table(list(choice.dropped.items()), ("left out", "why")))
+    body.append(
+        "<h2>How</h2><p>Every run is a whole training of fewer steps: its rate warms up over a thirtieth of them, then "
+        "falls to zero, for curves that are cut off rank rules wrongly. Rules with slower steps get fewer of them. "
+        "The middle of the rates that come near the best is taken, carried on to the full length; the loss at the end and "
+        "its interval follow from how much each doubling gained.</p>"
+        f'<p class="quiet">{download("choice.json.gz", choice.to_json(), "Every number as JSON")}</p>'
+    )
+    return page(f"{choice.name}: what to train with", "\n".join(body))

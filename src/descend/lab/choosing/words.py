@@ -1,0 +1,128 @@
+"""A choice in words: the reason, the doubts, what was dropped, and the text that `print` shows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .answer import Choice, Option
+    from .strategy import Choosing
+
+EQUAL = 0.02
+MOVED = 4  # quarter decades that a best rate may move while runs get twice as long
+FAR = 8  # doublings times two: a horizon so many times longer than the longest runs is far
+
+
+def fraction(share: float) -> str:
+    """ "a sixteenth" as 1/16; the whole is 1."""
+    return "the full length" if share == 1 else f"1/{round(1 / share)} of the length"
+
+
+def number(x: float) -> str:
+    return f"{x:.3g}"
+
+
+def percent(x: float) -> str:
+    return f"{100 * x:.0f} %" if abs(x) >= 0.1 else f"{100 * x:.1f} %"
+
+
+def reason(choice: Choice) -> str:
+    """Why, in one sentence."""
+    best, other = choice.best, choice.runner_up
+    said = (
+        f"{best.rule} at {best.lr:g}, {choice.schedule} to zero: the lowest loss, {number(best.seen)}, in runs of "
+        f"{fraction(best.share)}, {number(best.expected.loss)} expected at the end"
+    )
+    if other is None:
+        return f"{said}; no other rule came near"
+    if abs(choice.behind) <= EQUAL:
+        return f"{said}; {other.rule} at {other.lr:g} cannot be told apart from it"
+    return f"{said}; {other.rule} at {other.lr:g} comes second, {percent(choice.behind)} behind"
+
+
+def doubts(choosing: Choosing, options: list[Option], late: str) -> list[str]:
+    """What speaks against trusting the answer, worst first."""
+    best, last = options[0], choosing.levels[-1]
+    said = [late] if late else []
+    if last.share <= 1 / FAR:
+        said.append(
+            f"the longest runs had {fraction(last.share)}: the rate and the order of rules may still change; more seconds "
+            "allow longer ones"
+        )
+    rivals = options[1:2]
+    if len(choosing.levels) > 1 and rivals:
+        before = choosing.levels[-2].valleys
+        rival = rivals[0].rule
+        if rival in before and best.rule in before:
+            then = before[best.rule].loss - before[rival].loss
+            now = last.valleys[best.rule].loss - last.valleys[rival].loss
+            if then * now < 0 and abs(now) > EQUAL * abs(last.valleys[best.rule].loss):
+                said.append(f"the order of {best.rule} and {rival} changed when runs got twice as long")
+    places = [level.valleys[best.rule].place for level in choosing.levels if best.rule in level.valleys]
+    if len(places) > 1 and abs(places[-1] - places[-2]) > MOVED:
+        said.append("its best rate moved tenfold when runs got twice as long: do not trust the rate at other lengths")
+    if last.seeds == 1 and last.share < 1:
+        said.append("the longest runs had one seed each")
+    return said
+
+
+def dropped(choosing: Choosing) -> dict[str, str]:
+    """Rule -> why it was not among the last."""
+    said = dict(choosing.failed)
+    stayed = choosing.levels[-1].valleys
+    for rule in choosing.asked.rules:
+        if rule in stayed or rule in said:
+            continue
+        levels = [level for level in choosing.levels if rule in level.valleys]
+        if not levels:
+            said[rule] = "not tried: the budget was too small for it"
+            continue
+        level = levels[-1]
+        mine, best = level.valleys[rule].loss, level.valleys[level.ranked[0]].loss
+        if not math.isfinite(mine):
+            said[rule] = f"diverged at every rate, in runs of {fraction(level.share)}"
+        else:
+            gap = (mine - best) / abs(best) if best else math.inf
+            said[rule] = f"{percent(gap)} behind {level.ranked[0]} in runs of {fraction(level.share)}"
+    return said
+
+
+def rows(choice: Choice) -> list[tuple[str, ...]]:
+    """The table of the rules that stayed: name, rate, loss seen, loss expected, interval, cost of a step."""
+    return [
+        (
+            o.rule,
+            f"{o.lr:g}",
+            number(o.seen),
+            number(o.expected.loss),
+            f"{number(o.expected.low)} … {number(o.expected.high)}",
+            f"{1e3 * o.step_s:.3g} ms",
+        )
+        for o in choice.options
+    ]
+
+
+HEAD = ("rule", "rate", "seen", "expected", "nine of ten", "step")
+
+
+def text(choice: Choice) -> str:
+    """What `print` shows."""
+    from ...draw import terminal
+
+    table = terminal.Table(HEAD, rows(choice), right=HEAD[1:], indent=2)
+    parts: list[Any] = [
+        f"{choice.name}: {choice.rule} at {choice.lr:g}, {choice.schedule} to zero over {choice.steps} steps",
+        "",
+        f"{choice.reason}.",
+        "",
+        table,
+        "",
+        f"confidence: {choice.confidence}",
+        *(f"  {doubt}" for doubt in choice.doubts),
+        *([""] if choice.dropped else []),
+        *(f"  {rule}: {why}" for rule, why in choice.dropped.items()),
+        "",
+        f"spent: {choice.spent:.1f} trainings of {choice.asked_steps} steps, {choice.seconds:.0f} s",
+    ]
+    return terminal.text(*parts).rstrip("\n")
