@@ -15,6 +15,7 @@ VERBS = {  # verb -> where its command stands, and its line of help
     "list": ("explain.cli:list_rules", "List every rule: year, idea, state, bytes."),
     "explain": ("explain.cli:explain", "Explain a rule: formula, cost, a step by hand."),
     "words": ("explain.words:words", "List the words a rule is written with."),
+    "choose": ("lab.choosing.cli:choose", "Choose rule, rate and schedule for your model."),
     "tasks": ("lab.tasks.cli:tasks", "List what can be raced on: data, size, seconds a run."),
     "runs": ("lab.runs:runs", "List the races that are kept, finished or not."),
     "lr": ("lab.rate.cli:lr", "Find a learning rate for a rule by a range test."),
@@ -54,6 +55,7 @@ descend: every way to turn a gradient into the next parameters.
   descend race           a fair race of eight classics, on real data
   descend tasks          what else can be raced on
   descend runs           the races so far, and how to go on with one
+  descend choose train.py  rule, rate and schedule for a model of yours
   descend lr adam        a learning rate for it, with the reason
   descend surface        what the paths of rules look like, and why
   descend lab            the same alive, in your browser; races too

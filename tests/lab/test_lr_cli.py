@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from descend.cli import descend
+from descend.draw.progress import lines
 from descend.lab.rate import cli
 
 SHORT = ("--steps", "60", "--repeats", "1")
@@ -140,8 +141,8 @@ def test_ctrl_c_exits_130_with_one_line():
 
 def test_in_a_pipe_it_speaks_before_torch_is_loaded():
     program = (
-        "import sys; from descend.lab.rate.cli import _progress\n"
-        "with _progress('adam', False): print('torch' in sys.modules)"
+        "import sys; from descend.lab.rate.cli import progress\n"
+        "with progress('range test of adam'): print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("False\n", "range test of adam: loading\n")
@@ -149,7 +150,7 @@ def test_in_a_pipe_it_speaks_before_torch_is_loaded():
 
 def test_progress_in_lines_has_the_time_left(capsys):
     now = 0.0
-    progress = cli._lines(lambda: now)
+    progress = lines(clock=lambda: now)
     for step in range(1, 101):
         now += 0.1
         progress(step, 200)

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from .watch.live import live
     from .watch.log import TelemetryLogger
 
+    choose: Any
     # What is made when it is asked for, for editors and type checkers.
     ADOPT = AMSGrad = AMSGradW = AdEMAMix = AdaBelief = AdaHessian = AdafactorVector = AdagradEpsInside = \
         AdamEpsInside = AdamEpsilonHat = AdamUncorrected = Adan = CAME = CAMEVector = DAdaptAdam = DAdaptSGD = DoG = \
@@ -90,6 +91,7 @@ _AROUND = {
     "NaturalGradient": "natural_gradient",
     "TelemetryLogger": "watch.log",
     "check_gradients": "check.checking",
+    "choose": ".lab.choosing.on_model",  # above this room, with the lab: its name is looked up when it is asked for
     "initial_loss": "check.checking",
     "overfit_one_batch": "check.checking",
     "evolve": "population",
@@ -106,8 +108,8 @@ __all__ = [
     "ASGD", "BFGS", "KFAC", "LBFGS", "SGD", "Accumulator", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW",
     "Adamax", "Alarms", "GaussNewton", "HessianFree", "LRFinding", "Lion", "Muon", "NAdam", "NaturalGradient", "Newton",
     "NewtonCG", "NonlinearCG", "RAdam", "RMSprop", "Rprop", "RuleOptimizer", "SSBroyden", "SaddleFree", "SparseAdam",
-    "TelemetryLogger", "TrustExact", "TrustKrylov", "TrustNCG", "check_gradients", "evolve", "find_lr", "initial_loss",
-    "live", "muon_groups", "optimizer", "overfit_one_batch", "param_groups", "step_in_backward", "swats",
+    "TelemetryLogger", "TrustExact", "TrustKrylov", "TrustNCG", "check_gradients", "choose", "evolve", "find_lr",
+    "initial_loss",    "live", "muon_groups", "optimizer", "overfit_one_batch", "param_groups", "step_in_backward", "swats",
     "switch", "switch_at",
 ]  # fmt: skip
 
@@ -129,7 +131,7 @@ def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
     if name in _AROUND:
-        found = untraced(getattr(importlib.import_module(f"{__name__}.{_AROUND[name]}"), name))
+        found = untraced(getattr(importlib.import_module(f".{_AROUND[name]}", __name__), name))
     else:
         try:
             found = optimizer(name)

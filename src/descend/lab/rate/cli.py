@@ -2,23 +2,21 @@
 
 import contextlib
 import importlib.util
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ...draw import files
 from ...draw.axes import refusal
+from ...draw.progress import progress
 from ...explain.named import named
 
 if TYPE_CHECKING:
     from ...torch.learning_rate import LRFinding
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-EVERY = 2.0  # seconds between two lines of progress
 
 
 @click.command()
@@ -66,7 +64,7 @@ def lr(
     if importlib.util.find_spec("sklearn") is None:
         raise click.UsageError("the digits come with scikit-learn: pip install 'descend[lab]'")
     try:
-        with _progress(rule, quiet or as_json) as progress:
+        with progress(f"range test of {rule}", quiet or as_json) as report:
             from torch.nn.functional import cross_entropy
 
             from ...torch.learning_rate import find_lr
@@ -74,7 +72,7 @@ def lr(
 
             found = find_lr(
                 model(seed), rule, cross_entropy, Batches(seed),
-                steps=steps, repeats=repeats, seconds=seconds, progress=progress,
+                steps=steps, repeats=repeats, seconds=seconds, progress=report,
             )  # fmt: skip
     except KeyboardInterrupt:
         click.echo("interrupted; no rate was found", err=True)
@@ -125,37 +123,3 @@ def _width() -> int:
     from ...draw.terminal import console
 
     return console(100).width
-
-
-@contextlib.contextmanager
-def _progress(rule: str, silent: bool) -> Iterator[Callable[[int, int], Any] | None]:
-    """A bar with the time left, on stderr; where that is no terminal, a line every few seconds."""
-    if silent:
-        yield None
-        return
-    if not sys.stderr.isatty():
-        click.echo(f"range test of {rule}: loading", err=True)
-        yield _lines()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        at = bar.add_task(f"range test of {rule}", total=None)
-        yield lambda done, most: bar.update(at, completed=done, total=most)
-
-
-def _lines(clock: Callable[[], float] = time.monotonic) -> Callable[[int, int], None]:
-    """Progress in lines: the first at the first step, then one every EVERY seconds, with the time left."""
-    begun = said = clock()
-
-    def progress(done: int, most: int) -> None:
-        nonlocal said
-        if done > 1 and clock() - said < EVERY:
-            return
-        said = clock()
-        left = f", at most {(said - begun) / done * (most - done):.0f} s left" if done > 1 else ""
-        click.echo(f"step {done} of at most {most}{left}", err=True)
-
-    return progress

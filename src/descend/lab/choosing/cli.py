@@ -1,0 +1,113 @@
+"""`descend choose`: which rule, which rate, which schedule, for a task or for what you bring."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ...draw import files
+from ...draw.axes import ENDINGS, refusal
+from ...draw.progress import progress
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+SECONDS = 60.0
+
+
+@click.command()
+@click.argument("what", required=False)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time to spend.  [default: 60]")
+@click.option("--runs", type=click.FloatRange(min=0, min_open=True), help="To spend, in trainings of the full length.")
+@click.option("--horizon", type=click.IntRange(min=16), help="Steps of the training to choose for; default: the task's.")
+@click.option("--rules", "asked", metavar="A,B", help="Rules to choose from; default: six of the catalogue.")
+@click.option("--target", help="The column to predict, of a table.")
+@click.option("--price", type=click.Choice(["seconds", "steps"]), default="seconds", show_default=True,
+              help="Whether a rule with slower steps gets fewer of them.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights and order.")
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True, help="That train.")
+@click.option("-o", "--out", metavar="FILE", help="Write the report (.html) or picture (.svg, .png); replaces.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the rule, the rate and the schedule only.")
+@click.pass_context
+def choose(
+    ctx: click.Context,
+    what: str | None,
+    seconds: float | None,
+    runs: float | None,
+    horizon: int | None,
+    asked: str | None,
+    target: str | None,
+    price: str,
+    seed: int,
+    processes: int,
+    out: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Choose rule, learning rate and schedule for WHAT.
+
+    WHAT is a task (`descend tasks`; default: digits), a script with model(), loss(model, batch) and batches(seed), a table,
+    a folder of images or a text, as for `descend race`. Short trainings, each annealed to zero, are tried and doubled
+    in length; their runs are kept, so a second call with more time goes on. For a model in a program of yours:
+    descend.torch.choose.
+    """
+    if as_json and quiet:
+        raise click.UsageError("--json and --quiet exclude each other.")
+    if out is not None:
+        if reason := refusal(Path(out), (*ENDINGS, ".html", ".json")):
+            raise click.BadParameter(f"{out}: {reason}", param_hint="-o")
+        files.refuse_unwritable(out, "-o")
+    from ..race.asked import card_of, rules_of, source_of, tried_first
+
+    source = source_of(what, None, target)
+    card = card_of(source)
+    steps = horizon or card.steps
+    if seconds is None and runs is None:
+        seconds = SECONDS
+    tried_first(source, 16, seconds, card)
+    from .candidates import DEFAULT
+    from .on_task import choose_on
+    from .strategy import Asked
+
+    wanted = Asked(
+        DEFAULT if asked is None else rules_of(asked),
+        steps,
+        runs=runs or math.inf,
+        seconds=(seconds or math.inf) * processes,
+        seed=seed,
+        by_seconds=price == "seconds",
+    )
+    with progress(f"choosing for {card.name}", quiet or as_json, "%") as report:
+        try:
+            found = choose_on(source, card, wanted, processes, _store(), report)
+        except KeyboardInterrupt:
+            click.echo("interrupted before there was an answer", err=True)
+            ctx.exit(INTERRUPTED)
+        except (ValueError, RuntimeError) as error:
+            click.echo(f"Error: {card.name}: {error}", err=True)
+            ctx.exit(1)
+    if as_json:
+        click.echo(found.to_json())
+    elif quiet:
+        click.echo(f"{found.rule} {found.lr:g} {found.schedule}")
+    else:
+        click.echo(f"{found}\n\n{found.code().rstrip()}")
+    if out is not None:
+        there = Path(out).exists()
+        found.save(out)
+        click.echo(files.wrote(out, there), err=as_json or quiet)
+    if found.doubts and found.doubts[0].startswith("interrupted"):
+        ctx.exit(INTERRUPTED)
+
+
+def _store() -> "Store | None":
+    from ..store import Store, StoreError
+
+    try:
+        return Store.open()
+    except StoreError as error:
+        click.echo(f"runs are not kept: {error}", err=True)
+        return None

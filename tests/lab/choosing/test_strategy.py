@@ -1,0 +1,203 @@
+"""The strategy on losses that are known in closed form: what it finds, what it spends, what it says."""
+
+import math
+import random
+
+import pytest
+
+from descend.lab.choosing.answer import answer
+from descend.lab.choosing.candidates import prior
+from descend.lab.choosing.lattice import nearest, rate
+from descend.lab.choosing.reading import expected, extrapolated, valley
+from descend.lab.choosing.strategy import Asked, Choosing, Outcome, TooLittle
+
+RULES = ("adamw", "lion", "nesterov_accumulation", "muon")
+T = 1600
+
+
+def world(best, cost=None, noise=0.0, cliff=1.0, drift=0.0, floor=0.1):
+    """Losses of runs: the rule `best[rule] = (extra loss, best rate)`; `cliff`: decades above the best where it diverges."""
+
+    def run(trial):
+        extra, at = best[trial.rule]
+        away = math.log10(trial.lr / at) - drift * math.log2(T / trial.steps)
+        luck = 1 + noise * random.Random(f"{trial.seed}").gauss(0, 1)
+        own = 1 + 0.1 * noise * random.Random(f"{trial}").gauss(0, 1)
+        loss = (floor + extra + 0.2 * away**2 + 4 / trial.steps) * luck * own
+        return Outcome(trial, math.inf if away > cliff else loss, 2.3, (cost or {}).get(trial.rule, 1e-3))
+
+    return run
+
+
+def chosen(run, **asked):
+    choosing = Choosing(Asked(RULES, T, **{"runs": 30.0, **asked}))
+    while todo := choosing.missing():
+        for trial in todo:
+            choosing.take(run(trial))
+    return choosing, answer(choosing, "a world", 1.0)
+
+
+EASY = {"adamw": (0.0, 0.02), "lion": (0.02, 1e-3), "nesterov_accumulation": (0.05, 0.3), "muon": (0.1, 0.05)}
+
+
+@pytest.mark.parametrize("winner", RULES)
+def test_the_best_rule_is_chosen_near_its_best_rate(winner):
+    best = {rule: (0.05 * (rule != winner), prior(rule).lr * 4) for rule in RULES}
+    found = chosen(world(best))[1]
+    assert found.rule == winner
+    assert abs(math.log10(found.lr / best[winner][1])) < 0.15
+
+
+@pytest.mark.parametrize("far", [1e-3, 1e3])
+def test_a_best_rate_far_from_the_usual_one_is_found(far):
+    best = {rule: (0.0 if rule == "lion" else 0.3, prior(rule).lr * far) for rule in RULES}
+    found = chosen(world(best, cliff=3.0))[1]
+    assert found.rule == "lion"
+    assert abs(math.log10(found.lr / best["lion"][1])) < 0.3
+
+
+@pytest.mark.parametrize("runs", [1.0, 2.5, 6.0, 30.0])
+def test_the_budget_is_kept(runs):
+    choosing, found = chosen(world(EASY), runs=runs)
+    assert choosing.spent <= 1.1 * runs
+    assert found.spent == choosing.spent
+
+
+def test_more_budget_means_longer_runs():
+    shares = [chosen(world(EASY), runs=runs)[1].best.share for runs in (1.0, 4.0, 30.0)]
+    assert shares == sorted(shares)
+    assert shares[0] < shares[-1]
+
+
+def test_a_rule_with_slow_steps_gets_fewer_of_them():
+    slow = {"muon": 4e-3}
+    best = {**EASY, "muon": (-0.01, 0.05)}
+    choosing, found = chosen(world(best, slow))
+    lengths = {t.steps for t in choosing.seen if t.rule == "muon"}
+    assert choosing.price("muon") == 4.0
+    assert max(lengths) <= max(t.steps for t in choosing.seen if t.rule == "adamw") / 4
+    assert chosen(world(best, slow), by_seconds=False)[1].rule == "muon"
+    assert found.options[0].rule == "adamw"
+
+
+def test_a_cheap_rule_gets_no_more_steps_than_asked_for():
+    choosing, _ = chosen(world(EASY, {"lion": 1e-4}))
+    assert max(t.steps for t in choosing.seen) <= T
+
+
+def test_seconds_are_a_budget_once_a_step_was_timed():
+    choosing, _ = chosen(world(EASY), runs=math.inf, seconds=4 * T * 1e-3)
+    assert choosing.budget == pytest.approx(4.0)
+    assert choosing.spent <= 4.4
+
+
+def test_too_little_is_refused_by_how_much():
+    with pytest.raises(TooLittle, match="give .* times as much"):
+        chosen(world(EASY), runs=0.01)
+
+
+def test_a_small_budget_leaves_rules_out_and_says_so():
+    _, found = chosen(world(EASY), runs=0.2)
+    assert found.rule == "adamw"
+    assert "not tried" in found.dropped["muon"]
+
+
+def test_two_choices_with_other_seeds_agree():
+    rates = [chosen(world(EASY, noise=0.05), seed=seed)[1].lr for seed in range(8)]
+    assert max(rates) / min(rates) < 1.5
+
+
+def test_the_rate_keeps_away_from_the_cliff():
+    found = chosen(world({**EASY, "adamw": (0.0, 0.02)}, cliff=0.1))[1]
+    assert found.rule == "adamw"
+    assert found.lr <= 0.02 * 10**0.1 / 10**0.25
+
+
+def test_a_drift_with_the_length_is_carried_on():
+    """The best rate falls by 0.15 decades when runs get twice as long: what is chosen follows it to the full length."""
+    found = chosen(world({rule: (extra, 0.02) for rule, (extra, _) in EASY.items()}, drift=0.15), runs=8.0)[1]
+    longest = found.best.share
+    at_longest = 0.02 * 10 ** (0.15 * math.log2(1 / longest))
+    assert longest < 1
+    assert abs(math.log10(found.lr / 0.02)) < abs(math.log10(at_longest / 0.02))
+
+
+def test_a_rule_that_fails_is_out_and_named():
+    choosing = Choosing(Asked(RULES, T, runs=10.0))
+    run = world(EASY)
+    while todo := choosing.missing():
+        for trial in todo:
+            choosing.fail("adamw", "RuntimeError: no") if trial.rule == "adamw" else choosing.take(run(trial))
+    found = answer(choosing, "x", 1.0)
+    assert found.rule == "lion"
+    assert found.dropped["adamw"] == "RuntimeError: no"
+
+
+def test_when_all_rules_fail_their_reasons_are_told():
+    choosing = Choosing(Asked(RULES, T, runs=10.0))
+    for rule in RULES:
+        choosing.fail(rule, f"{rule} broke")
+    with pytest.raises(RuntimeError, match="lion broke"):
+        choosing.missing()
+
+
+def test_ended_early_it_answers_from_what_there_is():
+    choosing, run = Choosing(Asked(RULES, T, runs=30.0)), world(EASY)
+    for _ in range(2):
+        for trial in choosing.missing():
+            choosing.take(run(trial))
+    for trial in choosing.missing()[:7]:
+        choosing.take(run(trial))
+    choosing.end()
+    found = answer(choosing, "x", 1.0, "interrupted")
+    assert found.rule == "adamw"
+    assert found.doubts[0] == "interrupted"
+    assert found.confidence == "low"
+
+
+def test_everything_diverging_is_an_error_of_its_own():
+    with pytest.raises(ValueError, match="every run diverged"):
+        chosen(lambda trial: Outcome(trial, math.inf, 2.3, 1e-3))
+
+
+def test_a_loss_that_never_moves_is_an_error_of_its_own():
+    with pytest.raises(ValueError, match="no rule made the loss smaller"):
+        chosen(lambda trial: Outcome(trial, 2.3, 2.3, 1e-3))
+
+
+def test_equals_are_called_so():
+    found = chosen(world({rule: (0.0, prior(rule).lr) for rule in RULES}))[1]
+    assert "cannot be told apart" in found.reason
+
+
+def test_losses_below_zero_are_losses_too():
+    found = chosen(world(EASY, floor=-5.0))[1]
+    assert found.rule == "adamw"
+    assert found.interval[0] < found.expected < found.interval[1] < 0
+
+
+def test_the_middle_of_a_flat_valley_is_its_middle():
+    flat = {k: [1.0 if -3 <= k <= 5 else 2.0] * 2 for k in range(-6, 9)}
+    assert valley(flat).place == pytest.approx(1.0, abs=0.01)
+    assert valley({0: [1.0], 1: [math.inf]}).place == 0
+    assert valley({0: [math.inf], 1: [math.inf]}).best == 0
+
+
+def test_extrapolation_follows_what_was_seen_part_of_the_way():
+    """Nothing moved: the usual small drift, at most. Two quarter decades per doubling: most of that."""
+    assert abs(extrapolated([3.0, 3.0, 3.0], [1 / 16, 1 / 8, 1 / 4]) - 3.0) < 0.5
+    moved = extrapolated([7.0, 5.0, 3.0], [1 / 16, 1 / 8, 1 / 4])
+    assert -1.0 <= moved < 3.0
+    assert extrapolated([2.0], [1.0]) == 2.0
+
+
+def test_what_is_expected_of_a_run_of_full_length_is_what_it_had():
+    full = expected([3.0, 2.0, 1.5], [1 / 4, 1 / 2, 1.0])
+    assert full.loss == pytest.approx(1.5)
+    short = expected([3.0, 2.0, 1.5], [1 / 16, 1 / 8, 1 / 4])
+    assert short.low < short.loss < 1.5 <= short.high * 1.5
+    assert short.high - short.low > full.high - full.low
+
+
+def test_the_lattice_and_back():
+    assert [nearest(rate(k)) for k in range(-30, 10)] == list(range(-30, 10))
