@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 
 from descend.cli import descend
 from descend.draw.progress import lines
-from descend.lab.rate import cli
 
 SHORT = ("--steps", "60", "--repeats", "1")
 

@@ -14,85 +14,20 @@ from ...draw.pictured import Pictured
 from ..trials.annealing import annealed
 from ..trials.trial import warmup
 from . import code, words
+from .found import Found, Option
 from .lattice import PER_DECADE
 from .reading import Expected, expected, extrapolated
-from .strategy import Choosing, Level, Outcome
+from .strategy import Choosing
 
 CLIFF = 2  # quarter decades between a rate and the lowest that diverged in the longest runs
 
 
 @dataclass(frozen=True)
-class Option:
-    """A rule at its best: the rate for the whole training, and what loss that is expected to reach."""
-
-    rule: str
-    lr: float
-    expected: Expected
-    seen: float  # its best loss in the longest runs it had
-    share: float  # how long those were
-    step_s: float
-    price: float  # of a step, in steps of the first rule
-
-
-@dataclass(frozen=True)
-class Choice(Pictured):
-    """What `choose` found. Rates are peaks: the schedule warms up to them over 1/30 of the steps, then falls to zero.
-
-    Attributes:
-        rule, lr, schedule: what to train with; `schedule` is "linear" or "cosine".
-        steps: of the training that was chosen for, of this rule: fewer than asked where its steps cost more.
-        expected, interval: the final loss it will come to, and the interval that nine of ten trainings lie in.
-        runner_up: the next best rule, or None; `behind`: by what part of the loss.
-        options: all rules that stayed to the end, the best first. `dropped`: rule -> why it did not.
-        doubts: what speaks against trusting the answer, worst first.
-        spent: what it cost, in trainings of the asked length; `seconds` on the clock.
-    """
+class Choice(Found, Pictured):
+    """What `choose` found, and what is done with it: see `Found` for its numbers."""
 
     endings = (*ENDINGS, ".html", ".json")
     size = (820, 380)
-
-    name: str
-    asked_steps: int
-    options: tuple[Option, ...]
-    schedule: str
-    steps: int
-    dropped: dict[str, str]
-    doubts: tuple[str, ...]
-    spent: float
-    seconds: float
-    start: float
-    levels: tuple[Level, ...]
-    outcomes: tuple[Outcome, ...]  # of every run
-
-    @property
-    def best(self) -> Option:
-        return self.options[0]
-
-    @property
-    def rule(self) -> str:
-        return self.best.rule
-
-    @property
-    def lr(self) -> float:
-        return self.best.lr
-
-    @property
-    def expected(self) -> float:
-        return self.best.expected.loss
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return self.best.expected.low, self.best.expected.high
-
-    @property
-    def runner_up(self) -> Option | None:
-        return self.options[1] if len(self.options) > 1 else None
-
-    @property
-    def behind(self) -> float:
-        """By how much of its loss the runner-up is expected to be behind; 0 where there is none."""
-        other = self.runner_up
-        return 0.0 if other is None or not self.expected else (other.expected.loss - self.expected) / abs(self.expected)
 
     @property
     def settings(self) -> dict[str, float]:
@@ -117,7 +52,7 @@ class Choice(Pictured):
 
     def optimizer(self, model: Any) -> Any:
         """The chosen optimizer for a torch module, with its schedule; `step()` it `steps` times."""
-        from .on_model import optimizer
+        from .building import optimizer
 
         return optimizer(self.rule, model, self.rate())
 
@@ -146,7 +81,7 @@ class Choice(Pictured):
         """A page of its own: no script, no request."""
         from .page import html
 
-        return html(self)
+        return html(self, self.code(), self.to_json())
 
     def report(self, file: str | Path) -> Path:
         """Write the page: the answer, what was tried, what it cost, the numbers for download; returns the path.

@@ -1,11 +1,10 @@
 """Who is asked: the rules that `choose` tries by itself, with the rate at which each is expected to be best.
 
-The rates are the study's (docs/choose.md): the median over its tasks of the best rate of an annealed run, in decades;
-`spread` is how far the tasks lie apart (standard deviation, decades). A rule that is not in the table begins at its own
-default, with a spread that says how little is known.
+The rates lie between what people use on large models and what the study found best on its small ones, in short
+annealed runs (docs/choose.md); the first level spans two decades around them and widens at an end. A rule that is not
+in the table begins at its own default.
 """
 
-import math
 from dataclasses import dataclass
 
 
@@ -15,26 +14,20 @@ class Prior:
 
     rule: str
     lr: float
-    spread: float = 0.6  # decades
-
-    @property
-    def place(self) -> float:
-        return math.log10(self.lr)
 
 
 DEFAULT = ("adamw", "nadamw", "nesterov_accumulation", "lion", "muon", "adamw+cautious")
 PRIORS = {
     prior.rule: prior
     for prior in (
-        Prior("adamw", 3e-3),
-        Prior("nadamw", 3e-3),
-        Prior("nesterov_accumulation", 3e-2, 0.8),
-        Prior("lion", 3e-4),
-        Prior("muon", 1e-2),
-        Prior("adamw+cautious", 3e-3),
+        Prior("adamw", 1e-2),
+        Prior("nadamw", 1e-2),
+        Prior("nesterov_accumulation", 0.1),
+        Prior("lion", 2e-3),
+        Prior("muon", 3e-2),
+        Prior("adamw+cautious", 1e-2),
     )
 }
-UNKNOWN = 1.0  # decades, of a rule that the study has not seen
 
 
 def prior(rule: str) -> Prior:
@@ -43,4 +36,4 @@ def prior(rule: str) -> Prior:
         return PRIORS[rule]
     from ... import rules
 
-    return Prior(rule, float(rules.get(rule).settings["lr"]) or 1e-3, UNKNOWN)
+    return Prior(rule, float(rules.get(rule).settings["lr"]) or 1e-3)

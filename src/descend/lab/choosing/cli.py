@@ -21,7 +21,9 @@ SECONDS = 60.0
 @click.argument("what", required=False)
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time to spend.  [default: 60]")
 @click.option("--runs", type=click.FloatRange(min=0, min_open=True), help="To spend, in trainings of the full length.")
-@click.option("--horizon", type=click.IntRange(min=16), help="Steps of the training to choose for; default: the task's.")
+@click.option(
+    "--horizon", type=click.IntRange(min=16), help="Steps of the training to choose for; default: the task's."
+)
 @click.option("--rules", "asked", metavar="A,B", help="Rules to choose from; default: six of the catalogue.")
 @click.option("--target", help="The column to predict, of a table.")
 @click.option("--price", type=click.Choice(["seconds", "steps"]), default="seconds", show_default=True,
@@ -49,9 +51,9 @@ def choose(
 ) -> None:
     """Choose rule, learning rate and schedule for WHAT.
 
-    WHAT is a task (`descend tasks`; default: digits), a script with model(), loss(model, batch) and batches(seed), a table,
-    a folder of images or a text, as for `descend race`. Short trainings, each annealed to zero, are tried and doubled
-    in length; their runs are kept, so a second call with more time goes on. For a model in a program of yours:
+    WHAT is a task (`descend tasks`; default: digits), a script with model(), loss(model, batch) and batches(seed), a
+    table, a folder of images or a text, as for `descend race`. Short trainings, each annealed to zero, are tried and
+    doubled in length; their runs are kept, so a second call with more time goes on. For a model in a program of yours:
     descend.torch.choose.
     """
     if as_json and quiet:

@@ -22,9 +22,12 @@ def lines(rule: str, lr: float, schedule: str, steps: int, warmup: int) -> str:
         from ...rules.names import class_name
 
         name = class_name(rule)
+        imports = f"from descend import schedules\nfrom descend.torch import {name}\n"
+        if "+" in rule:
+            name = f"descend.torch.optimizer({rule!r})"
+            imports = "import descend.torch\nfrom descend import schedules\n"
         return (
-            f"from descend import schedules\nfrom descend.torch import {name}\n\n"
-            f"lr = {lr!r} * (schedules.linear_warmup({warmup}, start={1 / warmup!r}) "
+            f"{imports}\nlr = {lr!r} * (schedules.linear_warmup({warmup}, start={1 / warmup!r}) "
             f">> schedules.{schedule}({steps - warmup}))\n"
             f"optimizer = {name}(model.parameters(), lr=lr)\n"
         )

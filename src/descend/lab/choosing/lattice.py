@@ -1,4 +1,4 @@
-"""The rates that are tried: powers of the fourth root of ten, so that a later choice finds the runs of an earlier one."""
+"""The rates that are tried: powers of the fourth root of ten, so that a later choice finds an earlier one's runs."""
 
 import math
 from collections.abc import Callable

@@ -13,18 +13,16 @@ from typing import Any
 import torch
 
 from ...rules.names import find_rule
-from ...torch.groups.groups import param_groups
-from ...torch.learning_rate.trial import Mixed
+from ...torch.learning_rate.trial import Mixed, set_mode
 from ...torch.learning_rate.trial import Trial as Loop
-from ...torch.learning_rate.trial import set_mode
 from ...torch.loop.feed import ONE_BATCH, Feed, refuse
 from ...torch.loop.loss import objective
 from ...torch.loop.threads import kept
 from ...torch.loop.untouched import hold_randomness, untouched
-from ...torch.optim.classes import optimizer as class_of
 from ..trials.annealing import annealed
 from ..trials.trial import Trial
 from .answer import Choice, answer
+from .building import optimizer
 from .candidates import DEFAULT
 from .strategy import Asked, Choosing, Outcome
 
@@ -209,15 +207,6 @@ class _Train:
         own = getattr(self.loader, "generator", None)
         if isinstance(own, torch.Generator):
             own.manual_seed(own.initial_seed() % 2**31 + seed)
-
-
-def optimizer(rule: str, model: torch.nn.Module, lr: Any) -> Any:
-    """The optimizer that a choice means: biases and norms do not decay, where the rule decays anything."""
-    kind = class_of(find_rule(rule))
-    found = find_rule(rule)
-    if any("weight_decay" in part.settings for part in found.stages or (found,)):
-        return kind(param_groups(model, show=False), lr=lr)
-    return kind([p for p in model.parameters() if p.requires_grad], lr=lr)
 
 
 def _steps(loop: Loop, count: int, deadline: float, times: list[float]) -> Iterator[float]:

@@ -6,20 +6,18 @@ import math
 from dataclasses import replace
 from html import escape
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from ...draw import palette
 from ...draw.chart import Axis, Chart, Flag, Line, Mark
 from ...draw.page import both, download, page, table
 from ...draw.svg import svg
 from . import words
+from .found import Found
 from .lattice import rate
-
-if TYPE_CHECKING:
-    from .answer import Choice
+from .strategy import Level
 
 
-def chart(choice: Choice) -> Chart:
+def chart(choice: Found) -> Chart:
     """The loss by rate: each rule in its longest runs, mean over the seeds; a flag at the answer."""
     curves = {rule: _curve(choice, rule) for rule in dict.fromkeys(o.trial.rule for o in choice.outcomes)}
     curves = {rule: points for rule, points in curves.items() if points}
@@ -42,12 +40,12 @@ def chart(choice: Choice) -> Chart:
     return drawn
 
 
-def _top(choice: Choice, best: float) -> float:
+def _top(choice: Found, best: float) -> float:
     """Where the picture ends: half of what was gained above the best, for above it nobody looks."""
     return best + 0.5 * max(choice.start - best, 1e-12)
 
 
-def _curve(choice: Choice, rule: str) -> list[tuple[float, float]]:
+def _curve(choice: Found, rule: str) -> list[tuple[float, float]]:
     """(rate, mean loss) of a rule's longest linear runs, where they did not diverge."""
     runs = [o for o in choice.outcomes if o.trial.rule == rule and o.trial.schedule == "linear"]
     by_length: dict[int, dict[float, list[float]]] = {}
@@ -60,21 +58,17 @@ def _curve(choice: Choice, rule: str) -> list[tuple[float, float]]:
     return []
 
 
-def html(choice: Choice) -> str:
-    """The page; every number is carried inside for download."""
+def html(choice: Found, code: str, raw: str) -> str:
+    """The page. `code` trains so, `raw` is every number as JSON, carried inside for download."""
     drawn = replace(chart(choice), head="")
-    levels = [
-        (words.fraction(level.share), str(level.seeds), ", ".join(
-            f"{rule} {words.number(level.valleys[rule].loss)} at {rate(level.valleys[rule].best):g}" for rule in level.ranked
-        )) for level in choice.levels
-    ]  # fmt: skip
+    levels = [(words.fraction(level.share), str(level.seeds), _ranked(level)) for level in choice.levels]
     body = [
         f"<h1>{escape(choice.name)}: {escape(choice.rule)} at {choice.lr:g}</h1>",
-        f'<p class="lead">{escape(choice.reason)}.</p>',
+        f'<p class="lead">{escape(words.reason(choice))}.</p>',
         f"<p>Confidence: {choice.confidence}. "
         f"It cost {choice.spent:.1f} trainings of {choice.asked_steps} steps, {choice.seconds:.0f} seconds.</p>",
         *(f"<p>{escape(doubt[0].upper() + doubt[1:])}.</p>" for doubt in choice.doubts),
-        f"<h2>To train so</h2><pre>{escape(choice.code())}</pre>",
+        f"<h2>To train so</h2><pre>{escape(code)}</pre>",
         "<h2>What was tried</h2>",
         both(svg(drawn, 860, 380, "curve"), svg(drawn, 340, 320, "curve-narrow")),
         table(words.rows(choice), words.HEAD, right=range(1, 6), first=(0,)),
@@ -85,8 +79,14 @@ def html(choice: Choice) -> str:
     body.append(
         "<h2>How</h2><p>Every run is a whole training of fewer steps: its rate warms up over a thirtieth of them, then "
         "falls to zero, for curves that are cut off rank rules wrongly. Rules with slower steps get fewer of them. "
-        "The middle of the rates that come near the best is taken, carried on to the full length; the loss at the end and "
-        "its interval follow from how much each doubling gained.</p>"
-        f'<p class="quiet">{download("choice.json.gz", choice.to_json(), "Every number as JSON")}</p>'
+        "The middle of the rates that come near the best is taken, carried on to the full length; the loss at the end "
+        "and its interval follow from how much each doubling gained.</p>"
+        f'<p class="quiet">{download("choice.json.gz", raw, "Every number as JSON")}</p>'
     )
     return page(f"{choice.name}: what to train with", "\n".join(body))
+
+
+def _ranked(level: Level) -> str:
+    """The best of each rule, the best first."""
+    best = {rule: level.valleys[rule] for rule in level.ranked}
+    return ", ".join(f"{rule} {words.number(of.loss)} at {rate(of.best):g}" for rule, of in best.items())

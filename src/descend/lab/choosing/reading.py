@@ -1,19 +1,21 @@
 """What the losses of annealed runs say: the rate in the middle of a valley, and what a longer run will come to.
 
-The constants are measured by the study (docs/choose.md says how and on which tasks): `python -m descend.lab.choosing.study fit`.
+The constants are the study's (docs/choose.md): `python -m descend.lab.choosing.study fit` prints what they rest on.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, stdev
 
-DRIFT = -0.15  # quarter decades by which the best rate moves when runs get twice as long
+DRIFT = -0.4  # quarter decades by which the best rate moves when runs get twice as long
 DRIFT_SPREAD = 0.5
 PLACE_SPREAD = 1.0  # quarter decades by which the middle of a valley errs
 FLAT = 0.01  # relative differences of losses that do not matter
-FADING = 0.85  # what the next doubling gains, of what the last one did (in logarithms)
-WIDTH, LEAST_WIDTH = 1.0, 0.03  # half the interval: of what is still to be gained, and of the logarithm itself
+FADING = 0.6  # what the next doubling gains, of what the last one did (in logarithms)
+USUAL_GAIN = -0.3  # of the first doubling, where only one length was seen
+WIDTH, LEAST_WIDTH = 0.5, 0.02  # half the interval: of what is still to be gained, and of the logarithm, a doubling
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ def valley(losses: dict[int, list[float]]) -> Valley:
     """The middle of the rates that come near the best one; losses by place, one per seed, the same seeds everywhere.
 
     Places weigh exp(-excess / tolerance), the excess being relative to the best mean loss, the tolerance what does not
-    matter and what the seeds cannot tell apart. On a flat valley that is its middle, away from the cliff; the lowest point
-    of a few noisy numbers would jump from one end to the other.
+    matter and what the seeds cannot tell apart. On a flat valley that is its middle, away from the cliff; the lowest
+    point of a few noisy numbers would jump from one end to the other.
     """
     means = {k: _mean(of) for k, of in losses.items()}
     best = min(means, key=lambda k: (means[k], k))
@@ -44,7 +46,9 @@ def valley(losses: dict[int, list[float]]) -> Valley:
     noise = [_error([a - b for a, b in zip(of, losses[best], strict=True)]) / scale for k, of in losses.items()
              if k != best and math.isfinite(means[k])]  # fmt: skip
     tolerance = FLAT + (min(noise) if noise else 0.0)
-    weight = {k: math.exp(-(mean - means[best]) / scale / tolerance) for k, mean in means.items() if math.isfinite(mean)}
+    weight = {
+        k: math.exp(-(mean - means[best]) / scale / tolerance) for k, mean in means.items() if math.isfinite(mean)
+    }
     place = sum(k * w for k, w in weight.items()) / sum(weight.values())
     return Valley(place, best, tuple(losses[best]))
 
@@ -63,8 +67,9 @@ def extrapolated(places: Sequence[float], shares: Sequence[float]) -> float:
 
     The drift per doubling is the mean of those seen and of what is usual, each by how far it is to be trusted.
     """
-    seen = [(b - a) / math.log2(t / s) for a, b, s, t in zip(places, places[1:], shares, shares[1:], strict=False)]
-    trust = [math.log2(t / s) ** 2 / (2 * PLACE_SPREAD**2) for s, t in zip(shares, shares[1:], strict=False)]
+    doublings = [math.log2(t / s) for s, t in pairwise(shares)]
+    seen = [(b - a) / n for (a, b), n in zip(pairwise(places), doublings, strict=True)]
+    trust = [n**2 / (2 * PLACE_SPREAD**2) for n in doublings]
     usual = 1 / DRIFT_SPREAD**2
     drift = (usual * DRIFT + sum(w * x for w, x in zip(trust, seen, strict=True))) / (usual + sum(trust))
     return places[-1] + drift * math.log2(1 / shares[-1])
@@ -87,7 +92,7 @@ def expected(losses: Sequence[float], shares: Sequence[float]) -> Expected:
     positive = min(losses) > 0
     y = [math.log(x) if positive else x for x in losses]
     doublings = math.log2(1 / shares[-1])
-    gain = (y[-1] - y[-2]) / math.log2(shares[-1] / shares[-2]) if len(y) > 1 else 0.0
+    gain = (y[-1] - y[-2]) / math.log2(shares[-1] / shares[-2]) if len(y) > 1 else USUAL_GAIN if positive else 0.0
     further = min(gain, 0.0) * sum(FADING**j for j in range(1, round(doublings) + 1))
     half = WIDTH * abs(further) + LEAST_WIDTH * (1.0 if positive else abs(y[-1])) * (1 + doublings)
     low, middle, high = y[-1] + further - half, y[-1] + further, y[-1] + further + half

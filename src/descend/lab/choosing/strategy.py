@@ -1,9 +1,9 @@
-"""What to try next, and what follows from it: short runs, each annealed to zero, doubled in length for those that stay.
+"""What to try next, and what follows from it: short runs, each annealed to zero, twice as long for those that stay.
 
-Un-annealed curves rank rules wrongly, for ranks flip while the rate falls (Wen et al. 2025, arXiv:2509.02046); runs that
-are annealed themselves rank like long ones far earlier. So every run here is a whole training of fewer steps. A level
-tries every rule that is left at some rates of the lattice; then the length doubles, rules go, and rates draw closer. All
-runs of a level share their seeds, so what makes a seed easy cancels.
+Un-annealed curves rank rules wrongly, for ranks flip while the rate falls (Wen et al. 2025, arXiv:2509.02046); runs
+that are annealed themselves rank like long ones far earlier. So every run here is a whole training of fewer steps. A
+level tries every rule that is left at some rates of the lattice; then the length doubles, rules go, and rates draw
+closer. All runs of a level share their seeds, so what makes a seed easy cancels.
 
 This file knows losses alone: it trains nothing, and is the same for a task of the lab and for a model of yours.
 """
@@ -150,7 +150,8 @@ class Choosing:
     def price(self, rule: str) -> float:
         """What a step of a rule costs, in steps of the first rule; 1 where it is close to that, or less.
 
-        A cheaper rule gets no more steps than were asked for. By powers of the fourth root of two, so that a disturbance of a few per cent changes no run.
+        A cheaper rule gets no more steps than were asked for. By powers of the fourth root of two, so that a
+        disturbance of a few per cent changes no run.
         """
         mine, first = self.step_s(rule), self.step_s(self.rules[0])
         if not self.asked.by_seconds or not mine or not first:
@@ -167,12 +168,13 @@ class Choosing:
         return seen.step_s if seen else 0.0
 
     def cliff(self, rule: str) -> float:
-        """The lowest place of the lattice at which the longest runs of a rule diverged, or got worse than at the start."""
+        """The lowest place of the lattice above the good ones at which the longest runs of a rule gained nothing."""
         runs = [o for o in self.seen.values() if o.trial.rule == rule]
         longest = max((o.trial.steps for o in runs), default=0)
-        fell = [o.trial.lr for o in runs if 2 * o.trial.steps >= longest and not o.loss < o.start]
-        good = [o.trial.lr for o in runs if 2 * o.trial.steps >= longest and o.loss < o.start]
-        return nearest(min(lr for lr in fell if lr > max(good))) if good and any(lr > max(good) for lr in fell) else math.inf
+        runs = [o for o in runs if 2 * o.trial.steps >= longest]
+        good = max((o.trial.lr for o in runs if o.loss < o.start), default=math.inf)
+        fell = [o.trial.lr for o in runs if not o.loss < o.start and o.trial.lr > good]
+        return nearest(min(fell)) if fell else math.inf
 
     def _first(self, rule: str) -> Trial:
         """The run that tells what a step of a rule costs."""
@@ -195,7 +197,7 @@ class Choosing:
             number = len(self.levels)
             offsets = (WIDE, CLOSE)[number] if number < 2 else NARROW
             each = len(rules) * len(offsets) * share
-            seeds = min(MOST_SEEDS, int(left * (ROOM if share < 1 else 1) / each))
+            seeds = min(MOST_SEEDS, max(0, int(left * (ROOM if share < 1 else 1) / each)))
             if number == 0:
                 seeds = min(max(seeds, 1), 2)
             elif seeds == 0 and len(rules) * len(NARROW) * share <= left:
@@ -236,9 +238,11 @@ class Choosing:
             self.other = (a, b)
 
     def _read_part(self, rules: list[str], places: dict[str, list[int]], share: float) -> None:
-        """A level in which runs are missing: its rates that have a run on the first seed, unless it is worse than none."""
+        """A level in which runs are missing: its rates that have a run on the first seed, if they say anything new."""
         there = {r: {k: of for k in places[r] if (of := self._seen(r, k, share))} for r in rules}
         valleys = {rule: valley(of) for rule, of in there.items() if len(of) > (1 if self.levels else 0)}
+        if not self.levels and sum(map(len, there.values())) <= len(rules):  # hardly more than what a step costs
+            return
         if valleys and (not self.levels or set(self.levels[-1].ranked[:1]) <= set(valleys)):
             self.levels.append(Level(share, 1, valleys))
 

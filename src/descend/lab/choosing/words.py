@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .answer import Choice, Option
-    from .strategy import Choosing
+from .found import Found, Option
+from .strategy import Choosing
 
 EQUAL = 0.02
 MOVED = 4  # quarter decades that a best rate may move while runs get twice as long
@@ -27,7 +26,7 @@ def percent(x: float) -> str:
     return f"{100 * x:.0f} %" if abs(x) >= 0.1 else f"{100 * x:.1f} %"
 
 
-def reason(choice: Choice) -> str:
+def reason(choice: Found) -> str:
     """Why, in one sentence."""
     best, other = choice.best, choice.runner_up
     said = (
@@ -47,8 +46,8 @@ def doubts(choosing: Choosing, options: list[Option], late: str) -> list[str]:
     said = [late] if late else []
     if last.share <= 1 / FAR:
         said.append(
-            f"the longest runs had {fraction(last.share)}: the rate and the order of rules may still change; more seconds "
-            "allow longer ones"
+            f"the longest runs had {fraction(last.share)}: the rate and the order of rules may still change; more "
+            "seconds allow longer ones"
         )
     rivals = options[1:2]
     if len(choosing.levels) > 1 and rivals:
@@ -88,7 +87,7 @@ def dropped(choosing: Choosing) -> dict[str, str]:
     return said
 
 
-def rows(choice: Choice) -> list[tuple[str, ...]]:
+def rows(choice: Found) -> list[tuple[str, ...]]:
     """The table of the rules that stayed: name, rate, loss seen, loss expected, interval, cost of a step."""
     return [
         (
@@ -106,7 +105,7 @@ def rows(choice: Choice) -> list[tuple[str, ...]]:
 HEAD = ("rule", "rate", "seen", "expected", "nine of ten", "step")
 
 
-def text(choice: Choice) -> str:
+def text(choice: Found) -> str:
     """What `print` shows."""
     from ...draw import terminal
 
@@ -114,7 +113,7 @@ def text(choice: Choice) -> str:
     parts: list[Any] = [
         f"{choice.name}: {choice.rule} at {choice.lr:g}, {choice.schedule} to zero over {choice.steps} steps",
         "",
-        f"{choice.reason}.",
+        f"{reason(choice)}.",
         "",
         table,
         "",

@@ -1,0 +1,18 @@
+"""The optimizer of a choice, for a model of torch's."""
+
+from typing import Any
+
+import torch
+
+from ...rules.names import find_rule
+from ...torch.groups.groups import param_groups
+from ...torch.optim.classes import optimizer as class_of
+
+
+def optimizer(rule: str, model: torch.nn.Module, lr: Any) -> Any:
+    """The optimizer that a choice means: biases and norms do not decay, where the rule decays anything."""
+    kind = class_of(find_rule(rule))
+    found = find_rule(rule)
+    if any("weight_decay" in part.settings for part in found.stages or (found,)):
+        return kind(param_groups(model, show=False), lr=lr)
+    return kind([p for p in model.parameters() if p.requires_grad], lr=lr)

@@ -1,0 +1,199 @@
+"""`descend.torch.choose` on small models of torch: what it leaves alone, what it refuses, what it gives."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import descend.torch
+from descend.lab.choosing.on_model import choose
+from descend.lab.trials.annealing import annealed
+
+generator = torch.Generator().manual_seed(0)
+X = torch.randn(96, 6, generator=generator)
+Y = X @ torch.randn(6, 1, generator=generator) + 0.3 * torch.randn(96, 1, generator=generator)
+BATCHES = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 96, 16)]
+RULES = ("adamw", "nesterov_accumulation")
+WIDTHS = iter(range(1, 1000))
+
+
+def net():
+    return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 1))
+
+
+def chosen(model=net, loss=nn.functional.mse_loss, loader=BATCHES, **options):
+    return choose(model, loss, loader, **{"horizon": 64, "rules": RULES, "steps": 400, **options})
+
+
+def test_it_answers_and_its_optimizer_trains():
+    found = chosen()
+    assert found.rule in RULES
+    assert found.expected < found.start
+    assert found.spent <= 400 / 64 * 1.1
+    torch.manual_seed(1)
+    model = net()
+    optimizer = found.optimizer(model)
+    for t in range(found.steps):
+        x, y = BATCHES[t % 6]
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < found.start / 2
+    assert f"{found.rule} at {found.lr:g}" in str(found)
+
+
+def test_it_is_found_where_users_look():
+    assert descend.torch.choose.__doc__ == choose.__doc__
+
+
+def test_the_same_seed_gives_the_same_runs():
+    one, two = chosen(), chosen()
+    losses = [{o.trial: o.loss for o in found.outcomes} for found in (one, two)]
+    both = losses[0].keys() & losses[1].keys()  # how long a step takes decides what is tried
+    assert len(both) >= 4
+    assert all(losses[0][trial] == losses[1][trial] for trial in both)
+
+
+def test_model_loader_and_generators_are_as_they_were():
+    model = net()
+    before = [p.clone() for p in model.parameters()]
+    data = torch.utils.data.TensorDataset(X, Y)
+    own = torch.Generator().manual_seed(5)
+    loader = torch.utils.data.DataLoader(data, 16, shuffle=True, generator=own)
+    states = torch.get_rng_state(), own.get_state(), random.getstate(), np.random.get_state()[1].tolist()
+    threads = torch.get_num_threads()
+    chosen(model, loader=loader)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert all(p.grad is None for p in model.parameters())
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert torch.equal(states[1], own.get_state())
+    assert states[2:] == (random.getstate(), np.random.get_state()[1].tolist())
+    assert threads == torch.get_num_threads()
+
+
+def test_seeds_differ_in_weights_and_order():
+    first, second = chosen(seed=0), chosen(seed=1)
+    assert {o.trial.seed for o in first.outcomes}.isdisjoint({o.trial.seed for o in second.outcomes})
+    assert first.outcomes[0].start != second.outcomes[0].start
+
+
+def test_a_validation_loader_judges():
+    far = [(X, Y + 100.0)]
+    found = chosen(val=far)
+    assert found.start > 9000
+    assert found.best.seen > 1000  # what the training loss knows nothing of
+
+
+def test_any_batch_form_and_autocast():
+    def loss(model, batch):
+        return nn.functional.mse_loss(model(batch["x"]), batch["y"])
+
+    found = chosen(loss=loss, loader=[{"x": x, "y": y} for x, y in BATCHES], autocast=torch.bfloat16)
+    assert found.expected < found.start
+
+
+def test_biases_do_not_decay():
+    found = chosen(rules=("adamw",))
+    groups = found.optimizer(net()).param_groups
+    assert sorted(group["weight_decay"] for group in groups) == [0.0, 0.01]
+
+
+def test_more_goes_on_where_an_earlier_choice_stopped():
+    first = chosen(steps=120)
+    seen = {o.trial for o in first.outcomes}
+    trained = []
+    more = chosen(steps=600, more=first, progress=trained.append)
+    assert seen <= {o.trial for o in more.outcomes}
+    assert len(trained) == len(more.outcomes) - len(seen)
+    assert more.best.share >= first.best.share
+
+
+def test_ctrl_c_gives_the_best_so_far():
+    calls = []
+
+    def interrupt(part):
+        calls.append(part)
+        if len(calls) == 30:
+            raise KeyboardInterrupt
+
+    found = chosen(steps=4000, progress=interrupt)
+    assert found.doubts[0].startswith("interrupted")
+    assert found.confidence == "low"
+
+
+def test_ctrl_c_before_there_is_anything_is_ctrl_c():
+    def interrupt(part):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        chosen(progress=interrupt)
+
+
+@pytest.mark.parametrize("rule", ["adamw", "nesterov_accumulation", "nadamw"])
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_the_code_does_what_the_optimizer_does(rule, schedule):
+    """torch's own lines: the same rates at every step, the same parameters."""
+    from descend.lab.choosing import code
+    from descend.lab.trials.trial import warmup
+
+    steps, models = 60, [net(), net()]
+    models[1].load_state_dict(models[0].state_dict())
+    ours = descend.torch.optimizer(descend.rules.get(rule))(models[0].parameters(), lr=annealed(schedule, 0.01, steps))
+    given = {"model": models[1]}
+    exec(code.lines(rule, 0.01, schedule, steps, warmup(steps)), given)
+    for t in range(steps):
+        for model in models:
+            model.zero_grad()
+            nn.functional.mse_loss(model(BATCHES[t % 6][0]), BATCHES[t % 6][1]).backward()
+        ours.step()
+        given["optimizer"].step()
+        given["scheduler"].step()
+    for a, b in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", ["lion", "muon", "adamw+cautious"])
+def test_the_code_of_rules_torch_lacks_runs(rule):
+    from descend.lab.choosing import code
+
+    given = {"model": net()}
+    exec(code.lines(rule, 0.01, "linear", 60, 2), given)
+    given["model"](X).sum().backward()
+    given["optimizer"].step()
+
+
+def test_the_report_is_one_file(tmp_path):
+    found = chosen()
+    file = found.report(tmp_path / "choice.html")
+    page = file.read_text()
+    assert f"{found.rule} at {found.lr:g}" in page
+    assert 'src="http' not in page
+    assert "<script" not in page
+    assert len(page) < 700_000
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"horizon": 0}, ValueError, "horizon must be"),
+        ({"horizon": True}, ValueError, "horizon must be"),
+        ({"seconds": 0, "steps": None}, ValueError, "seconds must be"),
+        ({"seconds": 1.0, "steps": 4}, ValueError, "not both"),
+        ({"loader": BATCHES[:1]}, ValueError, "single batch"),
+        ({"loader": iter(BATCHES)}, TypeError, "iterator"),
+        ({"loader": []}, ValueError, "empty"),
+        ({"rules": ("adamm",)}, ValueError, "adam"),
+        ({"rules": ()}, ValueError, "rules is empty"),
+        ({"steps": 4}, ValueError, "times as much"),
+        ({"model": lambda: 3}, TypeError, "must build a torch.nn.Module"),
+        ({"model": lambda: nn.Linear(6, next(WIDTHS))}, ValueError, "architecture"),
+        ({"loss": lambda output, target: (output * 0).sum() + 2.0}, ValueError, "zero|no rule|gradient"),
+        ({"loss": lambda output, target: output.sum() * float("nan")}, ValueError, "not finite|nan|every run"),
+    ],
+)
+def test_what_does_not_fit_is_named(options, error, says):
+    with pytest.raises(error, match=says):
+        chosen(**options)
