@@ -109,8 +109,8 @@ __all__ = [
     "Adamax", "Alarms", "GaussNewton", "HessianFree", "LRFinding", "Lion", "Muon", "NAdam", "NaturalGradient", "Newton",
     "NewtonCG", "NonlinearCG", "RAdam", "RMSprop", "Rprop", "RuleOptimizer", "SSBroyden", "SaddleFree", "SparseAdam",
     "TelemetryLogger", "TrustExact", "TrustKrylov", "TrustNCG", "check_gradients", "choose", "evolve", "find_lr",
-    "initial_loss",    "live", "muon_groups", "optimizer", "overfit_one_batch", "param_groups", "step_in_backward", "swats",
-    "switch", "switch_at",
+    "initial_loss", "live", "muon_groups", "optimizer", "overfit_one_batch", "param_groups", "step_in_backward",
+    "swats", "switch", "switch_at",
 ]  # fmt: skip
 
 

@@ -32,7 +32,8 @@ def test_it_answers_writes_a_report_and_a_second_call_finds_its_runs(tmp_path):
     assert found["options"][0]["lr"] == found["lr"]
     listed = CliRunner().invoke(descend, ["runs"])
     assert listed.exit_code == 0
-    assert "choose-quadratic" in listed.output
+    assert "quadratic-" in listed.output
+    assert "single trials" in listed.output
 
 
 def test_quiet_is_one_line():

@@ -149,6 +149,6 @@ def _option(choosing: Choosing, rule: str) -> Option:
         return Option(rule, 0.0, Expected(math.inf, math.inf, math.inf), math.inf, shares[-1], 0.0, 1.0)
     place = extrapolated([levels[k].valleys[rule].place for k in finite], [shares[k] for k in finite])
     place = min(place, choosing.cliff(rule) - CLIFF)
-    guess = expected([losses[k] for k in finite], [shares[k] for k in finite])
+    guess = expected([losses[k] for k in finite], [shares[k] for k in finite], levels[finite[-1]].valleys[rule].losses)
     lr = float(f"{10 ** (place / PER_DECADE):.2g}")
     return Option(rule, lr, guess, losses[-1], shares[-1], choosing.step_s(rule), choosing.price(rule))

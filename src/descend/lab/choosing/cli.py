@@ -70,6 +70,7 @@ def choose(
     if seconds is None and runs is None:
         seconds = SECONDS
     tried_first(source, 16, seconds, card)
+    from ..notebook import Notebook
     from .candidates import DEFAULT
     from .on_task import choose_on
     from .strategy import Asked
@@ -84,7 +85,8 @@ def choose(
     )
     with progress(f"choosing for {card.name}", quiet or as_json, "%") as report:
         try:
-            found = choose_on(source, card, wanted, processes, _store(), report)
+            with Notebook.of(source, _store(), processes) as notebook:
+                found = choose_on(notebook, wanted, seconds or math.inf, report)
         except KeyboardInterrupt:
             click.echo("interrupted before there was an answer", err=True)
             ctx.exit(INTERRUPTED)
@@ -105,11 +107,11 @@ def choose(
         ctx.exit(INTERRUPTED)
 
 
-def _store() -> "Store | None":
+def _store() -> "Store":
     from ..store import Store, StoreError
 
     try:
         return Store.open()
     except StoreError as error:
         click.echo(f"runs are not kept: {error}", err=True)
-        return None
+        return Store(None)

@@ -15,7 +15,12 @@ PLACE_SPREAD = 1.0  # quarter decades by which the middle of a valley errs
 FLAT = 0.01  # relative differences of losses that do not matter
 FADING = 0.6  # what the next doubling gains, of what the last one did (in logarithms)
 USUAL_GAIN = -0.3  # of the first doubling, where only one length was seen
-WIDTH, LEAST_WIDTH = 0.5, 0.02  # half the interval: of what is still to be gained, and of the logarithm, a doubling
+MOST_GAIN = -1.0  # no doubling is expected to divide the loss by more than e
+STEEP = 0.4  # half the interval: of what the last doubling gained
+WIDTH, LEAST_WIDTH = 0.5, 0.05  # half the interval: of what is still to be gained, and of the logarithm, a doubling
+SPREAD = 0.08  # standard deviation of the logarithm of the final loss over seeds, where only one was run
+NINE_OF_TEN = 1.645
+CALIBRATED = 1.8  # by which the interval had to be widened to hold nine of ten of the study's answers
 
 
 @dataclass(frozen=True)
@@ -84,16 +89,24 @@ class Expected:
     high: float
 
 
-def expected(losses: Sequence[float], shares: Sequence[float]) -> Expected:
+def expected(losses: Sequence[float], shares: Sequence[float], seeds: Sequence[float] = ()) -> Expected:
     """What the best loss of a rule comes to at the whole horizon, from what it was at ascending shares of it.
 
     Every further doubling gains a fixed part of what the one before it gained, in logarithms where losses are positive.
+    The interval has room for that guess and for the luck of a seed; `seeds`: the losses of the longest runs by seed.
     """
     positive = min(losses) > 0
     y = [math.log(x) if positive else x for x in losses]
     doublings = math.log2(1 / shares[-1])
     gain = (y[-1] - y[-2]) / math.log2(shares[-1] / shares[-2]) if len(y) > 1 else USUAL_GAIN if positive else 0.0
-    further = min(gain, 0.0) * sum(FADING**j for j in range(1, round(doublings) + 1))
-    half = WIDTH * abs(further) + LEAST_WIDTH * (1.0 if positive else abs(y[-1])) * (1 + doublings)
+    steep = abs(gain)
+    further = (max(min(gain, 0.0), MOST_GAIN) if positive else min(gain, 0.0)) * sum(
+        FADING**j for j in range(1, round(doublings) + 1)
+    )
+    unit = 1.0 if positive else abs(y[-1])
+    own = [math.log(x) if positive else x for x in seeds]
+    luck = max(stdev(own), SPREAD * unit / 2) if len(own) > 1 else SPREAD * unit
+    luck *= math.sqrt(1 + 1 / max(len(own), 1))
+    half = CALIBRATED * math.hypot(WIDTH * further, STEEP * steep, LEAST_WIDTH * unit * doublings, NINE_OF_TEN * luck)
     low, middle, high = y[-1] + further - half, y[-1] + further, y[-1] + further + half
     return Expected(*(math.exp(v) if positive else v for v in (middle, low, high)))

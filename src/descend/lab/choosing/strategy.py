@@ -213,7 +213,8 @@ class Choosing:
                     self._read_part(rules, places, share)
                     return
                 wider = {rule: self._grown(rule, places[rule], seeds, share) for rule in rules}
-                if wider == {rule: places[rule] for rule in rules}:
+                cost = share * seeds * sum(len(of) for of in wider.values())
+                if wider == {rule: places[rule] for rule in rules} or (cost > left and self.levels):
                     break
                 places = wider
             left -= sum(self._cost(t) for t in wanted if t.rule in rules)

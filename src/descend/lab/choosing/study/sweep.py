@@ -1,22 +1,20 @@
 """The exhaustive sweep of a task: six rules, nine rates, two schedules, three seeds; and short horizons with six seeds.
 
-A first scan in half decades at an eighth of the steps finds where the rates of a rule lie. Runs are kept at once in the
-study's own store, so a sweep that is stopped goes on where it was.
+A first scan in half decades at an eighth of the steps finds where the rates of a rule lie. Runs are kept at once, so a
+sweep that is stopped goes on where it was.
 """
 
 import math
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from time import monotonic
 
+from ...notebook import Notebook
 from ...race.space import usual
-from ...store import Store
-from ...tasks.source import Source
+from ...trials.runners.runner import RuleFailed, RunDone
 from ...trials.trial import Run, Trial
-from ...trials.workers import RuleFailed, RunDone, Workers
 from ..lattice import grown, nearest, rate, shortened, trials
 
 RULES = ("adamw", "nadamw", "nesterov_accumulation", "lion", "muon", "adamw+cautious")
@@ -34,6 +32,7 @@ class Sweep:
     steps: int
     rules: tuple[str, ...] = RULES
     failed: frozenset[str] = frozenset()
+    short: bool = True  # whether the short lengths are swept, too; what is judged needs the full one alone
 
     def missing(self, runs: dict[Trial, Run]) -> list[Trial]:
         """The trials of the first stage that is not complete; none when the sweep is."""
@@ -50,7 +49,7 @@ class Sweep:
         if todo:
             return todo
         for share, seeds, schedule in [
-            *((share, SHORT_SEEDS, "linear") for share in SHORT),
+            *((share, SHORT_SEEDS, "linear") for share in SHORT * self.short),
             *((1.0, FULL_SEEDS, schedule) for schedule in SCHEDULES),
         ]:
             steps = shortened(self.steps, share)
@@ -62,49 +61,23 @@ class Sweep:
         return []
 
 
-class Study:
-    """The store of the study: for each task its runs, and the seconds of a processor that they took."""
-
-    def __init__(self, path: Path) -> None:
-        self.store = Store(path)
-
-    def race(self, task: str) -> str:
-        """The name under which the runs of a task are kept."""
-        found = next((kept.id for kept in self.store.races() if kept.asked.get("study") == task), None)
-        return found or self.store.begin(f"study-{task}", {"study": task}, {})
-
-    def runs(self, task: str) -> dict[Trial, Run]:
-        return self.store.runs(self.race(task))
-
-    def failed(self, task: str) -> dict[str, str]:
-        kept = self.store.race(self.race(task))
-        return dict(kept.told.get("failed", {})) if kept else {}
-
-
-def sweep(study: Study, task: str, processes: int, seconds: float) -> Iterator[tuple[int, int]]:
+def sweep(notebook: Notebook, seconds: float, short: bool = True) -> Iterator[tuple[int, int]]:
     """Run what is missing of a task's sweep; (runs there are, runs missing of the present stage) after each.
 
     Ends when the sweep is complete, or after so many seconds.
     """
-    source, end = Source(task), monotonic() + seconds
-    steps, name = source.card().steps, study.race(task)
-    runs, failed = study.runs(task), study.failed(task)
-    with Workers(source, processes) as workers:
-        while todo := Sweep(steps, failed=frozenset(failed)).missing(runs):
-            left = len(todo)
-            with closing(workers.run(todo)) as events:
-                for event in events:
-                    if isinstance(event, RuleFailed):
-                        failed[event.rule] = event.reason
-                        study.store.tell(name, "running", {"failed": failed})
-                    if isinstance(event, RunDone):
-                        runs[event.run.trial] = event.run
-                        study.store.keep(name, event.run)
-                        left -= 1
-                        yield len(runs), left
-                        if monotonic() > end:
-                            return
-    study.store.tell(name, "finished", {"failed": failed})
+    end, failed = monotonic() + seconds, set[str]()
+    while todo := Sweep(notebook.card.steps, failed=frozenset(failed), short=short).missing(notebook.known):
+        left = len(todo)
+        with closing(notebook.events(todo)) as events:
+            for event in events:
+                if isinstance(event, RuleFailed):
+                    failed.add(event.rule)
+                if isinstance(event, RunDone):
+                    left -= 1
+                    yield len(notebook.known), left
+                    if monotonic() > end:
+                        return
 
 
 def _even(rule: str) -> int:
