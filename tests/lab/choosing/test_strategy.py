@@ -196,7 +196,7 @@ def test_what_is_expected_of_a_run_of_full_length_is_what_it_had():
     assert full.loss == pytest.approx(1.5)
     short = expected([3.0, 2.0, 1.5], [1 / 16, 1 / 8, 1 / 4])
     assert short.low < short.loss < 1.5 <= short.high * 1.5
-    assert short.high - short.low > full.high - full.low
+    assert short.high / short.low > full.high / full.low
 
 
 def test_the_lattice_and_back():
