@@ -7,6 +7,7 @@ else a method asks for. Elementwise work and the method's own vectors are not in
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import statistics
@@ -63,7 +64,7 @@ class Task:
 
 def _watched(task: Task, step: Callable[[float], Any], work: float, cost: float) -> Outcome:
     began, steps = time.process_time(), 0
-    while steps * cost < work:
+    while (steps + 1) * cost <= work:
         step(steps * cost / work)
         steps += 1
     seconds = time.process_time() - began
@@ -136,23 +137,26 @@ def _differentiated(opt: torch.optim.Optimizer, loss: Tensor) -> Tensor:
 
 
 def train(method: str, settings: Trial, seed: int, work: float) -> Outcome:
-    """One run of ``work`` gradient equivalents; Adam's rate falls along a cosine of them.
+    """One run of at most ``work`` gradient equivalents; Adam's rate falls along a cosine of them.
 
-    The step that spends the last of them is done in full, and counts.
+    A step that would go beyond is taken back: what counts are the parameters before it.
     """
     task, whole = Task(seed), work * one_gradient()
     step = stepper(task, method, settings)
     if method.startswith("adam"):  # whose steps all cost the same, and are not slowed down by being watched
         return _watched(task, step, work, _cost(method))
-    began, steps = time.process_time(), 0
+    began, steps, spent = time.process_time(), 0, 0
+    before = copy.deepcopy(task.model.state_dict())
     with FlopCounterMode(display=False) as counter:
-        while (done := counter.get_total_flops()) < whole:
-            step(done / whole)
-            steps += 1
-        spent = counter.get_total_flops() / one_gradient()
+        while True:
+            step(spent / whole)
+            if (done := counter.get_total_flops()) > whole:
+                break
+            before, steps, spent = copy.deepcopy(task.model.state_dict()), steps + 1, done
     seconds = time.process_time() - began
+    task.model.load_state_dict(before)
     with torch.no_grad():
-        return Outcome(float(task.loss()[0]), steps, spent, seconds)
+        return Outcome(float(task.loss()[0]), steps, spent / one_gradient(), seconds)
 
 
 def run(work: float, seeds: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
