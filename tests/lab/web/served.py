@@ -43,10 +43,10 @@ def served(lab: Lab | None = None) -> Iterator[str]:
     server.on_start = up.set
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])), daemon=True)
     thread.start()
-    assert up.wait(20)
+    assert up.wait(120)
     try:
         yield f"http://127.0.0.1:{port}/{TOKEN}/"
     finally:
         lab.closing = server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         bound.close()

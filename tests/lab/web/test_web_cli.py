@@ -24,6 +24,7 @@ def refused(*arguments: str) -> str:
     return " ".join(done.output.split())
 
 
+@pytest.mark.slow
 def test_it_serves_until_ctrl_c_and_ends_cleanly():
     command = [sys.executable, "-c", PROGRAM, "lab", "--no-browser", "--json", "--port", "0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -31,10 +32,10 @@ def test_it_serves_until_ctrl_c_and_ends_cleanly():
     url = json.loads(server.stdout.readline())["url"]
     assert url.startswith("http://127.0.0.1:")
     assert len(url.split("/")[3]) >= 32
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=120) as answer:
         assert b"descend</span> lab" in answer.read()
     server.send_signal(signal.SIGINT)
-    out, err = server.communicate(timeout=30)
+    out, err = server.communicate(timeout=120)
     assert (server.returncode, out, err) == (0, "", "")
 
 

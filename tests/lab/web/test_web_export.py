@@ -36,6 +36,7 @@ def test_it_asks_nobody_for_anything(exported):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_it_works_from_disk(exported, pages, axe, picture):
     page = pages.open("", base=exported.as_uri(), reduced_motion="reduce")
     lab = "__lab.surfaces"
@@ -58,6 +59,7 @@ def test_it_works_from_disk(exported, pages, axe, picture):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_without_scripts_there_are_stills(exported, browser, picture):
     page = browser.new_context(java_script_enabled=False, viewport={"width": 360, "height": 800}).new_page()
     page.goto(exported.as_uri())

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
-import time
+import threading
 
 import pytest
 from served import HOST, TOKEN, Client, served
@@ -130,16 +130,14 @@ def test_who_is_slow_is_dropped(monkeypatch):
     monkeypatch.setattr(serve, "HEAD_SECONDS", 0.3)
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.3)
     with served() as address:
-        begin = time.monotonic()
-        assert raw(address, b"", 5) == b""
-        assert raw(address, b"GET / HTTP/1.1\r\nHost: ", 5) == b""
+        assert raw(address, b"", 60) == b""
+        assert raw(address, b"GET / HTTP/1.1\r\nHost: ", 60) == b""
         port = address.split(":")[2].split("/")[0]
         head = f"POST /{TOKEN}/api/surfaces/known HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
-        slow = raw(address, f"{head}Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{{".encode(), 5)
+        slow = raw(address, f"{head}Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{{".encode(), 60)
         assert b" 408 " in slow
         assert b"<waits>" not in slow
-        assert b" 400 " in raw(address, b"GET /" + b"x" * 2 * serve.HEAD_BYTES, 5)
-        assert time.monotonic() - begin < 15
+        assert b" 400 " in raw(address, b"GET /" + b"x" * 2 * serve.HEAD_BYTES, 60)
 
 
 def test_who_does_not_read_is_left(monkeypatch):
@@ -151,12 +149,20 @@ def test_who_does_not_read_is_left(monkeypatch):
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return made
 
+    gone = threading.Event()
+
+    class Watched(serve.Prompt):
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            gone.set()
+
     monkeypatch.setattr(serve, "bound", narrow)
+    monkeypatch.setattr(serve, "Prompt", Watched)
     body = json.dumps({"surface": "rosenbrock", "steps": 2000, "rules": [{"rule": "adam", "lr": 1e-3}] * 12}).encode()
     with served() as address, socket.socket() as connection:
         port = int(address.split(":")[2].split("/")[0])
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(20)
+        connection.settimeout(60)
         connection.connect((serve.HOST, port))
         head = f"POST /{TOKEN}/api/surfaces/paths HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
         connection.sendall(
@@ -164,7 +170,7 @@ def test_who_does_not_read_is_left(monkeypatch):
         )
         found = connection.recv(2048)
         asked = int(found.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-        time.sleep(1.2)
+        assert gone.wait(60)
         size = len(found)
         with contextlib.suppress(ConnectionResetError):
             while part := connection.recv(1 << 16):
@@ -184,7 +190,7 @@ def test_a_stream_that_nobody_takes_ends(monkeypatch):
 
     scope = {"type": "http", "method": "GET", "path": f"/{TOKEN}/", "headers": [(b"host", HOST.encode())]}
     guarded = guard.Guard(events, TOKEN, serve.hosts(8642))
-    asyncio.run(asyncio.wait_for(guarded(scope, None, never), 10))
+    asyncio.run(asyncio.wait_for(guarded(scope, None, never), 30))
 
 
 def test_a_port_that_is_taken_is_said():

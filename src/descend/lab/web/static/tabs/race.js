@@ -12,7 +12,7 @@ export async function build(root) {
     known.tasks[0].name, describe);
   const rules = rulePicker(known.rules, known.chosen, 12);
   const seconds = number(120, { min: 1, max: 3600, step: 1 });
-  const steps = h("input", { type: "number", min: 10, max: 5000, step: 1, placeholder: "the task's" });
+  const steps = h("input", { type: "number", min: 10, max: 5000, step: 1, placeholder: "as usual" });
   const seed = number(0, { min: 0, max: 1e6, step: 1 });
   const quick = h("input", { type: "checkbox", checked: true });
   const begin = button("Start the race", start, { class: "main" });
