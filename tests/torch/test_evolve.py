@@ -287,6 +287,10 @@ def test_losses_that_fail_are_counted_and_never_chosen():
     [
         (nn.Tanh(), xor, {}, ValueError, "no parameter with requires_grad"),
         (nn.Linear(2, 1, dtype=torch.complex64), xor, {}, ValueError, "weight is complex"),
+        (xor, xor, {}, TypeError, "takes a model"),
+        (net(), None, {}, TypeError, "loss_fn must be a function"),
+        (net(), xor, {"executor": 3}, TypeError, r"executor must have submit\(\)"),
+        (net(), xor, {"memory": "1 GB"}, ValueError, "got '1 GB'"),
         (net(), xor, {"memory": 0}, ValueError, "memory must be a number of bytes"),
         (net(), lambda model: model(X), {}, TypeError, "a tensor of one number"),
         (net(), lambda model: 1.0, {}, TypeError, "a tensor of one number"),

@@ -199,6 +199,19 @@ def test_bad_terms_are_refused_and_change_nothing(terms, says):
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
 
 
+def test_what_a_step_cannot_take_is_refused_in_words():
+    model = net()
+    opt = NaturalGradient(model)
+    with pytest.raises(TypeError, match="takes a list of pairs"):
+        opt.step(lambda: fit(model, POINTS, TARGET))
+    noisy = nn.Sequential(net(), nn.Dropout(0.5))
+    with pytest.raises(ValueError, match=r"draws random numbers.*eval\(\)"):
+        NaturalGradient(noisy).step([(fit, (POINTS, TARGET))])
+    model[0].bias.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"0\.bias was frozen after"):
+        opt.step([(fit, (POINTS, TARGET))])
+
+
 def test_a_jacobian_too_large_is_refused_with_its_size():
     opt = NaturalGradient(net(), max_bytes=1000)
     with pytest.raises(ValueError, match="Jacobian of 30 residuals by 25 parameters takes"):

@@ -114,6 +114,13 @@ class NaturalGradient(torch.optim.Optimizer):
             ValueError: terms that are no such pairs, points of different lengths, a Jacobian above max_bytes, or a loss
                 that is not finite. Nothing is changed then.
         """
+        if not isinstance(terms, Sequence):
+            raise TypeError(
+                f"NaturalGradient.step takes a list of pairs (residual, points), got {type(terms).__name__}; it "
+                "computes the loss and its derivatives itself"
+            )
+        if frozen := [name for name, p in self._params.items() if not p.requires_grad]:
+            raise ValueError(f"NaturalGradient: {frozen[0]} was frozen after the optimizer was made: make a new one")
         checked = [_checked(term, i) for i, term in enumerate(terms)]
         if not checked:
             raise ValueError("NaturalGradient.step: no terms")
@@ -176,7 +183,15 @@ class NaturalGradient(torch.optim.Optimizer):
         net = self._net(params)
         rows = []
         for residual, points in terms:
-            r = vmap(lambda *point, residual=residual: residual(net, *point), chunk_size=self._chunk)(*points)
+            try:
+                r = vmap(lambda *point, residual=residual: residual(net, *point), chunk_size=self._chunk)(*points)
+            except RuntimeError as error:
+                if "random operation" in str(error):
+                    raise ValueError(
+                        "NaturalGradient.step: a residual draws random numbers, as dropout does, and the loss has to "
+                        "be the same each time: model.eval()"
+                    ) from error
+                raise
             rows.append(r.reshape(-1) / math.sqrt(len(points[0])))
         return torch.cat(rows)
 

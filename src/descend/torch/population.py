@@ -63,9 +63,16 @@ def evolve(
         OptimizeResult; x are the best parameters as one vector, in the order of ``model.parameters()``.
 
     Raises:
+        TypeError: no model, no function, no executor.
         ValueError: no parameter to evolve, complex ones, parameters on several devices, a memory below 1.
         Exception: what a worker of the executor dies of; what waits for one is cancelled.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"evolve takes a model, a torch.nn.Module; got {type(model).__name__}")
+    if not callable(loss_fn):
+        raise TypeError(f"loss_fn must be a function of the net, got {loss_fn!r}")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must have submit(), as those of concurrent.futures do; got {executor!r}")
     parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not parameters:
         raise ValueError("model has no parameter with requires_grad: there is nothing to evolve")
@@ -73,8 +80,8 @@ def evolve(
         raise ValueError("model has parameters on several devices; a population needs them on one")
     if complex_ones := [name for name, p in parameters.items() if p.is_complex()]:
         raise ValueError(f"evolve: {complex_ones[0]} is complex, and populations are of real numbers")
-    if not memory >= 1:
-        raise ValueError(f"memory must be a number of bytes, at least 1, got {memory}")
+    if not isinstance(memory, int | float) or not memory >= 1:
+        raise ValueError(f"memory must be a number of bytes, at least 1, got {memory!r}")
     double = any(p.dtype == torch.float64 for p in parameters.values())
     dtype = torch.float64 if double else torch.get_default_dtype()
     start = torch.cat([p.detach().reshape(-1).to(dtype) for p in parameters.values()])
@@ -201,7 +208,7 @@ class Population:
             first = self.loss(vector)
         if not isinstance(first, Tensor) or first.numel() != 1:
             raise TypeError(f"loss_fn must return a tensor of one number, got {first!r}")
-        at_once = max(1, self.memory // (computed.bytes + vector.nbytes))
+        at_once = max(1, int(self.memory) // (computed.bytes + vector.nbytes))
         self.calls += 1
         with self.drawing():
             again = self.loss(vector)

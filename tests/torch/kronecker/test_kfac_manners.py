@@ -255,6 +255,59 @@ def test_gradient_checkpointing_is_heard_once():
             torch.testing.assert_close(other[name].G, one.G)
 
 
+def test_a_model_that_is_made_double_takes_its_factors_along():
+    model = two_layers().float()
+    opt = KFAC(model, momentum=0.0, inv_update_steps=9)
+    for dtype in (torch.float32, torch.float64):
+        model.to(dtype)
+        for seed in range(2):
+            opt.zero_grad()
+            nn.functional.mse_loss(model(normal(9, 3, seed=seed).to(dtype)), normal(9, 2).to(dtype)).backward()
+            opt.step()
+    assert {one.dtype for factors in opt.factors.values() for one in (factors.A, factors.G_inverse)} == {torch.float64}
+    assert {factors.updates for factors in opt.factors.values()} == {4}
+
+
+def test_a_closure_that_raises_leaves_nothing_behind():
+    model, twin = two_layers(), two_layers()
+    opt, other = KFAC(model), KFAC(twin)
+
+    def broken():
+        loss_of(model, 3).backward()
+        raise ArithmeticError("broken")
+
+    with pytest.raises(ArithmeticError, match="broken"):
+        opt.step(broken)
+    assert opt.steps == 0
+    steps(opt, model, range(2))
+    steps(other, twin, range(2))
+    assert all(map(torch.equal, model.parameters(), twin.parameters()))
+
+
+def test_an_autocast_around_backward_and_step_rounds_no_factor():
+    results = []
+    for inside in (False, True):
+        model = two_layers().float()
+        opt = KFAC(model, inv_update_steps=1)
+        for seed in range(2):
+            x, y = normal(9, 3, seed=seed).float(), normal(9, 2, seed=seed + 50).float()
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = nn.functional.mse_loss(model(x), y)
+                if inside:
+                    opt.zero_grad()
+                    loss.backward()
+                    opt.step()
+            if not inside:
+                opt.zero_grad()
+                loss.backward()
+                opt.step()
+        results.append(([p.detach() for p in model.parameters()], opt.factors))
+    for p, q in zip(results[0][0], results[1][0], strict=True):
+        assert torch.equal(p, q)
+    for name, one in results[0][1].items():
+        assert torch.equal(one.A_inverse, results[1][1][name].A_inverse)
+
+
 def test_half_precision_is_summed_in_float32():
     model = two_layers().float()
     opt = KFAC(model)

@@ -253,6 +253,14 @@ def test_lbfgs_says_what_a_closure_forgets():
         assert torch.equal(x, held)
 
 
+def test_lbfgs_refuses_the_state_of_another_optimizer():
+    task = Task("LBFGS")
+    state = torch.optim.Adam(task.model.parameters()).state_dict()
+    with pytest.raises(ValueError, match="no state of LBFGS: it has no history_size"):
+        task.opt.load_state_dict(state)
+    task.opt.step(task.loss)
+
+
 def test_lbfgs_follows_a_scheduler_and_begins_anew_when_parameters_are_frozen():
     task = Task("LBFGS", line_search_fn=None, lr=0.5)
     scheduler = torch.optim.lr_scheduler.StepLR(task.opt, 1, 0.1)

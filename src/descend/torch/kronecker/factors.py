@@ -34,6 +34,9 @@ class Factors:
         """With the moments of another batch: the share of the past is min(1 - 1/k, decay) in update k (section 5)."""
         k = self.updates + 1
         new = 1 - min(1 - 1 / k, decay)
+        if (self.A.dtype, self.A.device) != (A.dtype, A.device):  # the model has been moved, or made double
+            moved = {name: one.to(A) for name, one in vars(self).items() if isinstance(one, Tensor)}
+            return replace(self, **moved).averaged(A, G, decay)
         return replace(self, A=torch.lerp(self.A, A, new), G=torch.lerp(self.G, G, new), updates=k)
 
     def inverted(self, damping: float) -> Factors:

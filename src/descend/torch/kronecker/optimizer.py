@@ -271,7 +271,9 @@ class KFAC(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         scale = self._unscale(loss_scale)
-        if scale is None or not self._update(scale):
+        with torch.autocast(next(iter(self._found.names)).device.type, enabled=False):  # would round the products
+            updated = scale is not None and self._update(scale)
+        if not updated:
             self.skipped += 1
             self._forget()
         return loss

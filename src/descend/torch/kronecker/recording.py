@@ -89,7 +89,8 @@ class Recorder:
         def arrives(g: Tensor) -> None:
             recorder = me()
             if recorder is not None and (recorder.drawing or not recorder.drawn):
-                recorder._sum_up(blocks, first, x, g.detach(), recorder.drawing or terms, layer, by_linear)
+                with torch.autocast(g.device.type, enabled=False):  # a backward pass inside one would round the sums
+                    recorder._sum_up(blocks, first, x, g.detach(), recorder.drawing or terms, layer, by_linear)
 
         output.register_hook(arrives)
 

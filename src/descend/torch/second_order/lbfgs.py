@@ -77,6 +77,17 @@ class LBFGS(torch.optim.Optimizer):
             raise TypeError("LBFGS steps all parameters as one vector: give it all when it is made")
         super().add_param_group(param_group)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As torch's, of this class or of ``torch.optim.LBFGS``.
+
+        Raises:
+            ValueError: it is of another optimizer. Nothing is changed then.
+        """
+        for group in state_dict["param_groups"]:
+            if missing := sorted(set(self.defaults) - set(group)):
+                raise ValueError(f"load_state_dict: this is no state of LBFGS: it has no {', '.join(missing)}")
+        super().load_state_dict(state_dict)
+
     @torch.no_grad()
     def step(self, closure: Closure | None = None) -> Any:  # type: ignore[override]
         """Up to ``max_iter`` iterations.
