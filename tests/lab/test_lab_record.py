@@ -26,7 +26,7 @@ def test_the_json_is_strict_and_holds_every_run():
     sample = record(FINALS)
     fields = json.loads(to_json(sample), parse_constant=lambda name: pytest.fail(f"not JSON: {name}"))
     # A range test, seven rates on two seeds, more seeds near the best; tuned and default lr; the leader's shorter runs.
-    assert len(fields["runs"]) == len(sample.runs) == 4 * (1 + 7 * 2 + 3 * 3 + 2 * 5) + 4 * 5 + 4 * 5 + 4 * 5
+    assert len(fields["runs"]) == len(sample.runs) == 4 * (1 + 7 * 2 + 3 * 6 + 2 * 8) + 4 * 5 + 4 * 5 + 4 * 5
     assert fields["looks"] == sample.looks
 
 

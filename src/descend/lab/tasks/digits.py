@@ -31,7 +31,7 @@ TASK = Task(
     shows="the race of a minute: adaptive rules and momentum come close once each has its own rate",
     steps=600,
     batch=64,
-    seconds=0.04,
+    seconds=0.09,
     seeds=160,
     needs=(("sklearn", "scikit-learn"),),
 )

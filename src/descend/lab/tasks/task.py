@@ -13,7 +13,8 @@ class Task:
 
     `steps` is the common budget at which the field's rules all converge, `batch` the examples of a step, `delta` the
     relative difference of final losses that does not matter (half the width of "equal"), `seeds` the most fresh seeds
-    that a race spends by itself, `seconds` how long a run took on one core of `docs/race.md`'s machine.
+    that a race spends by itself, `seconds` the processor time of a run on one thread of `docs/race.md`'s machine
+    (`python -m descend.lab.race.measure seconds`).
     """
 
     name: str

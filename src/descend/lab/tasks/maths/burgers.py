@@ -28,7 +28,7 @@ TASK = Task(
     shows="derivatives in the loss: ill-conditioned, with little noise",
     steps=600,
     batch=256,
-    seconds=1.2,
+    seconds=1.0,
     seeds=20,
     needs=(("torch", "torch"),),
 )

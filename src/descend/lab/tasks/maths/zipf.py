@@ -28,7 +28,7 @@ TASK = Task(
     shows="rare facts in one matrix: said to favour matrix rules (2509.26030), which tuned races here do not confirm",
     steps=200,
     batch=256,
-    seconds=0.35,
+    seconds=0.25,
     seeds=30,
 )
 

@@ -21,7 +21,7 @@ TASK = Task(
     shows="embeddings, norms and matrices in one model",
     steps=300,
     batch=16,
-    seconds=2.5,
+    seconds=1.5,
     seeds=20,
     needs=(("torch", "torch"),),
 )

