@@ -23,7 +23,7 @@ def run(path: Path, stay: bool = False) -> ModuleType:
         BadScript: no such file, none of Python, or one that stops with an error.
     """
     if not path.is_file():
-        raise BadScript(f"no file {path}" if not path.exists() else f"{path} is no file of Python")
+        raise BadScript(f"there is no file {path}" if not path.exists() else f"{path} is no file of Python")
     name = f"descend_script_{path.stem}"  # no name of a module that it may want to import
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

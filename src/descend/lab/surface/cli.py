@@ -120,11 +120,7 @@ def _surface(what: str):
     file, colon, name = what.rpartition(":")
     if not colon and what.endswith(".py"):
         file, name = what, "f"
-    if not file:
-        return surface_of(what)
-    if not Path(file).is_file():
-        raise ValueError(f"there is no file {file}.")
-    return from_file(Path(file), name)
+    return from_file(Path(file), name) if file else surface_of(what)
 
 
 def _point(text: str | None) -> tuple[float, float] | None:

@@ -72,7 +72,6 @@ def _say(address: str, as_json: bool, quiet: bool) -> None:
 def _brought(what: tuple[str, ...]) -> Lab:
     """Raises: UsageError: something that was named cannot be read."""
     from ..race.asked import source_of
-    from ..surface.running import surface_of
     from ..surface.yours import from_file
     from .tab import Lab
 
@@ -80,10 +79,8 @@ def _brought(what: tuple[str, ...]) -> Lab:
     for name in what:
         file, colon, function = name.rpartition(":")
         if colon and file.endswith(".py"):
-            if not Path(file).is_file():
-                raise click.UsageError(f"there is no file {file}.")
             try:
-                surface = surface_of(from_file(Path(file), function))
+                surface = from_file(Path(file), function)
             except (ValueError, TypeError) as error:
                 raise click.UsageError(str(error)) from None
             made.surfaces[surface.name] = surface

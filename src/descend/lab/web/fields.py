@@ -86,19 +86,20 @@ class Fields:
 
     def listed(self, name: str, most: int) -> list[Fields]:
         """Objects, at least one and at most so many."""
-        found = self._take(name, MISSING)
-        if not isinstance(found, list) or not 1 <= len(found) <= most:
-            raise Refused(f"{self.within}{name} must be a list of 1 to {most}, got {_told(found)}")
-        return [Fields(item, f"{self.within}{name}[{k}]") for k, item in enumerate(found)]
+        return [Fields(item, f"{self.within}{name}[{k}]") for k, item in enumerate(self._list(name, most))]
 
     def words(self, name: str, most: int, among: Iterable[str] | None = None) -> list[str]:
         """Texts, at least one and at most so many."""
-        found = self._take(name, MISSING)
-        if not isinstance(found, list) or not 1 <= len(found) <= most:
-            raise Refused(f"{self.within}{name} must be a list of 1 to {most}, got {_told(found)}")
+        found = self._list(name, most)
         inside = Fields({str(k): item for k, item in enumerate(found)}, f"{self.within}{name}")
         known = None if among is None else list(among)
         return [inside.word(str(k), among=known) for k in range(len(found))]
+
+    def _list(self, name: str, most: int) -> list[Any]:
+        found = self._take(name, MISSING)
+        if not isinstance(found, list) or not 1 <= len(found) <= most:
+            raise Refused(f"{self.within}{name} must be a list of 1 to {most}, got {_told(found)}")
+        return found
 
     def end(self) -> None:
         """Refuse fields that nobody took."""

@@ -10,10 +10,8 @@ import torch
 
 from ...optimizer import CLIP
 from ..in_backward.norm import SCALE, factor, measured_clip
-from ..step import tensors
-from ..step.batch import POINTER
 from ..step.leaf import Leaf
-from ..step.plan import Plan, fits
+from ..step.plan import Plan
 from . import parts, refusals
 from .agreement import Agreed, Agreement
 from .measure import Squares
@@ -107,15 +105,7 @@ class SharedPlan(Plan):
             if leaf.whole is not None and not _same(parts.part(leaf.whole), leaf.p):
                 return False
         grads: list[torch.Tensor] = [self.arrived.get(id(p)) for p in self.having]  # type: ignore[misc]
-        held = [leaf.p for leaf in self.leaves]
-        if not all(map(fits, grads, held, self.strides)):
-            return False
-        if self.engine.on_memory:
-            if any(map(tensors.without_memory, grads)):
-                return False
-            self.pointers = list(map(POINTER, grads))
-            self._take(self.pointers)
-        return True
+        return self._point_to(grads, [leaf.p for leaf in self.leaves])
 
     # ---------------------------------------------------------------- the agreement
 

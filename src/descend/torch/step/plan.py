@@ -258,8 +258,11 @@ class Plan:
 
     def _refresh_gradients(self) -> bool:
         """Take the gradients of this step; False if one is missing or does not fit as the planned ones did."""
-        grads = list(map(GRAD, self.having))
-        if not all(map(fits, grads, self.having, self.strides)):
+        return self._point_to(list(map(GRAD, self.having)), self.having)
+
+    def _point_to(self, grads: list[torch.Tensor], held: list[torch.Tensor]) -> bool:
+        """Take these gradients of what is held here; False if one does not fit."""
+        if not all(map(fits, grads, held, self.strides)):
             return False
         if self.engine.on_memory and (pointers := list(map(POINTER, grads))) != self.pointers:
             if any(map(tensors.without_memory, grads)):
