@@ -4,21 +4,19 @@ Noise of standard deviation ½ is drawn anew for every batch; validation has one
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from .. import digits, perceptron
 from ..perceptron import Perceptron
 from ..problem import Array
-from ..task import Task
 
 NOISE = 0.5
-TASK = Task(
+TASK = replace(
+    digits.TASK,
     name="denoiser",
     title="denoising of digits",
-    data=digits.TASK.data,
-    licence=digits.TASK.licence,
-    sha256=digits.TASK.sha256,
     split="fixed: 899 images for training, noise drawn anew; 898 for validation, noise fixed",
     model="MLP 64-96-64, ReLU, He initialisation, float32, 12,448 parameters",
     loss="mean squared error of pixels in 0..1",
@@ -27,7 +25,6 @@ TASK = Task(
     batch=64,
     seconds=0.13,
     seeds=40,
-    needs=digits.TASK.needs,
 )
 
 

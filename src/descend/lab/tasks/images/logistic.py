@@ -1,16 +1,14 @@
 """The task `digits-logistic`: logistic regression of the digits, a convex problem with many solutions."""
 
+from dataclasses import replace
+
 from .. import digits
 from ..perceptron import Perceptron
-from ..task import Task
 
-TASK = Task(
+TASK = replace(
+    digits.TASK,
     name="digits-logistic",
     title="digits by logistic regression",
-    data=digits.TASK.data,
-    licence=digits.TASK.licence,
-    sha256=digits.TASK.sha256,
-    split=digits.TASK.split,
     model="softmax regression 64-10, He initialisation, float32, 650 parameters",
     loss="cross entropy in nats",
     shows="convex, and soon over",
@@ -18,7 +16,6 @@ TASK = Task(
     batch=64,
     seconds=0.03,
     seeds=80,
-    needs=digits.TASK.needs,
 )
 
 

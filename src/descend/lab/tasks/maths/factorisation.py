@@ -4,21 +4,19 @@ What recommenders do, with ratings that anybody can look at: 1,797 images by 64 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from .. import digits
 from ..perceptron import Labels
 from ..problem import NAN, Array
-from ..task import Task
 
 RANK, KNOWN = 8, 0.4
-TASK = Task(
+TASK = replace(
+    digits.TASK,
     name="factorisation",
     title="matrix completion of the digits",
-    data=digits.TASK.data,
-    licence=digits.TASK.licence,
-    sha256=digits.TASK.sha256,
     split="fixed: 40 % of all pixels for training, a tenth of the rest for validation",
     model="product of 1797x8 and 8x64, plus the pixels' means, float32, 14,952 parameters",
     loss="mean squared error of pixels in 0..1",
@@ -27,7 +25,6 @@ TASK = Task(
     batch=4096,
     seconds=0.3,
     seeds=30,
-    needs=digits.TASK.needs,
 )
 
 

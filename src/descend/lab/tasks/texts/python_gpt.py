@@ -34,9 +34,9 @@ def text() -> str:
     return "\n".join(topics[name] for name in sorted(topics))
 
 
-def card() -> Task:
+def card(task: Task = TASK) -> Task:
     """The card with the hash of this Python's text."""
-    return replace(TASK, sha256=hashlib.sha256(text().encode()).hexdigest())
+    return replace(task, sha256=hashlib.sha256(text().encode()).hexdigest())
 
 
 def problem() -> "TorchModule":

@@ -1,11 +1,9 @@
 """The task `python-rnn`: a GRU spells the names of Python's standard library, as others do with surnames."""
 
-import hashlib
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..task import Task
-from .python_gpt import text
+from . import python_gpt
 from .speller import problem_of
 
 if TYPE_CHECKING:
@@ -34,12 +32,11 @@ def words() -> list[str]:
     """The words, each once, in order."""
     import re
 
-    return sorted(set(re.findall(rf"[a-z]{{5,{LENGTH - 1}}}", text().lower())))
+    return sorted(set(re.findall(rf"[a-z]{{5,{LENGTH - 1}}}", python_gpt.text().lower())))
 
 
 def card() -> Task:
-    """The card with the hash of this Python's text."""
-    return replace(TASK, sha256=hashlib.sha256(text().encode()).hexdigest())
+    return python_gpt.card(TASK)
 
 
 def problem() -> "TorchModule":
