@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import sys
-from contextlib import closing
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -299,30 +298,16 @@ def _run(
     record: "Record", source: Source, store: "Store | None", given: dict[str, Any], console: "Console"
 ) -> "tuple[Record, int]":
     """The race itself; a record that is partial where it was stopped, and the exit code."""
-    from . import asked
     from .drive import Drive
-    from .live import view_for
-    from .watch import Watch
+    from .live import watched
 
-    begin, before = perf_counter(), record.seconds
     drive = Drive(record, source, _processes(given, len(record.config.rules)), store, given["seconds"], given["on"])
-    watch = Watch(record.config, kept=len(record.runs))
-    code = 0
-    try:
-        with closing(drive.events()) as events, view_for(console, record, watch, given["quiet"]) as view:
-            for event, stages in events:
-                watch.take(event, stages.standings)
-                view.take(event, stages)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    record.finish(before + perf_counter() - begin, partial=code != 0 or bool(drive.stopped))
-    if store is not None and not drive.unstored:
-        store.tell(record.id, "stopped" if record.partial else "finished", asked.told(record))
+    interrupted = watched(drive, console, given["quiet"])
     if drive.unstored:
         click.echo(f"this race cannot be resumed, for its runs could not be kept: {drive.unstored}", err=True)
     for rule, why in record.failed.items():
         click.echo(f"Error: {rule} failed and is not judged: {why}", err=True)
-    return record, code or (1 if record.failed else 0)
+    return record, INTERRUPTED if interrupted else int(bool(record.failed))
 
 
 def _reload(source: str, replay: Path | None) -> "Record":

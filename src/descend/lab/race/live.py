@@ -4,8 +4,10 @@ Wide or narrow, nothing wraps inside a table: columns give way.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
+from time import perf_counter
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -17,6 +19,8 @@ from rich.text import Text
 from ...draw.terminal import Column, Table
 from ..tasks.task import Task
 from ..trials.runners.runner import Event, RuleFailed
+from .asked import told
+from .drive import Drive
 from .protocol.stages import Round, Stages
 from .race import Config
 from .record import Record
@@ -43,6 +47,23 @@ def view_for(console: Console, record: Record, watch: Watch, quiet: bool) -> Vie
         return Silent()
     watched = console.file.isatty() and not console.is_dumb_terminal
     return LiveTable(console, record, watch) if watched else Lines(console, watch)
+
+
+def watched(drive: Drive, console: Console, quiet: bool) -> bool:
+    """A race to its end, or as far as its time or Ctrl-C lets it come, kept and seen; whether it was Ctrl-C."""
+    record, begin, interrupted = drive.record, perf_counter(), False
+    watch = Watch(record.config, kept=len(record.runs))
+    try:
+        with closing(drive.events()) as events, view_for(console, record, watch, quiet) as view:
+            for event, stages in events:
+                watch.take(event, stages.standings)
+                view.take(event, stages)
+    except KeyboardInterrupt:
+        interrupted = True
+    record.finish(record.seconds + perf_counter() - begin, partial=interrupted or bool(drive.stopped))
+    if drive.store is not None:
+        drive.store.tell(record.id, "stopped" if record.partial else "finished", told(record))
+    return interrupted
 
 
 class Silent:

@@ -2,8 +2,7 @@
 
 import json
 from collections.abc import Callable
-from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,10 @@ from ...tasks.catalogue import MODULES
 from ...tasks.source import Source, lacking
 from .. import asked
 from ..drive import Drive
-from ..live import print_line, view_for
+from ..live import print_line, watched
 from ..race import Config
 from ..record import Record, write
 from ..results import results
-from ..watch import Watch
 from .several import Several, rows_of
 
 if TYPE_CHECKING:
@@ -57,14 +55,16 @@ def race_all(
         config = Config(
             rules, card.name, card.steps, card.batch, SEEDS, given["seed"], card.delta, given["schedule"], log=card.log
         )
-        config = replace(config.quick(keep_seeds=True))
+        config = config.quick(keep_seeds=True)
         record = (given["resume"] and store and asked.same(store, config, source)) or asked.new_record(
             config, source, card, processes
         )
         if store is not None and not record.id:
             asked.begin(record, store)
         say(f"[{k + 1}/{len(sources)}] {card.name}: {card.model.split(',')[0]}")
-        stopped = _one(record, source, store, processes, given["on"] or "", end, quiet, console)
+        seconds = None if end is None else max(0.0, end - perf_counter())
+        drive = Drive(record, source, processes, store, seconds, given["on"] or "")
+        interrupted = watched(drive, console, quiet or not console.file.isatty())
         found = results(record)
         if found.tuned:
             done.append((record, found))
@@ -72,39 +72,9 @@ def race_all(
 
             left = (perf_counter() - began) / (k + 1) * (len(sources) - k - 1)
             say(f"    {verdict(record, found)[0]}" + (f" About {left:.0f} s left." if left > 1 else ""))
-        if stopped:
+        if stopped := "interrupted" if interrupted else drive.stopped:
             return Several(done), stopped
     return Several(done), ""
-
-
-def _one(
-    record: Record,
-    source: Source,
-    store: "Store | None",
-    processes: int,
-    on: str,
-    end: float | None,
-    quiet: bool,
-    console: "Console",
-) -> str:
-    """Run what is missing of a race, until a moment at most; what stopped it, if anything did."""
-    begin, before = perf_counter(), record.seconds
-    drive = Drive(record, source, processes, store, None if end is None else max(0.0, end - begin), on)
-    watch = Watch(record.config, kept=len(record.runs))
-    stopped = ""
-    try:
-        silent = quiet or not console.file.isatty()
-        with closing(drive.events()) as events, view_for(console, record, watch, silent) as view:
-            for event, stages in events:
-                watch.take(event, stages.standings)
-                view.take(event, stages)
-    except KeyboardInterrupt:
-        stopped = "interrupted"
-    stopped = stopped or drive.stopped
-    record.finish(before + perf_counter() - begin, partial=bool(stopped))
-    if store is not None:
-        store.tell(record.id, "stopped" if stopped else "finished", asked.told(record))
-    return stopped
 
 
 def deliver(several: Several, folder: Path, as_json: bool, quiet: bool, console: "Console", echo: Callable) -> None:
