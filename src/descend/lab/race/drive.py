@@ -8,6 +8,7 @@ from ..store import Store, StoreError
 from ..tasks.source import Source
 from ..trials.runners.runner import Event, RunDone, Runner
 from ..trials.runners.start import runner_for
+from .asked import told
 from .protocol.stages import Round, Stages
 from .record import Record
 
@@ -29,6 +30,7 @@ class Drive:
         self.stopped = ""
         self.unstored = ""  # why runs could not be kept
         self._workers: Runner | None = None
+        self._begun = perf_counter() - record.seconds
 
     def stop(self) -> None:
         """End it from another thread: what is finished stays, what runs is lost."""
@@ -59,6 +61,12 @@ class Drive:
                         if end is not None and perf_counter() > end:
                             self.stopped = "seconds"
                             return
+
+    def finish(self, early: bool = False) -> None:
+        """Close the record, partial where the race was stopped (`early`: by others), and tell the store."""
+        self.record.finish(perf_counter() - self._begun, partial=early or bool(self.stopped))
+        if self.store is not None:
+            self.store.tell(self.record.id, "stopped" if self.record.partial else "finished", told(self.record))
 
     def _keep(self, event: RunDone) -> None:
         if self.store is None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
-from time import perf_counter
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -19,7 +18,6 @@ from rich.text import Text
 from ...draw.terminal import Column, Table
 from ..tasks.task import Task
 from ..trials.runners.runner import Event, RuleFailed
-from .asked import told
 from .drive import Drive
 from .protocol.stages import Round, Stages
 from .race import Config
@@ -51,7 +49,7 @@ def view_for(console: Console, record: Record, watch: Watch, quiet: bool) -> Vie
 
 def watched(drive: Drive, console: Console, quiet: bool) -> bool:
     """A race to its end, or as far as its time or Ctrl-C lets it come, kept and seen; whether it was Ctrl-C."""
-    record, begin, interrupted = drive.record, perf_counter(), False
+    record, interrupted = drive.record, False
     watch = Watch(record.config, kept=len(record.runs))
     try:
         with closing(drive.events()) as events, view_for(console, record, watch, quiet) as view:
@@ -60,9 +58,7 @@ def watched(drive: Drive, console: Console, quiet: bool) -> bool:
                 view.take(event, stages)
     except KeyboardInterrupt:
         interrupted = True
-    record.finish(record.seconds + perf_counter() - begin, partial=interrupted or bool(drive.stopped))
-    if drive.store is not None:
-        drive.store.tell(record.id, "stopped" if record.partial else "finished", told(record))
+    drive.finish(interrupted)
     return interrupted
 
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 from ...store import Store
 from ...tasks.source import Source
-from ..asked import begin, new_record, same, told
+from ..asked import begin, new_record, same
 from ..drive import Drive
 from ..protocol.pairs import TURNED
 from ..protocol.standing import BEHIND, EQUAL
@@ -22,8 +22,7 @@ def finished(config: Config, source: Source, store: Store, processes: int) -> Re
     drive = Drive(record, source, processes, store)
     for _ in drive.events():
         pass
-    record.finish(record.seconds, partial=False)
-    store.tell(record.id, "finished", told(record))
+    drive.finish()
     return record
 
 

@@ -104,9 +104,7 @@ def run(job: Job, record: Record, source: Source, seconds: float) -> None:
                 if job.asked_to_stop.is_set():
                     break
     finally:
-        record.finish(perf_counter() - begin, partial=bool(drive.stopped) or job.asked_to_stop.is_set())
-        if store is not None and record.id and not drive.unstored:
-            store.tell(record.id, "stopped" if record.partial else "finished", asked.told(record))
+        drive.finish(job.asked_to_stop.is_set())
     if record.runs:
         job.tell(progress="", **shown(record, record.seconds, whole=True))
     job.tell(ended={"": "", "seconds": "its time was up", "asked": "you stopped it"}[drive.stopped])
