@@ -46,5 +46,5 @@ def test_the_table_has_a_line_for_each_method():
         {**row, "method": "newton_cg", "losses": [0.23, 0.24, 0.25], "below": [2, 1]},
     ])  # fmt: skip
     assert text.splitlines()[-1] == (
-        "| newton_cg, lr 0.01 | 5 | 0.2500 | 0.2300 to 0.2500 | 1 of 3 | 1,234 | 300 | 4.0 |"
+        "| newton_cg, lr 0.01 | 5 | 0.2500 | 0.2300 to 0.2500 | 2 · 1 of 3 | 1,234 | 300 | 4.0 |"
     )

@@ -198,12 +198,13 @@ def _words(settings: Trial) -> str:
 def table(rows: list[dict[str, Any]]) -> str:
     """As Markdown."""
     lines = [
-        "| method | best of | loss | of the seeds | below both Adams | steps | gradient equivalents | seconds |",
+        "| method | best of | loss | of the seeds | below Adam on all · in batches | steps | gradients | seconds |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         low, high = min(row["losses"]), max(row["losses"])
-        below = "" if row["method"].startswith("adam") else f"{min(row['below'])} of {len(row['losses'])}"
+        counts = " · ".join(map(str, row["below"]))
+        below = "" if row["method"].startswith("adam") else f"{counts} of {len(row['losses'])}"
         lines.append(
             f"| {row['method']}, {row['settings']} | {row['trials']} | {row['loss']:.4f} | {low:.4f} to {high:.4f} | "
             f"{below} | {row['steps']:,.0f} | {row['work']:,.0f} | {row['seconds']:.1f} |"
