@@ -178,6 +178,24 @@ def test_adahessian_averages_the_squares_of_what_it_is_fed(engine):
         torch.testing.assert_close(p.detach(), x, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize(
+    "settings", [{}, {"lr": 0.03, "betas": (0.7, 0.95), "eps": 1e-3, "weight_decay": 0.2}], ids=str
+)
+def test_adahessian_is_that_of_pytorch_optimizer(settings):
+    """Somebody else's transcription of the paper, fed another estimate of either sign before each step."""
+    theirs = pytest.importorskip("pytorch_optimizer").AdaHessian
+    settings = {"eps": 1e-4, **settings}  # theirs is 1e-16 by default
+    mine, other = Parameter(normal(4, 3)), Parameter(normal(4, 3))
+    ours, peer = AdaHessian([mine], **settings), theirs([other], **settings)
+    for t in range(40):
+        g, d = normal(4, 3, seed=100 + t) * 10.0 ** (t % 5 - 2), normal(4, 3, seed=200 + t) * 10.0 ** (t % 3 - 1)
+        mine.grad, other.grad = g.clone(), g.clone()
+        feed(ours, [mine], [d])
+        ours.step()
+        peer.step(hessian=[d])
+        torch.testing.assert_close(mine.detach(), other.detach(), rtol=1e-12, atol=1e-13)
+
+
 def test_adahessian_on_a_quadratic_is_a_newton_step_with_signs():
     scale = torch.tensor([1.0, 1e2, 1e4], dtype=torch.float64)
     p = Parameter(torch.ones(3, dtype=torch.float64))
