@@ -1,5 +1,6 @@
 """The contact sheet in a browser: marked by mouse and keyboard, marks saved and dropped, nobody asked for anything."""
 
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -81,6 +82,11 @@ def test_marks_are_made_saved_and_dropped(chromium: str, tmp_path: Path):
             page.evaluate("document.querySelectorAll('img[loading]').forEach(i => i.loading = 'eager')")
             page.wait_for_function("[...document.querySelectorAll('.sheet img')].every(i => i.naturalWidth)")
             context.close()
+        page = browser.new_context(bypass_csp=True, color_scheme="dark").new_page()
+        page.goto(page_file.as_uri())
+        page.locator(".sheet input").nth(1).check()
+        page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+        assert page.evaluate("axe.run().then(r => r.violations.map(v => v.id))") == []
         browser.close()
     assert all(unquote(url).startswith(out.as_uri().replace("%20", " ")) or url.startswith("blob:") for url in asked)
     assert said == []
