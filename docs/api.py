@@ -6,6 +6,7 @@ what docstrings are here. Made at each build, and not kept.
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def _page(package: Any, title: str, module: str, places: tuple[str, ...]) -> str
     if places:
         named = [package[place] for place in places]
     else:
-        found = {name: home.members[name] for name in sorted(_exported(home)) if name in home.members}
+        found = {name: one for name in sorted(_exported(home)) if (one := _found(package, home, name)) is not None}
         # a module of the name of its function hides it from griffe
         named = [one.members.get(name, one) if one.is_module else one for name, one in found.items()]
     shown = [_entry(module, one) for one in named if not one.is_module]
@@ -59,6 +60,15 @@ def _page(package: Any, title: str, module: str, places: tuple[str, ...]) -> str
 def _exported(home: Any) -> list[str]:
     names = [str(name).strip("'\"") for name in home.exports or ()]
     return names or [name for name, one in home.members.items() if one.is_alias and not name.startswith("_")]
+
+
+def _found(package: Any, home: Any, name: str) -> Any:
+    """A name of a module: what stands there, or where its table of names that are loaded when asked for says."""
+    later = ast.literal_eval(str(home.members["_AROUND"].value)) if "_AROUND" in home.members else {}
+    if name not in later:
+        return home.members.get(name)
+    place = later[name]
+    return package[f"{place[1:] if place[0] == '.' else f'{home.name}.{place}'}.{name}"]
 
 
 def _entry(module: str, one: Any) -> str:
