@@ -142,7 +142,7 @@ def test_a_small_race_writes_both_files_and_plain_lines(tmp_path: Path):
     sample = load(tmp_path / "race-digits.json")
     assert not sample.partial
     assert (sample.config.rules, sample.config.steps, sample.config.seeds) == (("adam", "lion"), 30, 2)
-    assert {run.seed for run in sample.runs} == {0, 1, 2, 3, 4, 100, 101}
+    assert {run.seed for run in sample.runs} == {*range(8), 100, 101}
     assert {run.engine for run in sample.runs} == {"llvm"}
     assert sample.stages().next() is None
     page = (tmp_path / "race-digits.html").read_text(encoding="utf-8")
