@@ -95,6 +95,24 @@ def test_copies_and_pickles_go_on_to_the_bit(name):
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_file_goes_on_to_the_bit(name, dtype):
+    task, other = Task(name, dtype), Task(name, dtype)
+    for _ in range(2):
+        task.opt.step(task.loss)
+    file = io.BytesIO()
+    torch.save((task.model.state_dict(), task.opt.state_dict()), file)
+    file.seek(0)
+    model, opt = torch.load(file, weights_only=True)
+    other.model.load_state_dict(model)
+    other.opt.load_state_dict(opt)
+    for _ in range(2):
+        assert torch.equal(task.opt.step(task.loss), other.opt.step(other.loss))
+    assert all(map(torch.equal, task.params(), other.params()))
+    assert same(task.opt.state_dict(), other.opt.state_dict())
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_bfloat16_parameters_fall_and_stay_bfloat16(name):
     task = Task(name, torch.bfloat16)
     first = float(task.opt.step(task.loss).detach())
