@@ -16,6 +16,7 @@ VERBS = {  # verb -> where its command stands, and its line of help
     "explain": ("explain.cli:explain", "Explain a rule: formula, cost, a step by hand."),
     "words": ("explain.words:words", "List the words a rule is written with."),
     "choose": ("lab.choosing.cli:choose", "Choose rule, rate and schedule for your model."),
+    "map": ("lab.diagnosis.cli:map_", "Put rules to small problems: what breaks what."),
     "tasks": ("lab.tasks.cli:tasks", "List what can be raced on: data, size, seconds a run."),
     "runs": ("lab.runs:runs", "List the races that are kept, finished or not."),
     "lr": ("lab.rate.cli:lr", "Find a learning rate for a rule by a range test."),
