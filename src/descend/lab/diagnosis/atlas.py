@@ -95,8 +95,8 @@ class Atlas(Shown):
             + "<h2>The problems</h2>"
             + page.table(about, ("problem", "about", "solved within", "what it shows"))
             + "<h2>How</h2><p>A parameter of four by five, 200 steps, the rate falling linearly to zero, 13 rates from "
-            f"1e-4 to 100, all other settings at their defaults, seed {self.seed}. Solved: the error at the end is below "
-            'the part of that at the start that the table names.</p><p class="quiet">'
+            f"1e-4 to 100, all other settings at their defaults, seed {self.seed}. Solved: what is left at the end is "
+            'below the part of the start that the table names.</p><p class="quiet">'
             + page.download("map.json.gz", self.to_json(), "Every number as JSON")
             + "</p>",
             STYLE,
