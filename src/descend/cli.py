@@ -56,7 +56,8 @@ descend: every way to turn a gradient into the next parameters.
   descend race           a fair race of eight classics, on real data
   descend tasks          what else can be raced on
   descend runs           the races so far, and how to go on with one
-  descend choose train.py  rule, rate and schedule for a model of yours
+  descend choose FILE    rule, rate and schedule for a model of yours
+  descend map            which rules break on what
   descend lr adam        a learning rate for it, with the reason
   descend surface        what the paths of rules look like, and why
   descend lab            the same alive, in your browser; races too
