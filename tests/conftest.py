@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -23,15 +24,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Tests compile hundreds of kernels that nobody will ask for again; subprocesses inherit the directory.
-if "DESCEND_CACHE" not in os.environ:
-    os.environ["DESCEND_CACHE"] = tempfile.mkdtemp(prefix="descend-tests-")
-    atexit.register(shutil.rmtree, os.environ["DESCEND_CACHE"], ignore_errors=True)
+# Tests compile hundreds of kernels, and the next run finds them: their names hash all that decides what comes out.
+# Tests of compiling have directories of their own; subprocesses inherit this one.
+os.environ.setdefault("DESCEND_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "kernels"))
 
-# Races keep their runs; those of tests go where the kernels go.
+# Races keep their runs; those of tests go when they end.
 if "DESCEND_DATA" not in os.environ:
     os.environ["DESCEND_DATA"] = tempfile.mkdtemp(prefix="descend-tests-")
     atexit.register(shutil.rmtree, os.environ["DESCEND_DATA"], ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items):
+    """The longest first: the other processes do the rest beside it."""
+    items.sort(key=lambda item: item.path.name != "test_types.py")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ This folder must never get an ``__init__.py``: it would shadow the real ``torch`
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -61,10 +62,15 @@ def copies(params: list[Parameter]) -> list[Parameter]:
 
 def gradient(like: torch.Tensor, seed: int) -> torch.Tensor:
     """Random signs, magnitudes evenly spread over the decades from 1e-4 to 1e2."""
+    return _drawn(like.shape, seed).to(like.dtype, copy=True)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _drawn(shape: torch.Size, seed: int) -> torch.Tensor:
     g = torch.Generator().manual_seed(seed)
-    size = 10 ** (torch.rand(like.shape, generator=g, dtype=torch.float64) * 6 - 4)
-    sign = torch.randint(0, 2, like.shape, generator=g) * 2 - 1
-    return (sign * size).to(like.dtype)
+    size = 10 ** (torch.rand(shape, generator=g, dtype=torch.float64) * 6 - 4)
+    sign = torch.randint(0, 2, shape, generator=g) * 2 - 1
+    return sign * size
 
 
 def feed(params: list[Parameter], step: int) -> None:

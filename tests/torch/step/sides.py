@@ -27,7 +27,7 @@ SETUPS = {  # class, tensors, groups, gradients kept in place
     "70 tensors in one group, kept gradients": ("SGD", 70, 1, True),
     "70 tensors in three groups, fresh gradients": ("AdamW", 70, 3, False),
 }
-ALL_SETUPS = [pytest.param(name, marks=[pytest.mark.slow] if "70" in name else []) for name in SETUPS]
+ALL_SETUPS = [pytest.param(name, marks=[pytest.mark.slow] * (made[1] > 1)) for name, made in SETUPS.items()]
 ZOO = SETUPS["a zoo in three groups, kept gradients"]
 
 

@@ -68,6 +68,7 @@ def test_what_does_not_fit_is_refused_by_name_each_time_and_changes_nothing(name
     assert not any(words for (words, _), scene in zip(told, script, strict=True) if not scene)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", ["sparse", "too small", "a negative lr"])
 @pytest.mark.parametrize("name", HARMLESS)
 def test_a_change_made_together_with_one_that_is_refused_counts_in_the_next_step(name, bad):
@@ -87,6 +88,7 @@ def test_a_change_made_together_with_one_that_is_refused_counts_in_the_next_step
     agree(*told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setup", [setup for setup in SETUPS if "zoo" in setup])
 @pytest.mark.parametrize("name", HARMLESS)
 def test_whatever_was_changed_before_a_later_change_counts(name, setup):
