@@ -114,9 +114,9 @@ def test_columns_that_are_dropped_are_said_and_the_rate_goes_last(tmp_path: Path
         return console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
 
     assert "hidden" not in shown(100)
-    assert "1 column hidden (ms/step): widen" in " ".join(shown(92).split())
+    assert "1 column hidden (accuracy): widen" in " ".join(shown(84).split())
     narrow = " ".join(shown(38).split())
-    assert "8 columns hidden (rank, to the leader, standing, fresh seeds, steps for its loss, steps to target" in narrow
+    assert "7 columns hidden (rank, to the leader, standing, fresh seeds, steps for its loss, steps to target" in narrow
     assert "lr" in narrow.split("hidden")[0]
     assert "loss" in narrow.split("hidden")[0]
     assert "hidden" not in call("list", width=140).output

@@ -4,6 +4,7 @@ import ast
 import copy
 import functools
 import itertools
+import math
 import pickle
 import re
 from html.parser import HTMLParser
@@ -23,6 +24,9 @@ from descend.checks import check_rule
 from descend.core.shown import Shown
 from descend.draw.chart import curve
 from descend.draw.svg import svg
+from descend.lab.choosing.answer import answer
+from descend.lab.choosing.strategy import Asked, Choosing, Outcome
+from descend.lab.diagnosis.atlas import Atlas, drawn
 from descend.lab.surface import run
 from descend.lab.surface.landscape import around
 from descend.optimizer import Optimizer
@@ -135,7 +139,24 @@ def unbegun():
     return record
 
 
+def choice():
+    choosing = Choosing(Asked(("adamw", "lion"), 320, runs=4.0))
+    while todo := choosing.missing():
+        for trial in todo:
+            choosing.take(Outcome(trial, 0.1 + abs(math.log10(trial.lr) + 2) / 10, 2.3, 1e-3))
+    return answer(choosing, HOSTILE, 1.0)
+
+
+def atlas():
+    made = Atlas(["sign_sgd"])
+    for found in drawn(made.rules, 0, rules.get, 1):
+        made.take(found)
+    return made
+
+
 RESULTS = {
+    "choice": choice,
+    "map": atlas,
     "telemetry": lambda: measured()[1].telemetry,
     "telemetry of no step": lambda: measured(steps=0)[1].telemetry,
     "alarms": lambda: Alarms(measured()[1]),
@@ -163,7 +184,18 @@ RESULTS = {
     "minimize": lambda: minimize(lambda x: ((x - 1) ** 2).sum(), np.zeros(2), "l_bfgs"),
 }
 made = functools.cache(lambda name: RESULTS[name]())
-DRAWN = ("telemetry", "overfit", "range test", "schedule", "race", "bench", "surface", "landscape", "minimize")
+DRAWN = (
+    "choice",
+    "telemetry",
+    "overfit",
+    "range test",
+    "schedule",
+    "race",
+    "bench",
+    "surface",
+    "landscape",
+    "minimize",
+)
 OTHERS = {
     "optimizer": lambda: measured()[1],
     "numpy optimizer": lambda: Optimizer("adam", [np.zeros(3)]),
