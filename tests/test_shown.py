@@ -26,6 +26,7 @@ from descend.draw.chart import curve
 from descend.draw.svg import svg
 from descend.lab.choosing.answer import answer
 from descend.lab.choosing.strategy import Asked, Choosing, Outcome
+from descend.lab.data.result import Collected
 from descend.lab.diagnosis.atlas import Atlas, drawn
 from descend.lab.surface import run
 from descend.lab.surface.landscape import around
@@ -157,6 +158,7 @@ def atlas():
 RESULTS = {
     "choice": choice,
     "map": atlas,
+    "image set": lambda: Collected(Path("set"), [HOSTILE, "wolf"], 3, [], []),
     "telemetry": lambda: measured()[1].telemetry,
     "telemetry of no step": lambda: measured(steps=0)[1].telemetry,
     "alarms": lambda: Alarms(measured()[1]),
