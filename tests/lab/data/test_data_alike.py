@@ -170,6 +170,13 @@ def test_quotas_sum_up_and_leave_no_side_empty(count: int, shares):
         assert all(abs(n - share * count / sum(shares)) < 2 for n, share in zip(found, shares, strict=True))
 
 
+def test_a_large_group_goes_where_it_fits_and_single_pictures_fill_up():
+    together = [list(range(11)), *([k] for k in range(11, 100))]
+    for seed in range(60):
+        counts = Counter(split(together, "a" * 100, (80, 10, 10), seed))
+        assert counts == {"train": 80, "val": 10, "test": 10}
+
+
 def test_the_split_changes_with_the_seed():
     together = [[k] for k in range(50)]
     assert split(together, "a" * 50, seed=1) != split(together, "a" * 50, seed=2)

@@ -337,6 +337,7 @@ def test_a_damaged_journal_costs_only_what_is_damaged(tmp_path: Path):
     before = tree(tmp_path / "set")
     found = collect([], tmp_path / "set", processes=0)
     assert found.looked == 2
+    assert collect([], tmp_path / "set", processes=0).looked == 0, "nothing was written behind half a line"
     assert found.rows == first.rows
     assert tree(tmp_path / "set") == before
 
