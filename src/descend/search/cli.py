@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -58,18 +59,21 @@ def minimize(
     """
     if as_json and quiet:
         raise click.UsageError("--json and --quiet exclude each other.")
+    from . import names
     from .minimizing import minimize as search
 
     with contextlib.redirect_stdout(sys.stderr):  # a module may print
         module, name = loaded(target)
-        progress = Progress(quiet or as_json)
+        progress, interrupted = Progress(quiet or as_json), False
         try:
+            uses = names.find(method).uses
+            ignored = names.spelled(method) != "auto" and uses is not None and not uses & {"gradient", "jacobian"}
             result = search(
                 getattr(module, name),
                 array(start, arrays) if start is not None else getattr(module, "x0", None),
                 method,
                 numbers(limits, "--bounds") if limits is not None else getattr(module, "bounds", None),
-                jac=getattr(module, f"{name}_gradient", None),
+                jac=None if ignored else getattr(module, f"{name}_gradient", None),
                 budget=budget,
                 target=goal,
                 tol=tol,
@@ -77,16 +81,15 @@ def minimize(
                 callback=progress,
                 **dict(map(option, options)),
             )
-        except KeyboardInterrupt:
-            if progress.last is None:
-                click.echo("interrupted before the first iteration", err=True)
+        except KeyboardInterrupt as interruption:
+            result, interrupted = getattr(interruption, "result", None), True
+            if result is None or not math.isfinite(result.fun):
+                click.echo("interrupted before there was a value", err=True)
                 ctx.exit(INTERRUPTED)
-            result = progress.last
-            result.message = "interrupted; the best so far"
         except (ValueError, TypeError) as error:
             raise click.UsageError(str(error)) from None
     click.echo(shown(result, as_json, quiet))
-    ctx.exit(INTERRUPTED if result.message.startswith("interrupted") else 1 if result.status in (2, 4) else 0)
+    ctx.exit(INTERRUPTED if interrupted else 1 if result.status in (2, 4) else 0)
 
 
 def shown(result: OptimizeResult, as_json: bool, quiet: bool) -> str:
@@ -150,14 +153,12 @@ def option(text: str) -> tuple[str, Any]:
 
 
 class Progress:
-    """A line on stderr every few seconds, after each iteration; the last result, for an interruption."""
+    """A line on stderr every few seconds, after each iteration."""
 
     def __init__(self, silent: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self.silent, self.clock, self.said = silent, clock, clock()
-        self.last: OptimizeResult | None = None
 
     def __call__(self, result: OptimizeResult) -> None:
-        self.last = result
         if not self.silent and self.clock() - self.said >= EVERY:
             self.said = self.clock()
             click.echo(f"iteration {result.nit}, {result.nfev} evaluations, best {result.fun:.6g}", err=True)

@@ -32,6 +32,8 @@ DOING = {  # what can be wanted -> how it is called in a sentence
 
 
 EPS = float(np.finfo(float).eps)
+VALUES = frozenset({"values"})
+CERTAIN = 0.0, None, None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,9 @@ class Wanted:
     what       points           along       answer
     ========== ================ =========== ====================================================
     values     (n, D)                       (n,) float64, inf where f is not finite
-    gradient   (1, D)                       (value, (D,)); value inf where either is not finite
+    gradient   (1, D)                       (value, (D,)); value inf where either is not finite. A third entry may
+                                            tell how far off they may be: (the value, each entry (D,), and which
+                                            entries (D,) promise no more than the value is off)
     product    (1, D)           (D,)        (D,): the Hessian at the point times ``along``
     hessian    (1, D)                       (D, D)
     residuals  (1, D)                       (m,), whose half square is minimized; inf where one is not finite
@@ -95,11 +99,14 @@ class Method:
     Attributes:
         n: D, the number of coordinates. lower, upper: (D,). rng: the only source of chance.
         nit: iterations done. stop: why it ended, or None.
+        unsure: how far off the last value and gradient may be besides ``eps``, as ``Wanted`` has it; None: not told.
         bounded: whether the method keeps bounds; one that does not refuses them.
+        uses: what it may want, of the table of ``Wanted``; None: not told.
         parts: classes of the methods that this one may hold in its state, such as the one it restarts.
     """
 
     bounded = True
+    uses: frozenset[str] | None = None
     parts: tuple[type[Method], ...] = ()
     _built: tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -122,6 +129,7 @@ class Method:
                 f"seed must be a whole number of at least 0, a numpy.random.Generator or None; got {seed!r}"
             ) from None
         self.nit = 0
+        self.unsure: tuple[float, Any, Any] = CERTAIN
         self.stop: Stop | None = None
         self.begun = False
         self.best_x, self.best_f = x0, np.inf
@@ -167,13 +175,15 @@ class Method:
             raise ValueError(f"answer: the method has stopped: {self.stop.message if self.stop else ''}")
         if wanted.what == "values":
             self.see(wanted.points, answer)
-        elif wanted.what == "gradient" and answer[0] < self.best_f:
-            self.best_x, self.best_f = wanted.points[0], float(answer[0])
+        elif wanted.what == "gradient":
+            if answer[0] < self.best_f:
+                self.best_x, self.best_f = wanted.points[0], float(answer[0])
+            self.unsure = tuple(answer[2]) if len(answer) > 2 else CERTAIN
         elif wanted.what == "residuals":
             self.see(wanted.points, np.array([half_square(answer)]))
         self._answers.append(answer)
         self._partial = None
-        self._go(answer)
+        self._go(answer[:2] if wanted.what == "gradient" else answer)
 
     def _go(self, answer: Any) -> None:
         """Run on until something is wanted or the method stops."""

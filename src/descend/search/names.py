@@ -86,8 +86,19 @@ def find(name: Any) -> type[Method]:
     return getattr(importlib.import_module(f"{__package__}.{module}"), kind)
 
 
-def suited(differentiable: bool, n: int) -> str:
-    """What "auto" takes: quasi-Newton where a gradient is cheap; elsewhere CMA-ES, at first with a quadratic model."""
+def called(kind: type[Method]) -> str:
+    """The name here of a class of methods."""
+    at = f"{kind.__module__.removeprefix(f'{__package__}.')}:{kind.__qualname__}"
+    return next((name for name, where in METHODS.items() if where == at), kind.__name__)
+
+
+def suited(differentiable: bool, n: int, curved: bool = False) -> str:
+    """What "auto" takes: a trust region where curvature is given, quasi-Newton where a gradient is cheap.
+
+    Elsewhere CMA-ES, at first with a quadratic model.
+    """
+    if curved and differentiable:
+        return "trust_krylov"
     if differentiable and "l_bfgs" in METHODS:
         return "l_bfgs"
     return "auto" if n <= 1_000 else "sep_cma_es"  # to decompose a full covariance of 1,000 coordinates takes a second

@@ -33,6 +33,7 @@ class Problem:
     Attributes:
         nfev, njev, nhev, nbad: how many values, gradients, Hessians or products with one, and non-finite answers.
         first_bad: what was the matter the first time, a sentence.
+        limit: values that finite differences may take at most beyond what they need, to measure how exact f is.
         best: the best point of all evaluations, also of those that a method does not see: of finite differences, and
             where the gradient is not finite. lower: after how many values each new best one was seen, and it.
     """
@@ -64,10 +65,15 @@ class Problem:
         self.first_bad = ""
         self.best = Best(self.arrays.start, np.inf)
         self.lower: list[tuple[int, float]] = []
+        self.limit = np.inf
         able = jac is None and not vectorized and not isinstance(self.arrays, NumpyArrays)
         self._by_library = able  # until it turns out that it cannot
         self._last: tuple[bytes, float] = b"", np.inf
         self._last_residuals: tuple[bytes, np.ndarray] = b"", np.zeros(0)
+        self._last_hessian: tuple[bytes, np.ndarray] = b"", np.zeros(0)
+        scheme = jac if isinstance(jac, str) else None
+        self._slopes = differences.Differences(self.values, *bounds, self.eps, scheme, self._rounded)
+        self._unsure: tuple[float, np.ndarray, np.ndarray] | None = None  # of a gradient by differences
 
     @property
     def eps(self) -> float:
@@ -81,7 +87,7 @@ class Problem:
     def cost(self, wanted: Wanted) -> int:
         """How many values the answer may take."""
         n = wanted.points.shape[1]
-        one = 1 if self.differentiable else 1 + n * (2 if self.jac == "3-point" else 1)
+        one = 1 if self.differentiable else 1 + n * (2 if self._slopes.central else 1)
         match wanted.what:
             case "values":
                 return len(wanted.points)
@@ -90,7 +96,7 @@ class Problem:
             case "residuals":
                 return 1
             case "jacobian":
-                return one - 1
+                return 0 if self.differentiable else n * (2 if self.jac == "3-point" else 1)
             case "product":
                 return 0 if self.hess or self.hessp or self._by_library else 2 * one
         return 0 if self.hess or self.hessp or self._by_library else 2 * n * one
@@ -106,7 +112,8 @@ class Problem:
             case "values":
                 return self.values(wanted.points)
             case "gradient":
-                return self.gradient(point)
+                found = self.gradient(point)
+                return found if self._unsure is None else (*found, self._unsure)
             case "product":
                 return self.product(point, wanted.along)
             case "residuals":
@@ -134,6 +141,7 @@ class Problem:
 
     def gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient (D,); inf and zeros where f raised, or either is not finite."""
+        self._unsure = None
         before = self.nbad  # finite differences count the values they take
         value, gradient = self._guarded(lambda: self._gradient(x), (np.inf, np.zeros_like(x)), "f or its gradient")
         if np.isfinite(value) and np.isfinite(gradient).all():
@@ -227,7 +235,22 @@ class Problem:
             pass
         raise TypeError(f"f must return one number, got {value!r}")
 
-    def _gradient(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+    def _slope(self, x: np.ndarray) -> np.ndarray:
+        """The gradient for a difference of gradients; by differences itself, with as few values as it can be had."""
+        return self._gradient(x, lean=True)[1]
+
+    @property
+    def _exact(self) -> float:
+        """How exact gradients are, relative to what they change by."""
+        return self.eps if self.differentiable else self._slopes.exact
+
+    def _rounded(self, points: np.ndarray) -> np.ndarray:
+        """Points (D,) or (n, D) as f is given them."""
+        if self.eps == np.finfo(float).eps:
+            return points
+        return self.arrays.numbers(self.arrays.many(np.atleast_2d(points))).reshape(points.shape)
+
+    def _gradient(self, x: np.ndarray, lean: bool = False) -> tuple[float, np.ndarray]:
         if self.jac is True:
             self.nfev += 1
             self.njev += 1
@@ -254,8 +277,9 @@ class Problem:
         value = float(self.values(x[None])[0])
         if not np.isfinite(value):
             return np.inf, np.zeros_like(x)
-        central = self.jac == "3-point"
-        return value, differences.gradient(self.values, x, value, self.low, self.high, self.eps, central)
+        found = self._slopes.gradient(x, value, 0 if lean else self.limit - self.nfev)
+        self._unsure = found.noise, found.error, found.hidden
+        return value, found.g
 
     def _product(self, x: np.ndarray, along: np.ndarray) -> np.ndarray:
         if self.hessp is not None:
@@ -272,12 +296,15 @@ class Problem:
             except Undifferentiable:
                 self._by_library = False
                 raise
-        return differences.product(lambda at: self._gradient(at)[1], x, along, self.eps)
+        return differences.product(self._slope, x, along, self._exact)
 
     def _hessian(self, x: np.ndarray) -> np.ndarray:
         if self.hess is not None:
-            self.nhev += 1
-            return self._shaped(self.hess(self.arrays.array(x)), "hess", (len(x), len(x)))
+            if self._last_hessian[0] != x.tobytes():  # products of one step are all at one point
+                self.nhev += 1
+                found = self._shaped(self.hess(self.arrays.array(x)), "hess", (len(x), len(x)))
+                self._last_hessian = x.tobytes(), found
+            return self._last_hessian[1]
         if self.hessp is not None:
             return np.stack([self._product(x, unit) for unit in np.eye(len(x))])
         if self._by_library:
@@ -288,7 +315,7 @@ class Problem:
             except Undifferentiable:
                 self._by_library = False
                 raise
-        return differences.hessian(lambda at: self._gradient(at)[1], x, self.eps)
+        return differences.hessian(self._slope, x, self._exact)
 
     def _jacobian(self, x: np.ndarray) -> np.ndarray:
         if callable(self.jac):

@@ -1,14 +1,18 @@
-"""``python -m descend.search.measure calls|fuzz``: the tables of docs/minimize.md."""
+"""``python -m descend.search.measure calls|classics|fuzz``: the tables of docs/minimize.md."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 
-from . import calls, fuzz
+from . import calls, classics, fuzz
 
 TABLES = {
     "calls": (["problem", "method", "calls", "SciPy's", "its calls"], calls.rows),
+    "classics": (
+        ["method", "failed", "with gradients", "all calls", "SciPy's", "failed", "with gradients", "all calls"],
+        classics.rows,
+    ),
     "fuzz": (["kind of problem", "how many", "ended wrong"], fuzz.rows),
 }
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import names
-from .problems import Rosenbrock, Softmax, answer
+from .problems import ABOVE, Rosenbrock, Softmax, answer
 
 METHODS = {  # a method -> SciPy's of the kind
     "l_bfgs": "L-BFGS-B",
@@ -25,8 +25,6 @@ METHODS = {  # a method -> SciPy's of the kind
 }
 MATRICES = ("bfgs", "ssbroyden", "newton", "trust_exact")
 LARGE = 300  # coordinates from which on the methods with a matrix are left out: minutes
-ABOVE = 1e-6  # the optimum, at which a run has arrived on the digits
-GRADIENT = 1e-8  # the gradient at which it has arrived on Rosenbrock's function
 
 
 class Arrived(Exception):
@@ -34,12 +32,13 @@ class Arrived(Exception):
 
 
 class Count(NamedTuple):
-    """Calls until arrival: values with gradients, Hessians, products; None if it never arrived."""
+    """Calls of a run: values with gradients, Hessians, products; its lowest value, and whether it arrived."""
 
     fg: int
     hessians: int
     products: int
     value: float
+    arrived: bool
 
     def __str__(self) -> str:
         parts = [f"{self.fg}"]
@@ -49,25 +48,29 @@ class Count(NamedTuple):
 
 
 class Counted:
-    """A problem that counts, and ends the run on arrival."""
+    """A problem that counts, and ends the run on arrival or after ``limit`` values."""
 
-    def __init__(self, problem: Any) -> None:
-        self.problem = problem
+    def __init__(self, problem: Any, limit: float = np.inf) -> None:
+        self.problem, self.limit = problem, limit
         self.fg = self.hessians = self.products = 0
-        self.lowest = np.inf
-        self.by_value = isinstance(problem, Softmax)
+        self.done = False
+        self.lowest = self.last = np.inf
 
     def value(self, x: np.ndarray) -> float:
         self.fg += 1
-        f = self.problem.value(x)
+        self.last = f = self.problem.value(x)
         self.lowest = min(self.lowest, f)
-        if self.by_value and f <= self.problem.least + ABOVE:
+        if self.fg > self.limit:
+            raise Arrived
+        if self.problem.arrived(f):
+            self.done = True
             raise Arrived
         return f
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         g = self.problem.gradient(x)
-        if not self.by_value and np.abs(g).max() <= GRADIENT:
+        if self.problem.arrived(self.last, g):
+            self.done = True
             raise Arrived
         return g
 
@@ -80,22 +83,22 @@ class Counted:
         return self.problem.product(x, v)
 
     def count(self) -> Count:
-        return Count(self.fg, self.hessians, self.products, self.lowest)
+        return Count(self.fg, self.hessians, self.products, self.lowest, self.done)
 
 
-def ours(problem: Any, name: str) -> Count:
+def ours(problem: Any, name: str, limit: int = 100_000) -> Count:
     counted = Counted(problem)
     method = names.build(name, problem.start, tol=0.0)
     with contextlib.suppress(Arrived):
-        while (wanted := method.wanted) is not None and counted.fg < 100_000:
+        while (wanted := method.wanted) is not None and counted.fg < limit:
             method.answer(answer(counted, wanted))
     return counted.count()
 
 
-def scipys(problem: Any, name: str) -> Count:
+def scipys(problem: Any, name: str, limit: int = 100_000) -> Count:
     from scipy.optimize import minimize
 
-    counted = Counted(problem)
+    counted = Counted(problem, limit)
     tight = {"L-BFGS-B": {"ftol": 0.0, "gtol": 0.0, "maxiter": 10**6, "maxfun": 10**6}, "Newton-CG": {"xtol": 1e-15}}
     options = tight.get(name, {"gtol": 1e-15})
     given: dict[str, Any] = {}
@@ -123,5 +126,5 @@ def rows(sizes: tuple[int, ...] = (2, 10, 100, 1000), digits: bool = True) -> It
 
 def said(count: Count, problem: Any) -> str:
     """The calls; failed, where the run ended somewhere else."""
-    wrong = count.value > problem.least + max(ABOVE, 1e-9)
+    wrong = count.value > problem.least + ABOVE
     return f"failed at {count.value - problem.least:.3g} ({count})" if wrong else str(count)

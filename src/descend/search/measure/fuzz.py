@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import names
 from ..minimizing import minimize
 
 Function = Callable[[np.ndarray], Any]
@@ -88,7 +89,10 @@ def fault(seed: int) -> tuple[str, str]:
         return value
 
     method = METHODS[seed // 2 % len(METHODS)]
-    given: dict[str, Any] = {} if seed % 4 == 0 else {"jac": one.gradient, "hess": one.hessian}
+    uses = names.find(method).uses or frozenset()
+    given: dict[str, Any] = {"jac": one.gradient} if "gradient" in uses and seed % 4 else {}
+    if given and uses & {"hessian", "product"}:
+        given["hess"] = one.hessian
     result = minimize(heard, one.start, method, budget=500, seed=seed, **given)
     finite = [value for value in seen if np.isfinite(value)]
     wrong = []

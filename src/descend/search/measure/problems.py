@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+ABOVE = 1e-6  # the optimum, at which a run has arrived on the digits
+GRADIENT = 1e-8  # the gradient at which it has arrived on Rosenbrock's function
+
 
 class Rosenbrock:
     """Σ 100 (x[i+1] - x[i]²)² + (1 - x[i])² (Rosenbrock 1960), from (-1.2, 1, -1.2, 1, …); 0 at (1, …, 1).
@@ -41,6 +44,9 @@ class Rosenbrock:
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         return np.stack([self.product(x, unit) for unit in np.eye(len(x))])
+
+    def arrived(self, f: float, g: np.ndarray | None = None) -> bool:
+        return g is not None and bool(np.abs(g).max() <= GRADIENT)
 
 
 class Softmax:
@@ -82,6 +88,9 @@ class Softmax:
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         return np.stack([self.product(x, unit) for unit in np.eye(len(x))])
+
+    def arrived(self, f: float, g: np.ndarray | None = None) -> bool:
+        return f <= self.least + ABOVE
 
     def _least(self) -> float:
         """The value at the optimum, by Newton steps from the start; the problem is convex."""

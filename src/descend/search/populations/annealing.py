@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import whole
-from ..method import Iteration, Method, Stop, Wanted
+from ..method import VALUES, Iteration, Method, Stop, Wanted
 from .start import Array, spread_of
 
 
@@ -23,6 +23,8 @@ class SimulatedAnnealing(Method):
         tol: it ends when all steps are shorter than tol · (1 + |x|).
         sigma0: the first step size; None: from the bounds, or from x0.
     """
+
+    uses = VALUES
 
     AIM = 0.44  # accepted steps, the best share for one coordinate at a time (Roberts & Rosenthal 2001)
 

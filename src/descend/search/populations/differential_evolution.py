@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import whole
-from ..method import Iteration, Method, Stop, Wanted
+from ..method import VALUES, Iteration, Method, Stop, Wanted
 from .start import Array, events, first_population, replaced, step_size
 
 STRATEGIES = ("rand1", "best1", "current_to_pbest")
@@ -26,6 +26,8 @@ class DE(Method):
         tol: it ends when the values of the population differ by less than tol · (1 + |best|).
         sigma0: spread of the first population around x0; None: uniform in the box where all bounds are finite.
     """
+
+    uses = VALUES
 
     def __init__(
         self,
@@ -90,6 +92,8 @@ class LSHADE(Method):
         population: N^init; None: 18 D.
         tol, sigma0: those of ``DE``.
     """
+
+    uses = VALUES
 
     H, P, ARCHIVE, LEAST = 6, 0.11, 2.6, 4
 

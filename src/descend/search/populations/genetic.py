@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import between, whole
-from ..method import Iteration, Method, Wanted
+from ..method import VALUES, Iteration, Method, Wanted
 from .differential_evolution import alike
 from .start import Array, events, first_population, spread_of
 
@@ -25,6 +25,8 @@ class GA(Method):
         mutation: probability that a coordinate mutates; None: 1 / D. eta_m: the larger, the smaller mutations are.
         tol, sigma0: those of ``DE``.
     """
+
+    uses = VALUES
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import whole
-from ..method import Iteration, Method, Stop, Wanted
+from ..method import VALUES, Iteration, Method, Stop, Wanted
 from .bounds import box_of
 from .start import Array, matrix_fits, spread_of
 
@@ -29,6 +29,8 @@ class NaturalES(Method):
         population: λ; None: 4 + ⌊3 ln D⌋.
         tol: it ends when all steps are shorter than tol · (1 + |μ|).
     """
+
+    uses = VALUES
 
     def __init__(
         self,

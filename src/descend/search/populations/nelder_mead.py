@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..method import Iteration, Method, Stop, Wanted
+from ..method import VALUES, Iteration, Method, Stop, Wanted
 
 
 class NelderMead(Method):
@@ -20,6 +20,8 @@ class NelderMead(Method):
         adaptive: coefficients by the number of coordinates.
         simplex: (D + 1, D) corners to begin with; None: the start, and one step of 5 % along each coordinate.
     """
+
+    uses = VALUES
 
     def __init__(
         self,

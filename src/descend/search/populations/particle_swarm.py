@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import between, whole
-from ..method import Iteration, Method, Stop, Wanted
+from ..method import VALUES, Iteration, Method, Stop, Wanted
 from .start import first_population, replaced, step_size
 
 TOPOLOGIES = ("ring", "global")
@@ -28,6 +28,8 @@ class PSO(Method):
         tol: it ends when the swarm is smaller than tol · (1 + |best x|) in every coordinate.
         sigma0: spread of the first swarm around x0; None: uniform in the box where all bounds are finite.
     """
+
+    uses = VALUES
 
     def __init__(
         self,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import whole
-from ..method import Iteration, Method, Stop, Wanted
+from ..method import VALUES, Iteration, Method, Stop, Wanted
 
 
 class RandomSearch(Method):
@@ -17,6 +17,8 @@ class RandomSearch(Method):
         size: points of an iteration, at least 1. sigma: standard deviation around x0 in a coordinate without bounds.
         iterations: how many at most; None: until the budget is spent.
     """
+
+    uses = VALUES
 
     def __init__(
         self,

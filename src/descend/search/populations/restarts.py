@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import whole
-from ..method import Iteration, Method, Stop, Wanted
+from ..method import VALUES, Iteration, Method, Stop, Wanted
 from .start import spread_of
 
 Array = np.ndarray
@@ -33,6 +33,8 @@ class Restarted(Method):
         restart_from: gives the start (D,) of a later run for a generator; None: uniform in the box where all bounds
             are finite, else x0.
     """
+
+    uses = VALUES
 
     REGIME = "bipop"
 

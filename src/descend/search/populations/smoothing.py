@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..kinds import between, whole
-from ..method import Iteration, Method, Wanted
+from ..method import VALUES, Iteration, Method, Wanted
 from .bounds import box_of
 from .start import Array, spread_of
 
@@ -30,6 +30,8 @@ class Mirrored(Method):
         population: points per generation, made even; None: 4 + ⌊3 ln D⌋, at least 20.
         lr: step size of the mean, in units of σ.
     """
+
+    uses = VALUES
 
     def __init__(
         self,

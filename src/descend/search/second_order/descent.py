@@ -21,6 +21,7 @@ class Descent(Method):
     """
 
     bounded = False
+    uses = frozenset({"gradient"})
 
     def __init__(self, x0: Any, bounds: Any = None, *, tol: float = 1e-6, **base: Any) -> None:
         if bounds is not None and not self.bounded:
@@ -55,7 +56,7 @@ class Descent(Method):
         point = yield from self.step()
         if point is None:
             return self.stuck()
-        self.flat = self.flat + 1 if self.f == point.f else 0
+        self.flat = self.flat + 1 if abs(self.f - point.f) <= self.unsure[0] else 0
         self.x, self.f, self.g = point
         return self.judged()
 
@@ -64,23 +65,39 @@ class Descent(Method):
         curved, square = dot(s, y), dot(y, y)
         return curved if curved > self.eps * norm(s) * norm(y) and 0 < square < math.inf else 0.0
 
-    def slope_size(self) -> float:
-        """The largest entry of the gradient."""
-        return largest(self.g)
+    def slopes(self) -> Any:
+        """The gradient, as far as bounds leave it."""
+        return self.g
+
+    def rounding(self) -> float:
+        """How far off the value may be."""
+        return max(self.eps * abs(self.f), self.unsure[0])
 
     def judged(self) -> Stop | None:
-        if self.slope_size() <= self.tol:
+        slopes = self.slopes()
+        size = largest(slopes)
+        if size <= self.tol:
             return Stop(f"no entry of the gradient is above {self.tol:g}")
+        if self.unsure[1] is not None and bool((abs(slopes) <= self.unsure[1]).all()):
+            return Stop(
+                f"no entry of the gradient is above {size:.2g}, which finite differences cannot tell from 0 here: "
+                f"values are exact to {self.unsure[0]:.2g}; tol = {self.tol:g} is out of their reach"
+            )
         if self.flat >= FLAT:
             size, hidden = self.hidden()
-            says = f"the value has not changed for {FLAT} iterations; the gradient is up to {size:.2g}"
+            says = f"the value has not changed for {FLAT} iterations"
+            says += f" by more than its noise of {self.unsure[0]:.2g}" if self.unsure[0] else ""
+            says += f"; the gradient is up to {size:.2g}"
             return Stop(says, success=hidden)
         return None
 
     def hidden(self) -> tuple[float, bool]:
         """The largest entry of the gradient; whether what it promises is below the rounding of the values."""
-        size = self.slope_size()
-        return size, size <= math.sqrt(self.eps) * max(1.0, abs(self.f))
+        slopes = self.slopes()
+        least: Any = math.sqrt(self.eps) * max(1.0, abs(self.f))
+        if self.unsure[1] is not None:
+            least = (3 * (self.unsure[1] + self.unsure[2])).clip(least)
+        return largest(slopes), bool((abs(slopes) <= least).all())
 
     def stuck(self) -> Stop:
         """Why there is no lower point: the rounding of the values hides it, or the gradient is wrong."""

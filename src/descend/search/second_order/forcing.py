@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 
-def forcing(size: float) -> float:
+def forcing(size: float, most: float = 0.5) -> float:
     """eta of ‖H p + g‖ ≤ eta ‖g‖ for a gradient of norm ``size``: of order two (Nocedal and Wright 2006, section 7.1).
 
-    It keeps at one half far away, also in a curved valley, where exact solutions hasten into the nearest minimum: terms
+    It keeps at ``most`` far away, also in a curved valley, where exact solutions hasten into the nearest minimum: terms
     that tighten sooner (Eisenstat and Walker 1996) take fewer steps, and end in the local minimum of Rosenbrock's
     function more often. Ten times the norm and not once saves 12 of 61 products on softmax regression.
     """
-    return min(0.5, 10 * size)
+    return min(most, 10 * size)

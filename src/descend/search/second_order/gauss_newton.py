@@ -24,6 +24,7 @@ class GaussNewton(Method):
     """
 
     bounded = False
+    uses = frozenset({"residuals", "jacobian"})
 
     def __init__(
         self,

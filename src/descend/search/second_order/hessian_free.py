@@ -33,6 +33,8 @@ class HessianFree(Descent):
         iterations: products of a step at most.
     """
 
+    uses = frozenset({"gradient", "product", "values"})
+
     def __init__(
         self,
         x0: Any,

@@ -76,7 +76,7 @@ class LBFGS(Descent):
         d, first = -two_loops(here.g, self.pairs, self.scale), 1.0
         if not self.pairs or dot(d, here.g) >= 0:
             self.pairs, d, first = [], -here.g, min(1.0, 1 / norm(here.g))
-        search = wolfe_from(here, d, first, self.eps, c1=self.c1, c2=self.c2)
+        search = wolfe_from(here, d, first, self.eps, 2 * self.rounding(), c1=self.c1, c2=self.c2)
         return (yield from along(search, here.x, d, here))
 
     def _bounded(self, here: Point) -> Generator[Wanted, Any, Point | None]:
@@ -105,7 +105,7 @@ class LBFGS(Descent):
             self.pairs = [*self.pairs, (s, y, 1 / curved)][-self.memory :]
             self.scale = curved / dot(y, y)  # (7.20)
 
-    def slope_size(self) -> float:
+    def slopes(self) -> Any:
         if not self.boxed:
-            return super().slope_size()
-        return float(np.abs(np.clip(self.x - self.g, self.lower, self.upper) - self.x).max())
+            return self.g
+        return self.x - np.clip(self.x - self.g, self.lower, self.upper)

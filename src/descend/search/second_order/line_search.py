@@ -168,7 +168,6 @@ def along(search: Search, x: Any, d: Any, start: Point) -> Generator[Wanted, Any
             del seen[max((one for one in seen if one not in (best, t)), key=lambda one: seen[one].f)]
 
 
-def wolfe_from(start: Point, d: Any, first: float, eps: float, **options: Any) -> Search:
+def wolfe_from(start: Point, d: Any, first: float, eps: float, noise: float, **options: Any) -> Search:
     """The strong Wolfe search from a point, with the rounding of its values."""
-    noise = 2 * eps * abs(start.f)
     return strong_wolfe(start.f, dot(start.g, d), first, size=largest(d), smallest=eps, noise=noise, **options)

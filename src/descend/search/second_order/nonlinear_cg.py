@@ -52,7 +52,7 @@ class NonlinearCG(Descent):
             first = min(
                 max(1.01 * self.fall / slope, 1e-6), 10.0
             )  # as much to first order as last time (N&W, section 3.5)
-        search = wolfe_from(here, d, first, self.eps, c1=self.c1, c2=self.c2)
+        search = wolfe_from(here, d, first, self.eps, 2 * self.rounding(), c1=self.c1, c2=self.c2)
         point = yield from along(search, here.x, d, here)
         if point is None:
             if self.d is None:

@@ -16,3 +16,8 @@ def norm(a: Any) -> float:
 def largest(a: Any) -> float:
     """The largest absolute entry; NaN if one is."""
     return float(abs(a).max())
+
+
+def taxi(a: Any) -> float:
+    """The sum of the absolute values."""
+    return float(abs(a).sum())
