@@ -102,3 +102,15 @@ def test_every_method_is_explained(name):
 def test_no_method_hides_a_rule():
     assert {folded(name) for name in rules.all()} & {folded(name) for name in names.METHODS} == set()
     assert not about.known("adam")
+
+
+def test_what_differs_from_the_paper_is_said_of_a_method_and_of_what_it_builds_on():
+    assert "Dialect: the defaults are those of pycma 4" in call("explain", "cma_es").output
+    both = call("explain", "lq_cma_es").output
+    assert "Dialect: the model is fitted" in both
+    assert "Dialect: the defaults are those of pycma 4" in both
+    for name in names.METHODS:
+        text = call("explain", name).output
+        assert "Restarted" not in text
+        assert "as for" not in text
+        assert "``" not in text

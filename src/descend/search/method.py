@@ -14,6 +14,7 @@ written into. A checkpoint is the state at the start of an iteration, and the an
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -138,7 +139,7 @@ class Method:
         self._saved: dict[str, Any] | None = None  # the state when the running iteration began
         self._answers: list[Any] = []  # and what it has been told since
         self._partial: Partial | None = None
-        self._last_told: frozenset[bytes] = frozenset()
+        self._last_told: Any = x0[None][:0]  # points (n, D)
 
     # ------------------------------------------------------------ what a method writes
 
@@ -231,6 +232,8 @@ class Method:
             ValueError: points that were not asked for, shapes that differ, or the method wants something else than
                 values; ``answer`` gives it that. Nothing is taken then.
         """
+        if self._tell_all(points, values):
+            return
         points = np.atleast_2d(np.asarray(points, float)) + 0.0  # the bytes of -0.0 are not those of 0.0
         values = np.atleast_1d(np.asarray(values, float))
         if points.ndim != 2 or points.shape[1] != self.n:
@@ -246,12 +249,8 @@ class Method:
             return
         if wanted is not None and wanted.what != "values":
             raise ValueError(f"tell: the method wants {DOING[wanted.what]} now: answer(...) takes it")
-        if wanted is not None and self._partial is None and np.array_equal(points, wanted.points):  # all, in order
-            self._last_told = frozenset(row.tobytes() for row in points)
-            self.answer(values)
-            return
         partial = self._partial or Partial(wanted.points if wanted else np.empty((0, self.n)))
-        rows = partial.find(points, self._last_told)
+        rows = partial.find(points, self._earlier)
         for i, row in enumerate(rows):
             if row is not None:
                 partial.values[row] = values[i]
@@ -260,8 +259,29 @@ class Method:
         if wanted is not None and any(row is not None for row in rows):
             self.see(wanted.points, partial.values)
             if partial.told.all():
-                self._last_told = frozenset(partial.keys)
+                self._last_told = wanted.points
                 self.answer(partial.values)
+
+    def _tell_all(self, points: Any, values: Any) -> bool:
+        """Take the whole of what is wanted, told in its order, without looking at each point; False if it is not."""
+        wanted = self._wanted
+        if wanted is None or wanted.what != "values" or self._partial is not None or type(points) is not np.ndarray:
+            return False
+        values = np.asarray(values, float)
+        if points.dtype != float or points.shape != wanted.points.shape or values.shape != points.shape[:1]:
+            return False
+        if points.tobytes() != wanted.points.tobytes():
+            return False
+        if not math.isfinite(values.sum()):
+            values = np.where(np.isfinite(values), values, np.inf)
+        self._last_told = wanted.points
+        self.answer(values)
+        return True
+
+    @property
+    def _earlier(self) -> frozenset[bytes]:
+        """The bytes of the points that were told before what is wanted now."""
+        return frozenset(row.tobytes() for row in np.asarray(self._last_told, float) + 0.0)
 
     def _tell_gradient(self, wanted: Wanted, points: Any, values: Any, gradients: Any) -> None:
         if gradients is None:
@@ -272,13 +292,13 @@ class Method:
         keys = [row.tobytes() for row in points]
         current = (np.asarray(wanted.points[0], float) + 0.0).tobytes()
         for i, key in enumerate(keys):
-            if key != current and key not in self._last_told:
+            if key != current and key not in self._earlier:
                 raise ValueError(f"tell: points[{i}] was not asked for; hand the rows of ask() back unchanged")
         if current in keys:
             i = keys.index(current)
             self.see(wanted.points, values[i : i + 1])  # the value counts also where the gradient is not finite
             whole = bool(np.isfinite(gradients[i]).all())
-            self._last_told = frozenset((current,))
+            self._last_told = wanted.points[:1]
             self.answer((float(values[i]) if whole else np.inf, gradients[i] if whole else np.zeros(self.n)))
 
     # ------------------------------------------------------------ checkpoints
@@ -297,7 +317,7 @@ class Method:
             "began": self._state() if self._saved is None else self._saved,
             "answers": self._answers,
             "told": None if told is None else {"values": told.values, "told": told.told},
-            "last_told": sorted(self._last_told),
+            "last_told": self._last_told,
         }
         return copy.deepcopy(saved)
 
@@ -345,7 +365,7 @@ class Method:
         vars(self).update(vars(built) | began)
         for answer in state["answers"]:
             self.answer(answer)
-        self._last_told = frozenset(state.get("last_told", ()))
+        self._last_told = state.get("last_told", self._last_told)
         if told := state.get("told"):
             wanted = self.wanted
             assert wanted is not None  # something was told of it

@@ -174,6 +174,8 @@ def _run(
         done = method.nit
         if problem.nfev + problem.cost(wanted) > budget:
             _spend(problem, method, wanted, budget - problem.nfev)
+            if target is not None and _best(problem, method).f <= target:
+                return _result(problem, method, CONVERGED, f"the target {target:g} is reached")
             return _result(problem, method, SPENT, f"the budget of {budget} evaluations is spent")
         try:
             answer = problem.answer(wanted)

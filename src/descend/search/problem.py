@@ -193,7 +193,9 @@ class Problem:
         returned = self._guarded(lambda: self.f(self.arrays.array(x)), _RAISED)
         if returned is _RAISED:
             return np.inf
-        return self._number(self._pair(returned)[0] if self.jac is True else returned)
+        value = self._number(self._pair(returned)[0] if self.jac is True else returned)
+        self._seen(x, value)  # now, for an interruption may come before the others of a population
+        return value
 
     def _seen(self, x: np.ndarray, value: float) -> None:
         if -np.inf < value < self.best.f:

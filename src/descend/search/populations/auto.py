@@ -16,7 +16,7 @@ class Auto(LqCMAES):
     """lq-CMA-ES with BIPOP restarts, which drops the model once it no longer saves evaluations.
 
     Up to 20 coordinates a run begins with a linear-quadratic model. When a run ends in which nine points in ten had to
-    be evaluated all the same, later runs are plain CMA-ES. Options: those of ``Restarted``.
+    be evaluated all the same, later runs are plain CMA-ES.
     """
 
     REGIME = "bipop"

@@ -1,9 +1,6 @@
 """CMA-ES: a normal distribution that learns its mean, its covariance and its step size from ranks.
 
 Hansen, The CMA Evolution Strategy: A Tutorial (2016, arXiv:1604.00772); numbers in brackets are its equations.
-Dialect: the defaults are those of pycma 4: c_mu has an offset of 1/4 in place of 0, c_1 shrinks with λ / 6 below λ = 6,
-c_sigma is 0.5 at most, d_sigma grows with the dimension for large populations, h_sigma compares squared lengths, sigma
-grows by e at most in a generation, and a run ends by pycma's criteria.
 """
 
 import functools
@@ -70,8 +67,11 @@ def rates_of(kind: type[Rates], n: int, population: int) -> Rates:
 class CMAES(Restarted):
     """CMA-ES with active update and restarts (Hansen 2016; BIPOP: Hansen 2009).
 
-    Bounds are kept by ``Box.fold``: the distribution lives in the whole space, its points are folded into the box.
-    Options: those of ``Restarted``.
+    Dialect: the defaults are those of pycma 4: c_mu has an offset of 1/4 in place of 0, c_1 shrinks with λ / 6 below
+    λ = 6, c_sigma is 0.5 at most, d_sigma grows with the dimension for large populations, h_sigma compares squared
+    lengths, sigma grows by e at most in a generation, and a run ends by pycma's criteria.
+
+    Bounds: the distribution lives in the whole space, its points are folded into the box.
     """
 
     Rates = Rates

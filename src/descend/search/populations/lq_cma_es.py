@@ -1,9 +1,6 @@
 """lq-CMA-ES: CMA-ES that asks a linear or quadratic model of f first, and f only as often as the model's ranks err.
 
 Hansen 2019 (GECCO), "A Global Surrogate Assisted CMA-ES"; sections and algorithms of it in the comments.
-Dialect: the model is fitted in the coordinates in which the search distribution is N(0, I), where its least squares
-problem is well conditioned, by its normal equations. pycma takes the pseudoinverse of the raw features, with what
-remains of their digits once the points are close together.
 """
 
 import functools
@@ -29,7 +26,11 @@ TRUSTED = 0.85  # Kendall's tau between model and truth, from which on the model
 class LqCMAES(CMAES):
     """CMA-ES with a linear-quadratic surrogate (Hansen 2019).
 
-    It asks for few points at a time. Options: those of ``Restarted``.
+    It asks for few points at a time. Everything else is as in cma_es.
+
+    Dialect: the model is fitted in the coordinates in which the search distribution is N(0, I), where its least squares
+    problem is well conditioned, by its normal equations. pycma takes the pseudoinverse of the raw features, with what
+    remains of their digits once the points are close together.
     """
 
     REGIME = "ipop"

@@ -19,7 +19,10 @@ class SeparableRates(Rates):
 
 
 class SepCMAES(CMAES):
-    """CMA-ES for many coordinates that depend little on each other (Ros & Hansen 2008). Options: those of CMAES."""
+    """CMA-ES for many coordinates that depend little on each other (Ros & Hansen 2008).
+
+    Its rates are those of cma_es times (D + 3/2) / 3; everything else is as there.
+    """
 
     Rates = SeparableRates
 
