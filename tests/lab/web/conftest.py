@@ -67,6 +67,29 @@ def pages(browser, address) -> Iterator[Any]:
     assert said == []
 
 
+@pytest.fixture(scope="package")
+def surfaces(browser, address) -> Iterator[Any]:
+    """One page for many tests: `surfaces(link)` brings it into that state, as a link that is followed does."""
+    page = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce").new_page()
+    page.set_default_timeout(PATIENCE)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{address}#surfaces?story=saddle")
+    page.wait_for_selector("html[data-ready=surfaces]")
+
+    def show(name: str) -> Any:
+        page.click(f".pill[value={name}]")
+        page.wait_for_selector(f".pill[value={name}][aria-pressed=true]")
+        title = page.inner_text(f".pill[value={name}]")
+        page.wait_for_selector(f".story-title:text-is('{title}')")
+        return page
+
+    yield show
+    page.context.close()
+    assert said == []
+
+
 @pytest.fixture
 def picture():
     """Keeps a screenshot where DESCEND_SHOTS says, for people to look at."""
