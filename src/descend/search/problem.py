@@ -267,15 +267,11 @@ class Problem:
             self.njev += 1
             return value, self._shaped(self.jac(self.arrays.array(x)), "jac", x.shape)
         if self._by_library:
-            try:
-                self.nfev += 1  # also where it raises, or turns out to be none of the library's
-                found = self.arrays.gradient(self._scalar, x)
-                self.njev += 1
-                self._seen(x, found[0])
-                return found
-            except Undifferentiable:
-                self._by_library = False
-                raise
+            self.nfev += 1  # also where it raises, or turns out to be none of the library's
+            found = self.arrays.gradient(self._scalar, x)
+            self.njev += 1
+            self._seen(x, found[0])
+            return found
         value = float(self.values(x[None])[0])
         if not np.isfinite(value):
             return np.inf, np.zeros_like(x)
@@ -291,13 +287,9 @@ class Problem:
         if self.hess is not None:
             return self._hessian(x) @ along
         if self._by_library:
-            try:
-                found = self.arrays.product(self._scalar, x, along)
-                self.nhev += 1
-                return found
-            except Undifferentiable:
-                self._by_library = False
-                raise
+            found = self.arrays.product(self._scalar, x, along)
+            self.nhev += 1
+            return found
         return differences.product(self._slope, x, along, self._exact)
 
     def _hessian(self, x: np.ndarray) -> np.ndarray:
@@ -310,13 +302,9 @@ class Problem:
         if self.hessp is not None:
             return np.stack([self._product(x, unit) for unit in np.eye(len(x))])
         if self._by_library:
-            try:
-                found = self.arrays.hessian(self._scalar, x)
-                self.nhev += 1
-                return found
-            except Undifferentiable:
-                self._by_library = False
-                raise
+            found = self.arrays.hessian(self._scalar, x)
+            self.nhev += 1
+            return found
         return differences.hessian(self._slope, x, self._exact)
 
     def _jacobian(self, x: np.ndarray) -> np.ndarray:
@@ -324,13 +312,9 @@ class Problem:
             self.njev += 1
             return self.arrays.numbers(self.jac(self.arrays.array(x))).reshape(-1, len(x))
         if self._by_library:
-            try:
-                found = self.arrays.jacobian(self.f, x)
-                self.njev += 1
-                return found
-            except Undifferentiable:
-                self._by_library = False
-                raise
+            found = self.arrays.jacobian(self.f, x)
+            self.njev += 1
+            return found
         key, here = self._last_residuals
         here = here if key == x.tobytes() else self.residuals(x)
         central = self.jac == "3-point"
@@ -357,7 +341,10 @@ class Problem:
         try:
             with np.errstate(all="ignore"):  # what is not finite is counted, and said in the message
                 return evaluate()
-        except (*MISTAKES, Undifferentiable):
+        except Undifferentiable:
+            self._by_library = False
+            raise
+        except MISTAKES:
             raise
         except Exception as error:
             self.first_bad = self.first_bad or f"{what} raised {type(error).__name__}: {error}"

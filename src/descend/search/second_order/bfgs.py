@@ -8,52 +8,38 @@ from typing import Any
 import numpy as np
 
 from ..method import Wanted
-from .descent import Descent
-from .line_search import Point, along, wolfe_from
+from .descent import LineSearching
+from .line_search import Point
 from .memory import refuse_large
 from .vectors import dot, norm
 
 
-class BFGS(Descent):
+class BFGS(LineSearching):
     """BFGS: the inverse Hessian as a matrix that each step corrects (Broyden, Fletcher, Goldfarb, Shanno 1970).
 
     Memory: D² numbers, asked for before anything is evaluated.
 
     Args:
-        tol: content when no entry of the gradient is larger. c1, c2: of the strong Wolfe conditions; 0.7 saves 4 % of
-            the calls of 0.9 on 24 classic problems. memory_limit: bytes that the matrix may take.
+        tol, c1: as for LineSearching. c2: too; 0.7 saves 4 % of the calls of 0.9 on 24 classic problems.
+        memory_limit: bytes that the matrix may take.
     """
 
-    def __init__(
-        self,
-        x0: Any,
-        bounds: Any = None,
-        *,
-        tol: float = 1e-6,
-        c1: float = 1e-4,
-        c2: float = 0.7,
-        memory_limit: float = 4e9,
-        **base: Any,
-    ) -> None:
-        super().__init__(x0, bounds, tol=tol, **base)
-        if not 0 < c1 < c2 < 1:
-            raise ValueError(f"c1 and c2 must be 0 < c1 < c2 < 1, got {c1} and {c2}")
+    def __init__(self, x0: Any, bounds: Any = None, *, c2: float = 0.7, memory_limit: float = 4e9, **base: Any) -> None:
+        super().__init__(x0, bounds, c2=c2, **base)
         refuse_large(type(self).__name__, "inverse Hessian", self.n, memory_limit)
-        self.c1, self.c2 = c1, c2
         self.H: Any = None  # the identity, until a step has told its size
 
     def step(self) -> Generator[Wanted, Any, Point | None]:
-        here = Point(self.x, self.f, self.g)
-        d, first = (-here.g, min(1.0, 1 / norm(here.g))) if self.H is None else (-(self.H @ here.g), 1.0)
-        if dot(d, here.g) >= 0:
-            self.H, d, first = None, -here.g, min(1.0, 1 / norm(here.g))
-        search = wolfe_from(here, d, first, self.eps, 2 * self.rounding(), c1=self.c1, c2=self.c2)
-        point = yield from along(search, here.x, d, here)
+        d, first = self.downhill() if self.H is None else (-(self.H @ self.g), 1.0)
+        if dot(d, self.g) >= 0:
+            self.H = None
+            d, first = self.downhill()
+        point = yield from self.along(d, first)
         if point is None and self.H is not None:  # the matrix may be wrong: once more, straight down
             self.H = None
             return (yield from self.step())
         if point is not None:
-            self.correct(point.x - here.x, point.g - here.g, here.g)
+            self.correct(point.x - self.x, point.g - self.g, self.g)
         return point
 
     def correct(self, s: np.ndarray, y: np.ndarray, g: np.ndarray) -> None:

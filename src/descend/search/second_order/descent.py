@@ -7,7 +7,7 @@ from collections.abc import Generator
 from typing import Any
 
 from ..method import Iteration, Method, Stop, Wanted
-from .line_search import Point
+from .line_search import Point, along, strong_wolfe
 from .vectors import dot, largest, norm
 
 FLAT = 10  # iterations in which the value does not change at all, until nothing more is expected
@@ -105,3 +105,32 @@ class Descent(Method):
         if hidden:
             return Stop(f"the value is as low as its rounding lets one see; the gradient is at most {size:.2g}")
         return Stop(f"no lower value along the direction, though the gradient is up to {size:.2g}", success=False)
+
+
+class LineSearching(Descent):
+    """A method that goes along a direction as far as the strong Wolfe conditions say.
+
+    Args:
+        tol: content when no entry of the gradient is larger. c1, c2: of the strong Wolfe conditions.
+    """
+
+    def __init__(self, x0: Any, bounds: Any = None, *, c1: float = 1e-4, c2: float = 0.9, **base: Any) -> None:
+        super().__init__(x0, bounds, **base)
+        if not 0 < c1 < c2 < 1:
+            raise ValueError(f"c1 and c2 must be 0 < c1 < c2 < 1, got {c1} and {c2}")
+        self.c1, self.c2 = c1, c2
+
+    def along(self, d: Any, first: float, noise: float = 2.0) -> Generator[Wanted, Any, Point | None]:
+        """Where a search from here along ``d`` settles; None if nowhere.
+
+        ``first``: the length that it tries first. ``noise``: of two values, in units of their rounding.
+        """
+        search = strong_wolfe(
+            self.f, dot(self.g, d), first, c1=self.c1, c2=self.c2,
+            size=largest(d), smallest=self.eps, noise=noise * self.rounding(),
+        )  # fmt: skip
+        return along(search, self.x, d, Point(self.x, self.f, self.g))
+
+    def downhill(self) -> tuple[Any, float]:
+        """The direction of steepest descent, and a first length that is safe where nothing is known of the scale."""
+        return -self.g, min(1.0, 1 / norm(self.g))

@@ -40,13 +40,12 @@ class HessianFree(Descent):
         x0: Any,
         bounds: Any = None,
         *,
-        tol: float = 1e-6,
         damping: float = 1.0,
         decay: float = 0.95,
         iterations: int = 250,
         **base: Any,
     ) -> None:
-        super().__init__(x0, bounds, tol=tol, **base)
+        super().__init__(x0, bounds, **base)
         if not damping > 0:
             raise ValueError(f"damping must be above 0, got {damping}")
         if not 0 <= decay <= 1:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..method import Wanted
-from .descent import Descent
-from .line_search import Point, along, backtracking, wolfe_from
+from .descent import LineSearching
+from .line_search import Point, backtracking
 from .vectors import dot, norm
 
 Pair = tuple[Any, Any, float]  # s = x⁺ - x, y = g⁺ - g, 1/(y·s)
@@ -28,7 +28,7 @@ def two_loops(g: Any, pairs: list[Pair], scale: float) -> Any:
     return r
 
 
-class LBFGS(Descent):
+class LBFGS(LineSearching):
     """L-BFGS: a quasi-Newton direction from the last steps, and a strong Wolfe search (Liu and Nocedal 1989).
 
     With bounds: coordinates at a bound that the gradient presses on are held, the others take the direction, and the
@@ -36,63 +36,50 @@ class LBFGS(Descent):
 
     Args:
         tol: content when no entry of the gradient, projected where there are bounds, is larger.
-        memory: how many steps are remembered. c1, c2: of the Wolfe conditions.
+        memory: how many steps are remembered. c1, c2: as for LineSearching; with bounds, c1 of Armijo's condition.
     """
 
     bounded = True
 
-    def __init__(
-        self,
-        x0: Any,
-        bounds: Any = None,
-        *,
-        tol: float = 1e-6,
-        memory: int = 30,
-        c1: float = 1e-4,
-        c2: float = 0.9,
-        **base: Any,
-    ) -> None:
-        super().__init__(x0, bounds, tol=tol, **base)
+    def __init__(self, x0: Any, bounds: Any = None, *, memory: int = 30, **base: Any) -> None:
+        super().__init__(x0, bounds, **base)
         if memory < 1:
             raise ValueError(f"memory must be at least 1, got {memory}")
-        if not 0 < c1 < c2 < 1:
-            raise ValueError(f"c1 and c2 must be 0 < c1 < c2 < 1, got {c1} and {c2}")
-        self.memory, self.c1, self.c2 = memory, c1, c2
+        self.memory = memory
         self.boxed = bounds is not None
         self.pairs: list[Pair] = []
         self.scale = 1.0
 
     def step(self) -> Generator[Wanted, Any, Point | None]:
-        here = Point(self.x, self.f, self.g)
-        point = yield from self._bounded(here) if self.boxed else self._free(here)
+        point = yield from self._bounded() if self.boxed else self._free()
         if point is None and self.pairs:  # the curvature may be wrong: once more, straight down
             self.pairs = []
-            point = yield from self._bounded(here) if self.boxed else self._free(here)
+            point = yield from self._bounded() if self.boxed else self._free()
         if point is not None:
             self.remember(point.x - self.x, point.g - self.g)
         return point
 
-    def _free(self, here: Point) -> Generator[Wanted, Any, Point | None]:
-        d, first = -two_loops(here.g, self.pairs, self.scale), 1.0
-        if not self.pairs or dot(d, here.g) >= 0:
-            self.pairs, d, first = [], -here.g, min(1.0, 1 / norm(here.g))
-        search = wolfe_from(here, d, first, self.eps, 2 * self.rounding(), c1=self.c1, c2=self.c2)
-        return (yield from along(search, here.x, d, here))
+    def _free(self) -> Generator[Wanted, Any, Point | None]:
+        d, first = -two_loops(self.g, self.pairs, self.scale), 1.0
+        if not self.pairs or dot(d, self.g) >= 0:
+            self.pairs = []
+            d, first = self.downhill()
+        return self.along(d, first)
 
-    def _bounded(self, here: Point) -> Generator[Wanted, Any, Point | None]:
-        held = ((here.x <= self.lower) & (here.g > 0)) | ((here.x >= self.upper) & (here.g < 0))
+    def _bounded(self) -> Generator[Wanted, Any, Point | None]:
+        held = ((self.x <= self.lower) & (self.g > 0)) | ((self.x >= self.upper) & (self.g < 0))
         free = ~held
         pairs = [(s * free, y * free) for s, y, _ in self.pairs]
         kept = [(s, y, 1 / dot(s, y)) for s, y in pairs if dot(s, y) > self.eps * dot(y, y)]
-        g = here.g * free
+        g = self.g * free
         scale = 1 / (kept[-1][2] * dot(kept[-1][1], kept[-1][1])) if kept else 1.0
         d = -two_loops(g, kept, scale)
         if not kept or dot(d, g) >= 0:
             d = -g / max(1.0, norm(g))
-        search = backtracking(here.f, dot(d, g), c1=self.c1)
+        search = backtracking(self.f, dot(d, g), c1=self.c1)
         t = next(search)
         while True:
-            x = np.clip(here.x + t * d, self.lower, self.upper)
+            x = np.clip(self.x + t * d, self.lower, self.upper)
             f, new = yield Wanted("gradient", x[None])
             try:
                 t = search.send((f, 0.0))

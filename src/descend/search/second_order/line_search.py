@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Any, NamedTuple
 
 from ..method import Wanted
-from .vectors import dot, largest
+from .vectors import dot
 
 Search = Generator[float, tuple[float, float], float]
 
@@ -166,8 +166,3 @@ def along(search: Search, x: Any, d: Any, start: Point) -> Generator[Wanted, Any
             return seen[settled] if settled and math.isfinite(seen[settled].f) else None
         if len(seen) > 6:  # they are large, and where the search settles is low
             del seen[max((one for one in seen if one not in (best, t)), key=lambda one: seen[one].f)]
-
-
-def wolfe_from(start: Point, d: Any, first: float, eps: float, noise: float, **options: Any) -> Search:
-    """The strong Wolfe search from a point, with the rounding of its values."""
-    return strong_wolfe(start.f, dot(start.g, d), first, size=largest(d), smallest=eps, noise=noise, **options)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..method import Wanted
-from .descent import Descent
-from .line_search import Point, along, wolfe_from
+from .descent import LineSearching
+from .line_search import Point
 from .memory import refuse_large
 from .vectors import dot
 
 
-class Newton(Descent):
+class Newton(LineSearching):
     """Newton: the minimum of the second-order Taylor polynomial, with a line search (Newton 1669).
 
     Where the Hessian is not positive definite, its eigenvalues count by their absolute values (Nocedal and Wright 2006,
@@ -22,37 +22,21 @@ class Newton(Descent):
     Memory: the Hessian, D² numbers, and its factor or eigenvectors; asked for before anything is evaluated.
 
     Args:
-        tol: content when no entry of the gradient is larger. c1, c2: of the strong Wolfe conditions.
-        memory_limit: bytes that the Hessian may take.
+        tol, c1, c2: as for LineSearching. memory_limit: bytes that the Hessian may take.
     """
 
     uses = frozenset({"gradient", "hessian"})
 
-    def __init__(
-        self,
-        x0: Any,
-        bounds: Any = None,
-        *,
-        tol: float = 1e-6,
-        c1: float = 1e-4,
-        c2: float = 0.9,
-        memory_limit: float = 4e9,
-        **base: Any,
-    ) -> None:
-        super().__init__(x0, bounds, tol=tol, **base)
-        if not 0 < c1 < c2 < 1:
-            raise ValueError(f"c1 and c2 must be 0 < c1 < c2 < 1, got {c1} and {c2}")
-        self.c1, self.c2 = c1, c2
+    def __init__(self, x0: Any, bounds: Any = None, *, memory_limit: float = 4e9, **base: Any) -> None:
+        super().__init__(x0, bounds, **base)
         refuse_large(type(self).__name__, "Hessian", self.n, memory_limit)
 
     def step(self) -> Generator[Wanted, Any, Point | None]:
-        here = Point(self.x, self.f, self.g)
-        H = yield Wanted("hessian", here.x[None])
-        newton = self.direction((H + H.T) / 2, here.g) if np.isfinite(H).all() else -here.g
-        for d in (newton, -here.g):  # rounding may have spoilt the first
-            if dot(d, here.g) < 0:
-                search = wolfe_from(here, d, 1.0, self.eps, 4 * self.rounding(), c1=self.c1, c2=self.c2)
-                point = yield from along(search, here.x, d, here)
+        H = yield Wanted("hessian", self.x[None])
+        newton = self.direction((H + H.T) / 2, self.g) if np.isfinite(H).all() else -self.g
+        for d in (newton, -self.g):  # rounding may have spoilt the first
+            if dot(d, self.g) < 0:
+                point = yield from self.along(d, 1.0, noise=4.0)
                 if point is not None:
                     return point
         return None
