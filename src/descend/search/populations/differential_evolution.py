@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..kinds import whole
-from ..method import VALUES, Iteration, Method, Stop, Wanted
-from .start import Array, events, first_population, replaced, step_size
+from ..method import Iteration, Stop, Wanted
+from .start import Array, Population, events, replaced
 
 STRATEGIES = ("rand1", "best1", "current_to_pbest")
 
 
-class DE(Method):
+class DE(Population):
     """Differential evolution with binomial crossover (Storn & Price 1997); a generation is selected all at once.
 
     Args:
@@ -23,11 +23,8 @@ class DE(Method):
         population: NP; None: 10 D, at least 8.
         F, CR: the scale of a difference, the share of coordinates taken from the mutant.
         p: the share of the best that "current_to_pbest" moves to.
-        tol: it ends when the values of the population differ by less than tol · (1 + |best|).
-        sigma0: spread of the first population around x0; None: uniform in the box where all bounds are finite.
+        tol, sigma0: those of ``Population``.
     """
-
-    uses = VALUES
 
     def __init__(
         self,
@@ -39,25 +36,15 @@ class DE(Method):
         F: float = 0.5,
         CR: float = 0.9,
         p: float = 0.1,
-        tol: float = 1e-12,
-        sigma0: float | None = None,
         **base: Any,
     ) -> None:
-        super().__init__(np.asarray(x0, float), bounds, **base)
+        super().__init__(x0, bounds, **base)
         if strategy not in STRATEGIES:
             raise ValueError(f"strategy must be one of {', '.join(STRATEGIES)}; got {strategy!r}")
         if not 0 < F <= 2 or not 0 <= CR <= 1 or not 0 < p <= 1:
             raise ValueError(f"expected 0 < F ≤ 2, 0 ≤ CR ≤ 1 and 0 < p ≤ 1; got F={F}, CR={CR}, p={p}")
-        self._strategy, self._F, self._CR, self._p, self._tol = strategy, F, CR, p, tol
-        self._sigma0 = step_size(sigma0)
+        self._strategy, self._F, self._CR, self._p = strategy, F, CR, p
         self.population = whole("population", population, max(8, 10 * self.n), 4)
-        self.X = np.empty((0, self.n))
-        self.f = np.empty(0)
-
-    def begin(self) -> Iteration:
-        self.X = first_population(self.rng, self.x0, self.lower, self.upper, self.population, self._sigma0)
-        self.f = yield Wanted("values", self.X)
-        return None
 
     def iterate(self) -> Iteration:
         V = inside(self.mutants(), self.X, self.lower, self.upper)
@@ -82,7 +69,7 @@ class DE(Method):
                 return stepped(X + F * (X[best] - X), F, X, a, b)
 
 
-class LSHADE(Method):
+class LSHADE(Population):
     """L-SHADE: sizes of steps from the history of successes, and a population that shrinks to the end of the budget.
 
     H, p, r^arc and r^Ninit are the tuned ones of the paper. Dialect: x0 is a member of the first population.
@@ -90,37 +77,24 @@ class LSHADE(Method):
     Args:
         budget: evaluations over which the population shrinks to 4 (MAX_NFE); None: 10,000 D. The method goes on beyond.
         population: N^init; None: 18 D.
-        tol, sigma0: those of ``DE``.
+        tol, sigma0: those of ``Population``.
     """
-
-    uses = VALUES
 
     H, P, ARCHIVE, LEAST = 6, 0.11, 2.6, 4
 
     def __init__(
-        self,
-        x0: Any,
-        bounds: Any = None,
-        *,
-        budget: int | None = None,
-        population: int | None = None,
-        tol: float = 1e-12,
-        sigma0: float | None = None,
-        **base: Any,
+        self, x0: Any, bounds: Any = None, *, budget: int | None = None, population: int | None = None, **base: Any
     ) -> None:
-        super().__init__(np.asarray(x0, float), bounds, **base)
+        super().__init__(x0, bounds, **base)
         self._budget = whole("budget", budget, 10_000 * self.n, 1)
-        self._tol, self._sigma0 = tol, step_size(sigma0)
         self.population = whole("population", population, 18 * self.n, self.LEAST)
         self.nfev = 0
-        self.X, self.archive = np.empty((0, self.n)), np.empty((0, self.n))
-        self.f = np.empty(0)
+        self.archive = np.empty((0, self.n))
         self.memory_F, self.memory_CR = np.full(self.H, 0.5), np.full(self.H, 0.5)  # NaN is the terminal value ⊥
         self.slot = 0
 
     def begin(self) -> Iteration:
-        self.X = first_population(self.rng, self.x0, self.lower, self.upper, self.population, self._sigma0)
-        self.f = yield Wanted("values", self.X)
+        yield from super().begin()
         self.nfev += len(self.X)
         return None
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..kinds import between, whole
-from ..method import VALUES, Iteration, Method, Wanted
+from ..method import Iteration, Wanted
 from .differential_evolution import alike
-from .start import Array, events, first_population, spread_of
+from .start import Array, Population, events, spread_of
 
 
-class GA(Method):
+class GA(Population):
     """Real-coded genetic algorithm.
 
     Args:
@@ -23,10 +23,8 @@ class GA(Method):
         tournament: members of which the best becomes a parent.
         crossover: probability that two parents are crossed; eta_c: the larger, the closer children are to parents.
         mutation: probability that a coordinate mutates; None: 1 / D. eta_m: the larger, the smaller mutations are.
-        tol, sigma0: those of ``DE``.
+        tol, sigma0: those of ``Population``.
     """
-
-    uses = VALUES
 
     def __init__(
         self,
@@ -40,11 +38,9 @@ class GA(Method):
         eta_c: float = 15.0,
         mutation: float | None = None,
         eta_m: float = 20.0,
-        tol: float = 1e-12,
-        sigma0: float | None = None,
         **base: Any,
     ) -> None:
-        super().__init__(np.asarray(x0, float), bounds, **base)
+        super().__init__(x0, bounds, **base)
         self.population = whole("population", population, min(200, max(20, 10 * self.n)), 4)
         self.population += self.population % 2
         self._elite = whole("elite", elite, 1, 0)
@@ -54,18 +50,10 @@ class GA(Method):
         self._crossover, self._eta_c = between("crossover", crossover, 0, 1), between("eta_c", eta_c, 0)
         self._mutation = 1 / self.n if mutation is None else between("mutation", mutation, 0, 1)
         self._eta_m = between("eta_m", eta_m, 0)
-        self._tol, self._sigma0 = tol, sigma0
         self._bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
-        sigma, scale = spread_of(self.x0, self.lower, self.upper, sigma0)
+        sigma, scale = spread_of(self.x0, self.lower, self.upper, self._sigma0)
         width = self.upper - self.lower
         self._width = np.where(np.isfinite(width), width, 4 * sigma * scale)
-        self.X = np.empty((0, self.n))
-        self.f = np.empty(0)
-
-    def begin(self) -> Iteration:
-        self.X = first_population(self.rng, self.x0, self.lower, self.upper, self.population, self._sigma0)
-        self.f = yield Wanted("values", self.X)
-        return None
 
     def iterate(self) -> Iteration:
         parents = self.winners()

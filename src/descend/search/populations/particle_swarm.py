@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from ..kinds import between, whole
-from ..method import VALUES, Iteration, Method, Stop, Wanted
-from .start import first_population, replaced, step_size
+from ..method import Iteration, Stop, Wanted
+from .start import Population, replaced
 
 TOPOLOGIES = ("ring", "global")
 
 
-class PSO(Method):
+class PSO(Population):
     """Particle swarm optimization; all particles move at once.
 
     Args:
@@ -26,10 +26,8 @@ class PSO(Method):
         inertia: w.
         population: None: 10 + 2 √D, rounded, at least 40.
         tol: it ends when the swarm is smaller than tol · (1 + |best x|) in every coordinate.
-        sigma0: spread of the first swarm around x0; None: uniform in the box where all bounds are finite.
+        sigma0: that of ``Population``.
     """
-
-    uses = VALUES
 
     def __init__(
         self,
@@ -42,11 +40,9 @@ class PSO(Method):
         c2: float | None = None,
         inertia: float = 0.7298,
         population: int | None = None,
-        tol: float = 1e-12,
-        sigma0: float | None = None,
         **base: Any,
     ) -> None:
-        super().__init__(np.asarray(x0, float), bounds, **base)
+        super().__init__(x0, bounds, **base)
         if form not in ("constriction", "inertia"):
             raise ValueError(f"form must be 'constriction' or 'inertia', got {form!r}")
         if topology not in TOPOLOGIES:
@@ -60,16 +56,14 @@ class PSO(Method):
             self._c1, self._c2 = self._w * self._c1, self._w * self._c2
         else:
             self._w = inertia
-        self._topology, self._tol, self._sigma0 = topology, tol, step_size(sigma0)
+        self._topology = topology
         self._bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
         self.population = whole("population", population, max(40, round(10 + 2 * math.sqrt(self.n))), 3)
-        self.X = self.V = self.P = np.empty((0, self.n))
-        self.f = np.empty(0)  # values of P, the best places
+        self.V = self.P = self.X  # f are the values of P, the best places
 
     def begin(self) -> Iteration:
-        args = (self.x0, self.lower, self.upper, self.population, self._sigma0)
-        self.X = first_population(self.rng, *args)
-        self.V = (first_population(self.rng, *args) - self.X) / 2  # half the way to another point of the kind
+        self.X = self.first()
+        self.V = (self.first() - self.X) / 2  # half the way to another point of the kind
         self.P = self.X
         self.f = yield Wanted("values", self.X)
         return None

@@ -1,6 +1,10 @@
 """Where a population begins: the sizes of the coordinates, and the first generation."""
 
+from typing import Any
+
 import numpy as np
+
+from ..method import VALUES, Iteration, Method, Wanted
 
 Array = np.ndarray
 
@@ -43,6 +47,33 @@ def first_population(
         sigma, scale = spread_of(x0, lower, upper, sigma0)
         others = np.clip(x0 + sigma * scale * rng.standard_normal((count - 1, len(x0))), lower, upper)
     return np.concatenate((x0[None], others))
+
+
+class Population(Method):
+    """A method with ``population`` points ``X`` (n, D), which a subclass counts, and their values ``f`` (n,).
+
+    Args:
+        tol: it ends when the values of the population differ by less than tol · (1 + |best|).
+        sigma0: spread of the first population around x0; None: uniform in the box where all bounds are finite.
+    """
+
+    uses = VALUES
+    population: int
+
+    def __init__(
+        self, x0: Any, bounds: Any = None, *, tol: float = 1e-12, sigma0: float | None = None, **base: Any
+    ) -> None:
+        super().__init__(np.asarray(x0, float), bounds, **base)
+        self._tol, self._sigma0 = tol, step_size(sigma0)
+        self.X, self.f = np.empty((0, self.n)), np.empty(0)
+
+    def first(self) -> Array:
+        return first_population(self.rng, self.x0, self.lower, self.upper, self.population, self._sigma0)
+
+    def begin(self) -> Iteration:
+        self.X = self.first()
+        self.f = yield Wanted("values", self.X)
+        return None
 
 
 def matrix_fits(n: int) -> None:
