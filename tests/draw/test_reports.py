@@ -1,7 +1,8 @@
-"""The pages of a race, a range test and a surface are one frame, and each is a file that needs nothing else."""
+"""The pages of a race, a range test, a surface, a choice and a map are one frame; each is a file by itself."""
 
 import base64
 import gzip
+import math
 import re
 from html.parser import HTMLParser
 
@@ -9,7 +10,11 @@ import lab_samples
 import pytest
 import torch
 
+from descend import rules
 from descend.draw.page import report
+from descend.lab.choosing.answer import answer
+from descend.lab.choosing.strategy import Asked, Choosing, Outcome
+from descend.lab.diagnosis.atlas import Atlas, drawn
 from descend.lab.race.record import to_json
 from descend.lab.race.report import html
 from descend.lab.race.results import results
@@ -28,7 +33,22 @@ def range_test() -> str:
     return find_lr(torch.nn.Linear(3, 1), "adam", torch.nn.functional.mse_loss, batches, steps=40).to_html()
 
 
-PAGES = {"race": race, "lr": range_test, "surface": lambda: run("saddle").to_html()}
+def choice() -> str:
+    choosing = Choosing(Asked(("adamw", "lion"), 320, runs=4.0))
+    while todo := choosing.missing():
+        for trial in todo:
+            choosing.take(Outcome(trial, 0.1 + abs(math.log10(trial.lr) + 2) / 10, 2.3, 1e-3))
+    return answer(choosing, "mine", 1.0).to_html()
+
+
+def atlas() -> str:
+    made = Atlas(["sign_sgd"])
+    for found in drawn(made.rules, 0, rules.get, 1):
+        made.take(found)
+    return made.to_html()
+
+
+PAGES = {"choice": choice, "map": atlas, "race": race, "lr": range_test, "surface": lambda: run("saddle").to_html()}
 
 
 class Outline(HTMLParser):

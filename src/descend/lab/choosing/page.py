@@ -9,7 +9,7 @@ from statistics import fmean
 
 from ...draw import palette
 from ...draw.chart import Axis, Chart, Flag, Line, Mark
-from ...draw.page import both, download, page, table
+from ...draw.page import both, download, page, report, table
 from ...draw.svg import svg
 from . import words
 from .found import Found
@@ -62,28 +62,31 @@ def html(choice: Found, code: str, raw: str) -> str:
     """The page. `code` trains so, `raw` is every number as JSON, carried inside for download."""
     drawn = replace(chart(choice), head="")
     levels = [(words.fraction(level.share), str(level.seeds), _ranked(level)) for level in choice.levels]
-    body = [
-        f"<h1>{escape(choice.name)}: {escape(choice.rule)} at {choice.lr:g}</h1>",
-        f'<p class="lead">{escape(words.reason(choice))}.</p>',
-        f"<p>Confidence: {choice.confidence}. "
-        f"It cost {choice.spent:.1f} trainings of {choice.asked_steps} steps, {choice.seconds:.0f} seconds.</p>",
-        *(f"<p>{escape(doubt[0].upper() + doubt[1:])}.</p>" for doubt in choice.doubts),
+    sentences = [
+        f"{words.reason(choice)}.",
+        *(f"{doubt[0].upper() + doubt[1:]}." for doubt in choice.doubts),
+        f"It cost {choice.spent:.1f} trainings of {choice.asked_steps} steps, {choice.seconds:.0f} seconds.",
+    ]
+    evidence = [
         f"<h2>To train so</h2><pre>{escape(code)}</pre>",
         "<h2>What was tried</h2>",
-        both(svg(drawn, 860, 380, "curve"), svg(drawn, 340, 320, "curve-narrow")),
-        table(words.rows(choice), words.HEAD, right=range(1, 6), first=(0,)),
+        both(svg(drawn, 860, 380, "curve"), svg(replace(drawn, names="below"), 340, 400, "curve-narrow")),
+        table(words.rows(choice), words.HEAD, right=range(1, 6), first=(0,), label="rules at their best"),
         table(levels, ("length of runs", "seeds", "best of each rule, the best first")),
+        table(list(choice.dropped.items()), ("left out", "why")) if choice.dropped else "",
     ]
-    if choice.dropped:
-        body.append(table(list(choice.dropped.items()), ("left out", "why")))
-    body.append(
-        "<h2>How</h2><p>Every run is a whole training of fewer steps: its rate warms up over a thirtieth of them, then "
-        "falls to zero, for curves that are cut off rank rules wrongly. Rules with slower steps get fewer of them. "
-        "The middle of the rates that come near the best is taken, carried on to the full length; the loss at the end "
-        "and its interval follow from how much each doubling gained.</p>"
-        f'<p class="quiet">{download("choice.json.gz", raw, "Every number as JSON")}</p>'
-    )
-    return page(f"{choice.name}: what to train with", "\n".join(body))
+    method = [
+        "Every run is a whole training of fewer steps: its rate warms up over a thirtieth of them, then falls to zero, "
+        "for curves that are cut off rank rules wrongly.",
+        "Rules with slower steps get fewer of them, where seconds are the price.",
+        "The rate is the middle of those that come near the best, carried on to the full length; the loss at the end "
+        "and its interval follow from how much each doubling gained.",
+        "What this does not show: other settings than the rate, which are the rules' defaults; other lengths, models "
+        "or data.",
+    ]
+    data = download("choice.json.gz", raw, "Every number as JSON")
+    answer = f"{choice.name}: {choice.rule} at {choice.lr:g}, {choice.schedule} to zero"
+    return page(f"{choice.name}: what to train with", report("choice", answer, sentences, evidence, method, data))
 
 
 def _ranked(level: Level) -> str:

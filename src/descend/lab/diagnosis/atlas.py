@@ -83,24 +83,26 @@ class Atlas(Shown):
             marks = "".join(_mark(self.cells[p.name, r]) for r in names)
             body.append(f'<tr><th scope="row" title="{escape(p.shows)}">{escape(p.name)}</th>{marks}</tr>')
         about = [(p.name, p.group, f"{p.within:g}", p.shows) for p in PROBLEMS.values()]
-        return page.page(
-            "what breaks what",
-            f"<h1>What breaks what: {len(names)} rules on {len(PROBLEMS)} problems</h1>"
-            '<p class="lead">A number is how many decades of learning rates solve the problem, of six and a half; a '
-            "dark cell is a problem that no rate solves.</p>"
-            + page.scroll(
-                f'<table class="map"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>',
-                "rules on problems",
-            )
-            + "<h2>The problems</h2>"
-            + page.table(about, ("problem", "about", "solved within", "what it shows"))
-            + "<h2>How</h2><p>A parameter of four by five, 200 steps, the rate falling linearly to zero, 13 rates from "
-            f"1e-4 to 100, all other settings at their defaults, seed {self.seed}. Solved: what is left at the end is "
-            'below the part of the start that the table names.</p><p class="quiet">'
-            + page.download("map.json.gz", self.to_json(), "Every number as JSON")
-            + "</p>",
-            STYLE,
-        )
+        grid = f'<table class="map"><thead><tr><td></td>{head}</tr></thead><tbody>{"".join(body)}</tbody></table>'
+        sentences = [
+            "A number is how many decades of learning rates solve the problem, of six and a half; a dark cell is a "
+            "problem that no rate solves.",
+            *(f"{rule} was not asked: {why}" for rule, why in self.refused.items()),
+        ]
+        evidence = [
+            page.scroll(grid, "rules on problems"),
+            "<h2>The problems</h2>",
+            page.table(about, ("problem", "about", "solved within", "what it shows")),
+        ]
+        method = [
+            "A parameter of four by five, 200 steps, the rate falling linearly to zero, 13 rates from 1e-4 to 100, all "
+            f"other settings at their defaults, seed {self.seed}.",
+            "Solved: what is left at the end is below the part of the start that the table names.",
+            "What this does not show: which rule is better on a network; twenty numbers are none.",
+        ]
+        answer = f"What breaks what: {len(names)} rules on {len(PROBLEMS)} problems"
+        data = page.download("map.json.gz", self.to_json(), "Every number as JSON")
+        return page.page("what breaks what", page.report("map", answer, sentences, evidence, method, data), STYLE)
 
     def save(self, file: Path) -> None:
         """Write `.html` or `.json`.
