@@ -15,7 +15,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .tab import Lab
 
 HOST = "127.0.0.1"
-PORT = 8642
 HEAD_SECONDS = 10.0  # for the head of a request, from the connection or the last answer on
 HEAD_BYTES = 16 * 1024
 CONNECTIONS = 64
