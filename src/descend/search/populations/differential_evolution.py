@@ -23,7 +23,7 @@ class DE(Population):
         population: NP; None: 10 D, at least 8.
         F, CR: the scale of a difference, the share of coordinates taken from the mutant.
         p: the share of the best that "current_to_pbest" moves to.
-        tol, sigma0: those of ``Population``.
+        tol, sigma0: as for Population.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class LSHADE(Population):
     Args:
         budget: evaluations over which the population shrinks to 4 (MAX_NFE); None: 10,000 D. The method goes on beyond.
         population: N^init; None: 18 D.
-        tol, sigma0: those of ``Population``.
+        tol, sigma0: as for Population.
     """
 
     H, P, ARCHIVE, LEAST = 6, 0.11, 2.6, 4

@@ -23,7 +23,7 @@ class GA(Population):
         tournament: members of which the best becomes a parent.
         crossover: probability that two parents are crossed; eta_c: the larger, the closer children are to parents.
         mutation: probability that a coordinate mutates; None: 1 / D. eta_m: the larger, the smaller mutations are.
-        tol, sigma0: those of ``Population``.
+        tol, sigma0: as for Population.
     """
 
     def __init__(

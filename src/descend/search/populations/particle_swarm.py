@@ -26,7 +26,7 @@ class PSO(Population):
         inertia: w.
         population: None: 10 + 2 √D, rounded, at least 40.
         tol: it ends when the swarm is smaller than tol · (1 + |best x|) in every coordinate.
-        sigma0: that of ``Population``.
+        sigma0: spread of the first swarm around x0; None: uniform in the box where all bounds are finite.
     """
 
     def __init__(

@@ -17,11 +17,11 @@ from .vectors import dot, norm
 class BFGS(LineSearching):
     """BFGS: the inverse Hessian as a matrix that each step corrects (Broyden, Fletcher, Goldfarb, Shanno 1970).
 
-    Memory: D² numbers, asked for before anything is evaluated.
+    With c2 = 0.7 it takes 4 % fewer calls than with 0.9, on 24 classic problems. Memory: D² numbers, asked for before
+    anything is evaluated.
 
     Args:
-        tol, c1: as for LineSearching. c2: too; 0.7 saves 4 % of the calls of 0.9 on 24 classic problems.
-        memory_limit: bytes that the matrix may take.
+        tol, c1, c2: as for LineSearching. memory_limit: bytes that the matrix may take.
     """
 
     def __init__(self, x0: Any, bounds: Any = None, *, c2: float = 0.7, memory_limit: float = 4e9, **base: Any) -> None:

@@ -36,7 +36,7 @@ class LBFGS(LineSearching):
 
     Args:
         tol: content when no entry of the gradient, projected where there are bounds, is larger.
-        memory: how many steps are remembered. c1, c2: as for LineSearching; with bounds, c1 of Armijo's condition.
+        memory: how many steps are remembered. c1, c2: of the Wolfe conditions.
     """
 
     bounded = True
