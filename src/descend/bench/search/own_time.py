@@ -44,6 +44,16 @@ def ours(kind: type[Method], f: Callable[[Array], Array], **options: Any) -> Run
     return run
 
 
+def asked(dimension: int, evaluations: int) -> int:
+    """CMA-ES by ``ask`` and ``tell``, as its peers are used."""
+    method = CMAES(np.full(dimension, 3.0), seed=1, sigma0=1, restarts="none")
+    done = 0
+    while done < evaluations and len(points := method.ask()):
+        method.tell(points, sphere(points))
+        done += len(points)
+    return done
+
+
 def pycma(dimension: int, evaluations: int) -> int:
     import cma
 
@@ -94,7 +104,12 @@ TABLES: dict[str, tuple[tuple[int, ...], int, dict[str, Run]]] = {
     "CMA-ES, default population": (
         (5, 10, 20, 40),
         3000,
-        {"cma_es": ours(CMAES, sphere, sigma0=1, restarts="none"), "cmaes": cyber, "pycma": pycma},
+        {
+            "cma_es": ours(CMAES, sphere, sigma0=1, restarts="none"),
+            "asked and told": asked,
+            "cmaes": cyber,
+            "pycma": pycma,
+        },
     ),
     "lq-CMA-ES on Rosenbrock's function": (
         (5, 10),
