@@ -23,7 +23,7 @@ class TrustRegion(Descent):
 
     Dialect: the radius follows MINPACK (Moré 1978, section 5): a step that fell short of a quarter of its promise
     is interpolated, and where three quarters were kept, the next radius is twice the step at least. Against Algorithm
-    4.1 it saves 3 to 13 % of the calls on 24 classic problems, and a third on Rosenbrock's valley of 1,000 coordinates.
+    4.1 it saves 3 to 13 % of the calls on 24 classic problems, and as much in Rosenbrock's valley of 1,000 coordinates.
 
     Args:
         tol: content when no entry of the gradient is larger. radius: of the region at first.
