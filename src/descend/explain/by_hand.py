@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
@@ -52,15 +53,19 @@ class Step:
     p: Value
 
 
-def by_hand(rule: Rule, steps: int = 1) -> list[Step]:
+def by_hand(rule: Rule, steps: int = 1, p: Any = None, gradients: Sequence[Any] = ()) -> list[Step]:
     """The first steps from p = 1 with gradients 0.5, −0.2, 1, and again; of matrix rules, with 2×2 matrices.
 
     A modifier of the step stands behind the first rule that it fits, whose result is q.
 
+    Args:
+        p, gradients: instead of these, numbers (of matrix rules, 2×2 arrays).
+
     Raises:
         TypeError: the rule works on neither.
     """
-    p, gradients = _given(rule)
+    usual, usually = _given(rule)
+    p, gradients = usual if p is None else p, gradients or usually
     try:
         with np.errstate(all="ignore"):  # inf and NaN are values here
             whole = chain(host(rule), rule) if rule.kind == "after" else rule

@@ -6,7 +6,7 @@ import importlib
 
 from ..tab import Tab
 
-NAMES = ("surfaces", "race", "rate")
+NAMES = ("surfaces", "race", "rate", "explain")
 
 
 def tabs() -> list[Tab]:

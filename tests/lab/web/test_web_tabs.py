@@ -1,0 +1,58 @@
+"""The tabs that explain: what they answer is what the library says, and what they refuse."""
+
+import pytest
+from served import Client
+
+from descend.explain import facts
+from descend.explain.by_hand import by_hand, shown
+from descend.rules.names import find
+
+
+@pytest.fixture(scope="module")
+def client():
+    return Client()
+
+
+def test_a_rule_is_explained_as_the_command_does(client):
+    found = client.post("api/explain/about", {"rule": "adamw"}).json()["blocks"]
+    assert "<math" in found
+    assert facts.lines(find("adamw"))[0] in found
+    assert 'href="#explain?rule=adam"' in found  # from which it grew
+    assert "optax.adamw" in found
+    assert {one["name"] for one in client.post("api/explain/known").json()} == set(facts.catalogue())
+
+
+def test_steps_by_hand_take_the_numbers_of_the_reader(client):
+    body = {"rule": "gradient_descent", "lr": 0.25, "p": 2.0, "gradient": 4.0}
+    found = client.post("api/explain/steps", body).json()
+    assert found["p"] == "1"
+    assert "2 − 0.25·4" in found["blocks"]
+    twice = client.post("api/explain/steps", {"rule": "muon", "gradient": 3, "steps": 2}).json()
+    assert twice["blocks"].count("<caption>") == 2
+    scaled = client.post("api/explain/steps", {"rule": "muon", "gradient": 1}).json()
+    assert scaled["p"] == shown(by_hand(find("muon"))[0].p)
+
+
+@pytest.mark.parametrize("rule", ["lars", "adafactor", "dog", "clip_norm", "lookahead", "clip_norm+adamw"])
+@pytest.mark.parametrize("gradient", [0, -1e6, 1e-300])
+def test_no_number_breaks_a_step(client, rule, gradient):
+    assert client.post("api/explain/steps", {"rule": rule, "gradient": gradient, "steps": 3}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("explain/about", {}, "rule is missing"),
+        ("explain/about", {"rule": "adm"}, "Did you mean"),
+        ("explain/about", {"rule": "<script>"}, "no rule '<script>'"),
+        ("explain/steps", {"rule": "adam", "lr": -1}, "lr must be a number from 0 to"),
+        ("explain/steps", {"rule": "swa", "lr": 1}, "swa has no learning rate"),
+        ("explain/steps", {"rule": "muon", "p": 1}, "muon steps a matrix"),
+        ("explain/steps", {"rule": "adam", "steps": 11}, "steps must be a whole number from 1 to 10"),
+        ("explain/steps", {"rule": "adam", "gradient": "1"}, "gradient must be a number"),
+    ],
+)
+def test_what_is_not_admitted_is_refused_by_name(client, path, body, says):
+    answer = client.post(f"api/{path}", body)
+    assert answer.status_code == 400
+    assert says in answer.json()["error"]
