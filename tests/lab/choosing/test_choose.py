@@ -197,3 +197,38 @@ def test_the_report_is_one_file(tmp_path):
 def test_what_does_not_fit_is_named(options, error, says):
     with pytest.raises(error, match=says):
         chosen(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"seconds": "3", "steps": None}, "seconds must be a number above 0, got '3'"),
+        ({"seconds": True, "steps": None}, "seconds must be a number above 0, got True"),
+        ({"steps": True}, "steps must be a number above 0, got True"),
+        ({"seed": -1}, "seed must be a whole number from 0 on"),
+        ({"seed": None}, "seed must be a whole number from 0 on"),
+        ({"seed": 2**70}, "seed must be a whole number from 0 on"),
+        ({"val_batches": 0, "val": BATCHES}, "val_batches must be a whole number from 1 on"),
+        ({"rules": "adamw"}, "rules must be names in a list or tuple"),
+        ({"autocast": "bf16"}, "autocast must be a dtype"),
+        ({"more": "x"}, "more must be an earlier choice, got str"),
+    ],
+)
+def test_an_argument_that_means_nothing_is_refused_by_name(options, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        chosen(loss=lambda output, target: pytest.fail("it trained"), **options)
+
+
+def test_seconds_that_are_over_before_a_step_are_too_few():
+    with pytest.raises(ValueError, match="give it more seconds"):
+        chosen(steps=None, seconds=1e-6)
+
+
+def test_runs_of_another_training_are_not_mixed_in():
+    first = chosen(rules=("adamw",), steps=100)
+    with pytest.raises(ValueError, match="a horizon of 64 steps, not of 128"):
+        chosen(rules=("adamw",), more=first, horizon=128)
+    with pytest.raises(ValueError, match="another model"):
+        chosen(model=lambda: nn.Linear(6, 1), rules=("adamw",), more=first)
+    with pytest.raises(ValueError, match="judged by its training loss"):
+        chosen(rules=("adamw",), more=first, val=BATCHES)

@@ -45,6 +45,8 @@ class Found:
     start: float
     levels: tuple[Level, ...]
     outcomes: tuple[Outcome, ...]  # of every run
+    model: tuple[tuple[str, tuple[int, ...]], ...] = ()  # names and shapes of the parameters, where a model was given
+    judged: str = "train"  # by which loss a run was judged: "train" or "val"
 
     @property
     def best(self) -> Option:

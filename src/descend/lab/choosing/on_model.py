@@ -8,6 +8,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import torch
@@ -74,14 +76,19 @@ def choose(
         autocast: a dtype, or a function that makes the context of the forward pass.
         form: `"model, batch"` or `"output, target"`, what `loss_fn` takes; None: its parameters' names say it.
         seed: of weights and order; every rule and rate gets the same ones.
-        more: an earlier choice for the same model and horizon, whose runs are not repeated.
+        more: an earlier choice for the same model, loss and horizon, whose runs are not repeated. Another horizon,
+            parameters of other names or shapes, or one judged with `val` where this is not, is refused.
         progress: called after each run with the part (0 to 1) of the budget that is spent.
     Raises:
         TypeError, ValueError: an argument, a loader, a model or a loss that does not fit; a loss that no rule moved;
             too few seconds. Nothing has changed.
     """
     begun = time.perf_counter()
-    _check(horizon, seconds, steps)
+    _check(horizon, seconds, steps, seed, val_batches)
+    if isinstance(rules, str):
+        raise TypeError(f"rules must be names in a list or tuple, not one text: ({rules!r},)")
+    if not (autocast is None or isinstance(autocast, torch.dtype) or callable(autocast)):
+        raise TypeError(f"autocast must be a dtype (torch.bfloat16) or a function, got {autocast!r}")
     names = tuple(dict.fromkeys(find_rule(name).name for name in (DEFAULT if rules is None else rules)))
     if not names:
         raise ValueError("rules is empty: name one at least, or leave it out")
@@ -91,12 +98,16 @@ def choose(
     reseed = hold_randomness(loader, val)
     runs = RUNS if seconds is None and steps is None else math.inf if steps is None else steps / horizon
     choosing = Choosing(Asked(names, horizon, runs=runs, seconds=seconds or math.inf, seed=seed))
+    judged = "train" if val is None else "val"
+    _refuse(more, horizon, judged)
     for outcome in more.outcomes if more is not None else ():
         choosing.take(outcome)
     deadline = math.inf if seconds is None else begun + seconds
     train = _Train(model_fn, loss_fn, loader, val, val_batches, form, autocast, reseed)
 
     def all_of_it() -> str:
+        if more is not None and train.built() != list(more.model):
+            raise ValueError("more is a choice for another model: its parameters have other names or shapes")
         if not full_batch:
             with closing(Feed(loader, None)) as feed:
                 if feed.single():
@@ -125,7 +136,8 @@ def choose(
     with kept():
         late = untouched(all_of_it, reseed)
     choosing.end()
-    return answer(choosing, train.name, time.perf_counter() - begun, late)
+    made = answer(choosing, train.name, time.perf_counter() - begun, late)
+    return replace(made, model=tuple(train.shapes), judged=judged)
 
 
 class _Late(Exception):
@@ -201,6 +213,11 @@ class _Train:
         self.shapes = shapes
         return model
 
+    def built(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Names and shapes of the parameters of the model."""
+        self._model()
+        return self.shapes
+
     def _seed(self, seed: int) -> None:
         """Weights and order of this seed: the same for every rule and rate."""
         torch.manual_seed(torch.initial_seed() % 2**31 + seed)
@@ -228,11 +245,33 @@ def _usual(times: list[float]) -> float:
     return statistics.quantiles(times, n=4)[0] if len(times) > 1 else times[0]
 
 
-def _check(horizon: int, seconds: float | None, steps: int | None) -> None:
+def _check(horizon: int, seconds: float | None, steps: float | None, seed: int, val_batches: int) -> None:
     if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 16:
         raise ValueError(f"horizon must be the steps of the training, a whole number from 16 on; got {horizon!r}")
     if seconds is not None and steps is not None:
         raise ValueError("give seconds or steps, not both")
     for name, value in (("seconds", seconds), ("steps", steps)):
-        if value is not None and not 0 < value < math.inf:
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value < math.inf:
             raise ValueError(f"{name} must be a number above 0, got {value!r}")
+    for name, value, least in (("seed", seed, 0), ("val_batches", val_batches, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
+            raise ValueError(f"{name} must be a whole number from {least} on, below 2**31; got {value!r}")
+
+
+def _refuse(more: Any, horizon: int, judged: str) -> None:
+    """Losses of another training say nothing about this one, and would be mixed in unseen."""
+    if more is None:
+        return
+    if not isinstance(more, Choice):
+        raise TypeError(f"more must be an earlier choice, got {type(more).__name__}")
+    if more.asked_steps != horizon:
+        raise ValueError(f"more is a choice for a horizon of {more.asked_steps} steps, not of {horizon}")
+    if not more.model:
+        raise ValueError("more is a choice for a task, not for a model of yours")
+    if more.judged != judged:
+        raise ValueError(
+            f"more was judged by its {'validation' if more.judged == 'val' else 'training'} loss: "
+            f"{'give val= here, too' if more.judged == 'val' else 'leave out val= here, too'}, or leave out more="
+        )

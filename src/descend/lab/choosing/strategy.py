@@ -189,6 +189,8 @@ class Choosing:
         yield [self._first(rule) for rule in self.rules]
         rules, middle = self.rules, {rule: nearest(prior(rule).lr) for rule in self.rules}
         left = self.budget
+        if left == math.inf:  # the time was over before one step was timed
+            return
         affordable = int(left / (len(WIDE) * self._begin()))
         if affordable < 1:
             raise TooLittle(self.budget, len(WIDE) * self._begin())
