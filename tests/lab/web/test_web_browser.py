@@ -185,3 +185,20 @@ def test_a_range_test_is_started_and_finished(pages, axe, picture):
     assert "Train Adam at" in page.inner_text(".rate .report h1")
     assert violations(page, axe) == []
     picture(page, "rate-finished")
+
+
+def test_a_link_restores_a_schedule_and_a_change_is_in_the_link(pages):
+    page = pages.open("#schedules?shape=wsd&decay=0.3&steps=500&warmup=50")
+    until(page, "document.querySelector('.schedules pre').textContent.includes('.until(300)')")
+    page.select_option(".schedules select >> nth=1", "step")
+    until(page, "document.querySelector('.schedules pre').textContent.includes('step_decay')")
+    until(page, "location.hash.includes('shape=step')")
+    assert "decay=" not in page.evaluate("location.hash")
+
+
+def test_a_relative_is_one_click_away(pages):
+    page = pages.open("#explain?rule=adamw&gradient=2&steps=2")
+    until(page, "document.querySelectorAll('.explain caption').length === 2")
+    page.click(".explain a:text-is('gradient_descent')")
+    until(page, "document.querySelector('.explain h2').textContent === 'gradient_descent'")
+    assert page.input_value(".explain select") == "gradient_descent"

@@ -3,6 +3,7 @@
 import pytest
 from served import Client
 
+from descend import schedules
 from descend.explain import facts
 from descend.explain.by_hand import by_hand, shown
 from descend.rules.names import find
@@ -40,6 +41,28 @@ def test_no_number_breaks_a_step(client, rule, gradient):
 
 
 @pytest.mark.parametrize(
+    ("body", "made"),
+    [
+        ({"warmup": 100}, 0.1 * (schedules.linear_warmup(100) >> schedules.cosine(900))),
+        ({"shape": "linear", "end": 0.5, "peak": 2.0}, 2.0 * schedules.linear(1000, 1.0, 0.5)),
+        (
+            {"shape": "wsd", "decay": 0.3, "warmup": 50, "kind": "exponential"},
+            0.1 * (schedules.exponential_warmup(50) >> schedules.wsd(0, 650, 300)),
+        ),
+        ({"shape": "constant", "steps": 7}, 0.1 * schedules.constant()),
+        ({"shape": "step", "every": 10, "factor": 0.3}, 0.1 * schedules.step_decay(10, 0.3)),
+    ],
+)
+def test_a_schedule_is_drawn_and_its_code_makes_it(client, body, made):
+    found = client.post("api/schedules/draw", body).json()
+    named: dict = {}
+    exec(found["code"], named)
+    assert named["lr"] == made
+    assert "<svg" in found["blocks"]
+    assert f">{made(body.get('steps', 1000) // 2):.4g}<" in found["blocks"]
+
+
+@pytest.mark.parametrize(
     ("path", "body", "says"),
     [
         ("explain/about", {}, "rule is missing"),
@@ -50,6 +73,12 @@ def test_no_number_breaks_a_step(client, rule, gradient):
         ("explain/steps", {"rule": "muon", "p": 1}, "muon steps a matrix"),
         ("explain/steps", {"rule": "adam", "steps": 11}, "steps must be a whole number from 1 to 10"),
         ("explain/steps", {"rule": "adam", "gradient": "1"}, "gradient must be a number"),
+        ("schedules/draw", {"steps": 10**9}, "steps must be a whole number from 2 to 1000000"),
+        ("schedules/draw", {"steps": 10, "warmup": 10}, "warmup must be less than the 10 steps"),
+        ("schedules/draw", {"shape": "wsd", "steps": 10, "warmup": 9}, "warmup and decay take 11 steps of 10"),
+        ("schedules/draw", {"shape": "__class__"}, "shape: no '__class__'"),
+        ("schedules/draw", {"peak": 0}, "peak must be a number from 1e-12"),
+        ("schedules/draw", {"code": "import os"}, "'code' is not known"),
     ],
 )
 def test_what_is_not_admitted_is_refused_by_name(client, path, body, says):

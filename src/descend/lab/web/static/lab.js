@@ -43,7 +43,6 @@ async function show() {
       links.get(each).setAttribute("aria-selected", String(each === name));
       links.get(each).tabIndex = each === name ? 0 : -1;
     }
-    links.get(name).scrollIntoView({ block: "nearest", inline: "nearest" }); // of a row too long for the window
     now = name;
     document.title = `${links.get(name).textContent} · descend lab`;
     trouble("");

@@ -6,7 +6,7 @@ import importlib
 
 from ..tab import Tab
 
-NAMES = ("surfaces", "race", "rate", "explain")
+NAMES = ("surfaces", "race", "rate", "explain", "schedules")
 
 
 def tabs() -> list[Tab]:
