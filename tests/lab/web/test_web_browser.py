@@ -176,6 +176,13 @@ def test_a_race_is_started_stopped_started_again_watched_and_finished(pages, axe
     assert page.locator(".report #curves svg").count() > 0
     assert violations(page, axe) == []
     picture(page, "race-finished")
+    page.click("#tab-runs")
+    page.click(".runs a >> nth=0")
+    page.wait_for_selector(".runs .report #tables")  # Playwright looks into the tree that it has for itself
+    until(page, "location.hash.includes('race=digits-')")
+    assert page.inner_text(".runs tbody tr >> nth=0 >> td >> nth=1") == "finished"
+    assert violations(page, axe) == []
+    picture(page, "runs-report")
 
 
 def test_a_range_test_is_started_and_finished(pages, axe, picture):

@@ -1,11 +1,16 @@
 """The tabs that explain: what they answer is what the library says, and what they refuse."""
 
+import json
+
 import pytest
+from click.testing import CliRunner
 from served import Client
 
 from descend import schedules
+from descend.cli import descend as main
 from descend.explain import facts
 from descend.explain.by_hand import by_hand, shown
+from descend.lab.store import Store
 from descend.rules.names import find
 
 
@@ -62,6 +67,34 @@ def test_a_schedule_is_drawn_and_its_code_makes_it(client, body, made):
     assert f">{made(body.get('steps', 1000) // 2):.4g}<" in found["blocks"]
 
 
+def test_what_the_store_holds_is_listed_and_its_reports_are_shown(client, tmp_path, monkeypatch):
+    monkeypatch.setenv("DESCEND_DATA", str(tmp_path))
+    assert client.post("api/runs/kept").json()["races"] == []
+    assert client.post("api/runs/report").json() == {"race": None, "blocks": "", "verdict": ""}
+    words = ["race", "--task", "digits", "--rules", "gradient_descent,adam", "--quick", "--steps", "10", "--seeds", "2"]
+    assert CliRunner().invoke(main, [*words, "-q", "--out", str(tmp_path)]).exit_code == 0
+    store = Store.open()
+    empty = store.begin("digits", store.races()[0].asked, {})
+    store.close()
+    kept = client.post("api/runs/kept").json()
+    told = json.loads(CliRunner().invoke(main, ["runs", "--json"]).output)
+    assert kept["store"] == told["store"]
+    for key in ("race", "state", "runs"):
+        assert [one[key] for one in kept["races"]] == [one[key] for one in told["races"]]
+    assert [(one["rules"], one["report"]) for one in kept["races"]] == [
+        ("gradient_descent, adam", False),
+        ("gradient_descent, adam", True),
+    ]
+    name = told["races"][1]["race"]
+    found = client.post("api/runs/report", {"race": name}).json()
+    assert found["race"] == name
+    assert 'id="tables"' in found["blocks"]
+    assert json.loads(CliRunner().invoke(main, ["runs", "--json"]).output) == told  # nothing was changed
+    for hostile in (empty, name[:-1], "' OR 1=1 --", "../x", ""):
+        answer = client.post("api/runs/report", {"race": hostile})
+        assert (answer.status_code, "the store has no race" in answer.json()["error"]) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "says"),
     [
@@ -73,6 +106,8 @@ def test_a_schedule_is_drawn_and_its_code_makes_it(client, body, made):
         ("explain/steps", {"rule": "muon", "p": 1}, "muon steps a matrix"),
         ("explain/steps", {"rule": "adam", "steps": 11}, "steps must be a whole number from 1 to 10"),
         ("explain/steps", {"rule": "adam", "gradient": "1"}, "gradient must be a number"),
+        ("runs/report", {"race": 1}, "race must be a text"),
+        ("runs/kept", {"forget": "x"}, "'forget' is not known"),
         ("schedules/draw", {"steps": 10**9}, "steps must be a whole number from 2 to 1000000"),
         ("schedules/draw", {"steps": 10, "warmup": 10}, "warmup must be less than the 10 steps"),
         ("schedules/draw", {"shape": "wsd", "steps": 10, "warmup": 9}, "warmup and decay take 11 steps of 10"),

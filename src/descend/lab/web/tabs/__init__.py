@@ -6,7 +6,7 @@ import importlib
 
 from ..tab import Tab
 
-NAMES = ("surfaces", "race", "rate", "explain", "schedules")
+NAMES = ("surfaces", "race", "rate", "explain", "schedules", "runs")
 
 
 def tabs() -> list[Tab]:
