@@ -232,3 +232,16 @@ def test_runs_of_another_training_are_not_mixed_in():
         chosen(model=lambda: nn.Linear(6, 1), rules=("adamw",), more=first)
     with pytest.raises(ValueError, match="judged by its training loss"):
         chosen(rules=("adamw",), more=first, val=BATCHES)
+
+
+@pytest.mark.parametrize(("horizon", "steps", "share"), [(64, 200, 1 / 4), (100, 300, 1 / 4), (20, 300, 1.0)])
+def test_a_short_horizon_keeps_to_the_steps_and_names_the_length_its_runs_had(horizon, steps, share):
+    found = chosen(horizon=horizon, steps=steps, rules=("adamw",))
+    assert found.levels[0].share == share
+    assert sum(o.trial.steps for o in found.outcomes) <= steps
+    assert min(o.trial.steps for o in found.outcomes) == share * horizon
+
+
+def test_with_no_budget_every_rule_has_its_first_runs():
+    found = chosen(horizon=64, steps=None, rules=("adamw", "lion", "gradient_descent", "nadamw"))
+    assert len({o.trial.rule for o in found.outcomes}) == 4

@@ -26,7 +26,7 @@ from ..trials.trial import Trial
 from .answer import Choice, answer
 from .building import optimizer
 from .candidates import DEFAULT
-from .strategy import Asked, Choosing, Outcome
+from .strategy import Asked, Choosing, Outcome, a_first_level
 
 RUNS = 3.0  # trainings of the asked length that are spent where nothing else is said
 LAST = 0.1  # the part of a run whose losses are its score
@@ -70,7 +70,8 @@ def choose(
         horizon: steps of the training you choose for, from 16 on.
         val, val_batches: a validation loader, of which so many batches judge a run. Without one a run is judged by its
             training loss over its last tenth, which overfitting flatters.
-        seconds, steps: what may be spent, on the clock or in training steps altogether. Neither: three trainings.
+        seconds, steps: what may be spent, on the clock or in training steps altogether. Neither: three trainings, or
+            more where the horizon is so short that these are not enough for every rule at five rates.
         rules: names of rules; by default six of the catalogue.
         full_batch: whether the loader's only batch is meant to be all there is to train on.
         autocast: a dtype, or a function that makes the context of the forward pass.
@@ -96,7 +97,9 @@ def choose(
     if val is not None:
         refuse(val, "validation loader", single=True)
     reseed = hold_randomness(loader, val)
-    runs = RUNS if seconds is None and steps is None else math.inf if steps is None else steps / horizon
+    runs = math.inf if steps is None else steps / horizon
+    if seconds is None and steps is None:
+        runs = max(RUNS, a_first_level(len(names), horizon))
     choosing = Choosing(Asked(names, horizon, runs=runs, seconds=seconds or math.inf, seed=seed))
     judged = "train" if val is None else "val"
     _refuse(more, horizon, judged)

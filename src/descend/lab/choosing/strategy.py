@@ -74,6 +74,16 @@ class Asked:
         return [1000 * self.seed + k for k in range(count)]
 
 
+def lengths(horizon: int) -> list[float]:
+    """The shares of a horizon that are long enough for a schedule: of a short training not the smallest."""
+    return [share for share in SHARES if round(share * horizon) >= FEWEST] or [1.0]
+
+
+def a_first_level(rules: int, horizon: int) -> float:
+    """What so many rules cost at all their first rates, in trainings."""
+    return rules * len(WIDE) * lengths(horizon)[0]
+
+
 @dataclass(frozen=True)
 class Level:
     """What runs of one length said: a valley for each rule."""
@@ -178,7 +188,7 @@ class Choosing:
 
     def _first(self, rule: str) -> Trial:
         """The run that tells what a step of a rule costs."""
-        steps = max(FEWEST, round(SHARES[0] * self.asked.horizon))
+        steps = max(FEWEST, round(lengths(self.asked.horizon)[0] * self.asked.horizon))
         return Trial(rule, rate(nearest(prior(rule).lr)), self.asked.seeds(1)[0], steps)
 
     def _cost(self, trial: Trial) -> float:
@@ -195,7 +205,7 @@ class Choosing:
         if affordable < 1:
             raise TooLittle(self.budget, len(WIDE) * self._begin())
         rules = rules[:affordable]
-        for share in SHARES[SHARES.index(self._begin()) :]:
+        for share in [s for s in lengths(self.asked.horizon) if s >= self._begin()]:
             number = len(self.levels)
             offsets = (WIDE, CLOSE)[number] if number < 2 else NARROW
             each = len(rules) * len(offsets) * share
@@ -216,7 +226,7 @@ class Choosing:
                     return
                 wider = {rule: self._grown(rule, places[rule], seeds, share) for rule in rules}
                 cost = share * seeds * sum(len(of) for of in wider.values())
-                if wider == {rule: places[rule] for rule in rules} or (cost > left and self.levels):
+                if wider == {rule: places[rule] for rule in rules} or cost > left:
                     break
                 places = wider
             left -= sum(self._cost(t) for t in wanted if t.rule in rules)
@@ -256,8 +266,8 @@ class Choosing:
     def _begin(self) -> float:
         """The shortest length: a sixteenth, or what the first level can have for its part of the budget."""
         first = len(self.rules) * len(WIDE)
-        fits = [s for s in SHARES if s <= BEGIN and s * first <= ROOM * self.budget]
-        return max([SHARES[0], *fits])
+        fits = [s for s in lengths(self.asked.horizon) if s <= BEGIN and s * first <= ROOM * self.budget]
+        return max([lengths(self.asked.horizon)[0], *fits])
 
     def _trials(self, rule: str, places: list[int], seeds: int, share: float) -> list[Trial]:
         steps = self.steps(rule, share)
