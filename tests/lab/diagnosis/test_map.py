@@ -135,3 +135,13 @@ def test_bad_usage_is_named(args, says):
     result = CliRunner().invoke(descend, ["map", *args])
     assert result.exit_code == 2
     assert says in result.output
+
+
+def test_a_rule_of_yours_that_takes_a_name_or_cannot_run_is_said(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN.replace("backwards", "sign_sgd").replace("p = p + lr * g", "raise KeyError"))
+    call = ["map", str(tmp_path / "mine.py"), "--rules", "sign_sgd,gradient_descent", "--processes", "1", "-q"]
+    result = CliRunner().invoke(descend, call)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("gradient_descent ")
+    assert "sign_sgd is the rule of" in result.stderr
+    assert "KeyError" in result.stderr

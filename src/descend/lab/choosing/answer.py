@@ -41,11 +41,6 @@ class Choice(Found, Pictured):
         """Why, in one sentence."""
         return words.reason(self)
 
-    @property
-    def confidence(self) -> str:
-        """ "high", "medium" or "low"."""
-        return ("high", "medium")[len(self.doubts)] if len(self.doubts) < 2 else "low"
-
     def rate(self) -> Any:
         """The schedule of the learning rate over `steps`: a `descend.schedules.Schedule`."""
         return annealed(self.schedule, self.lr, self.steps)

@@ -77,3 +77,8 @@ class Found:
         """By how much of its loss the runner-up is expected to be behind; 0 where there is none."""
         other = self.runner_up
         return 0.0 if other is None or not self.expected else (other.expected.loss - self.expected) / abs(self.expected)
+
+    @property
+    def confidence(self) -> str:
+        """ "high", "medium" or "low"."""
+        return ("high", "medium")[len(self.doubts)] if len(self.doubts) < 2 else "low"

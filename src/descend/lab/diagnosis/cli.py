@@ -51,6 +51,8 @@ def map_(
     names = list(rules_of(asked)) if asked else ["adamw"] if target else list(catalogue.all())
     find = functools.partial(rule_named, None if target is None else target)
     if target is not None:
+        for both in [name for name in names if name in _own(target)]:
+            click.echo(f"{both} is the rule of {target} here, not the catalogue's", err=True)
         names = [*_own(target), *names]
     made = Atlas(list(dict.fromkeys(names)), seed)
     code = 0
@@ -70,6 +72,8 @@ def map_(
         click.echo(made.to_json())
     elif quiet:
         click.echo("".join(f"{rule} {made.score(rule)}\n" for rule in made.asked), nl=False)
+        for rule, reason in made.refused.items():
+            click.echo(f"{rule}: {reason}", err=True)
     else:
         click.echo(str(made))
     if out is not None:
