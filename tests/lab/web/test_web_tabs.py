@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from served import Client
@@ -11,6 +12,7 @@ from descend.cli import descend as main
 from descend.explain import facts
 from descend.explain.by_hand import by_hand, shown
 from descend.lab.store import Store
+from descend.lab.web.tabs import matrix
 from descend.rules.names import find
 
 
@@ -95,6 +97,28 @@ def test_what_the_store_holds_is_listed_and_its_reports_are_shown(client, tmp_pa
         assert (answer.status_code, "the store has no race" in answer.json()["error"]) == (400, True)
 
 
+def test_singular_values_are_those_of_the_updates(client):
+    found = client.post("api/matrix/draw", {"steps": 60}).json()
+    assert found["blocks"].count("<svg") == 12
+    runs = {rule: matrix.walked(rule, lr, 60, 0) for rule, lr in matrix.RATES.items()}
+    ranks = {rule: np.sum(run.update[-1] ** 2) / run.update[-1][0] ** 2 for rule, run in runs.items()}
+    assert f"{ranks['muon']:.0f} (muon), {ranks['adamw']:.0f} (adamw)" in found["answer"]
+    assert ranks["muon"] > 3 * max(ranks["adamw"], ranks["gradient_descent"])
+    first = matrix.problem()
+    batch = next(first.batches(0, 1))
+    _, [gradient] = first.loss_and_grads(first.init(0), batch)
+    ours = matrix.walked("gradient_descent", 1.0, 2, 0).update[0]
+    np.testing.assert_allclose(ours, np.linalg.svd(gradient, compute_uv=False), rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [1e-9, 1e5])
+def test_no_rate_breaks_the_matrix(client, rate):
+    body = {"steps": 20, "muon": rate, "adamw": rate, "gradient_descent": rate}
+    answer = client.post("api/matrix/draw", body)
+    assert answer.status_code == 200
+    assert "nan" not in answer.json()["blocks"].lower()
+
+
 @pytest.mark.parametrize(
     ("path", "body", "says"),
     [
@@ -106,6 +130,9 @@ def test_what_the_store_holds_is_listed_and_its_reports_are_shown(client, tmp_pa
         ("explain/steps", {"rule": "muon", "p": 1}, "muon steps a matrix"),
         ("explain/steps", {"rule": "adam", "steps": 11}, "steps must be a whole number from 1 to 10"),
         ("explain/steps", {"rule": "adam", "gradient": "1"}, "gradient must be a number"),
+        ("matrix/draw", {"steps": 10**6}, "steps must be a whole number from 2 to 200"),
+        ("matrix/draw", {"muon": -1}, "muon must be a number from 1e-09"),
+        ("matrix/draw", {"lion": 1}, "'lion' is not known"),
         ("runs/report", {"race": 1}, "race must be a text"),
         ("runs/kept", {"forget": "x"}, "'forget' is not known"),
         ("schedules/draw", {"steps": 10**9}, "steps must be a whole number from 2 to 1000000"),
