@@ -46,9 +46,20 @@ if TYPE_CHECKING:
     from .loop.accumulator import Accumulator
     from .natural_gradient import NaturalGradient
     from .population import evolve
+    from .second_order.gauss_newton import GaussNewton
     from .second_order.hessian_free import HessianFree
     from .second_order.lbfgs import LBFGS
-    from .second_order.searching import BFGS, Newton, NewtonCG, NonlinearCG, SSBroyden, TrustKrylov, TrustNCG
+    from .second_order.searching import (
+        BFGS,
+        Newton,
+        NewtonCG,
+        NonlinearCG,
+        SaddleFree,
+        SSBroyden,
+        TrustExact,
+        TrustKrylov,
+        TrustNCG,
+    )
     from .switching.policy import switch_at
     from .switching.rule import switch
     from .switching.swats import swats
