@@ -209,3 +209,12 @@ def test_a_relative_is_one_click_away(pages):
     page.click(".explain a:text-is('gradient_descent')")
     until(page, "document.querySelector('.explain h2').textContent === 'gradient_descent'")
     assert page.input_value(".explain select") == "gradient_descent"
+
+
+@pytest.mark.parametrize("rule", ["soap", "clip_norm"])
+def test_a_long_formula_and_a_modifier_are_usable_in_a_narrow_window(pages, axe, rule):
+    page = pages.open(f"#explain?rule={rule}&steps=2", width=360, reduced_motion="reduce")
+    until(page, "document.querySelectorAll('.explain caption').length === 2")
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
+    assert violations(page, axe) == []

@@ -30,6 +30,11 @@ def test_a_rule_is_explained_as_the_command_does(client):
     assert {one["name"] for one in client.post("api/explain/known").json()} == set(facts.catalogue())
 
 
+def test_no_style_stands_in_what_is_explained(client):
+    for rule in ("muon", "soap", "clip_norm", "rprop"):
+        assert " style=" not in client.post("api/explain/about", {"rule": rule}).json()["blocks"]
+
+
 def test_steps_by_hand_take_the_numbers_of_the_reader(client):
     body = {"rule": "gradient_descent", "lr": 0.25, "p": 2.0, "gradient": 4.0}
     found = client.post("api/explain/steps", body).json()

@@ -15,7 +15,7 @@ from .jobs import Jobs
 
 @dataclass
 class Lab:
-    """What the page can reach: what the command line named, and nothing else of the disk.
+    """What the page can reach: what the command line named and the store, and nothing else of the disk.
 
     Attributes:
         tasks: label -> a task of the user's, that races can be run on. surfaces: name -> surface, the user's included.
