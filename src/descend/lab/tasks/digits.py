@@ -32,7 +32,7 @@ TASK = Task(
     steps=600,
     batch=64,
     seconds=0.09,
-    seeds=160,
+    seeds=100,
     needs=(("sklearn", "scikit-learn"),),
 )
 LAYERS = (64, 64, 10)
