@@ -222,7 +222,11 @@ def test_the_tail_is_what_torch_composes():
             call()
         step = getattr(call, "__wrapped__", call)
         seen = dict(zip(step.__code__.co_freevars, (c.cell_contents for c in step.__closure__), strict=True))
-        averages = seen["average"] if isinstance(seen["average"], list) else list(seen["average"].parameters())
+        inner = seen["average"]
+        average = dict(zip(inner.__code__.co_freevars, (c.cell_contents for c in inner.__closure__), strict=True))[
+            "average"
+        ]
+        averages = average if isinstance(average, list) else list(average.parameters())
         for p, own, average in zip(seen["parameters"], mine.param_groups[0]["params"], averages, strict=True):
             torch.testing.assert_close(p.detach(), own.detach(), rtol=1e-5, atol=1e-6)
             assert average.shape == mine.state[own]["ema"].shape

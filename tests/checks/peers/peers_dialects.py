@@ -92,7 +92,7 @@ DIALECTS: dict[tuple[str, str], Edits] = {
         *EPS_BEFORE_CORRECTION,
     ),
     ("sophia", "optax"): (
-        ("*,\n    lr=", "*,\n    t,\n    lr="),
+        ("*, lr=", "*, t, lr="),
         ("m / maximum(rho * h, eps)", "m / (1 - beta1**t) / maximum(rho * h, eps)"),
     ),
     ("lars", "optax"): (

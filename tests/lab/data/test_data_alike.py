@@ -5,10 +5,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from data_served import encoded, jpeg, scene
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
-from served import encoded, jpeg, scene
 
 from descend.lab.data.alike import ALIKE, SAME, groups, pairs
 from descend.lab.data.choose import choose

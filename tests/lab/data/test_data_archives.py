@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from served import jpeg
+from data_served import jpeg
 
 from descend.lab.data.picture import Settings
 from descend.lab.data.sources import archives

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from served import folder_of, jpeg, serving
+from data_served import folder_of, jpeg, serving
 
 from descend.cli import descend
 from descend.lab.data import measure

@@ -6,7 +6,7 @@ import gzip
 from pathlib import Path
 
 import pytest
-from served import Server, animated, body_of, bomb, encoded, first, jpeg, scene, serving, status, to, zeros
+from data_served import Server, animated, body_of, bomb, encoded, first, jpeg, scene, serving, status, to, zeros
 
 from descend.lab.data.collect import Collected, collect
 from descend.lab.data.picture import Settings

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_served import animated, bomb, encoded, jpeg, png, scene
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
-from served import animated, bomb, encoded, jpeg, png, scene
 
 from descend.lab.data.picture import Looked, Settings, Unfit, claimed, decoded, examine, perceptual
 

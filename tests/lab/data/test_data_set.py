@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from data_served import animated, encoded, folder_of, jpeg, scene, serving, status
 from PIL import Image
-from served import animated, encoded, folder_of, jpeg, scene, serving, status
 
 from descend.lab.data.check import check
 from descend.lab.data.cli import data

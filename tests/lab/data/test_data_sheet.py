@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from served import folder_of, jpeg
+from data_served import folder_of, jpeg
 
 from descend.lab.data import sheet
 from descend.lab.data.collect import collect

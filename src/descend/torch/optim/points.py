@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -72,17 +72,23 @@ class Points:
             self.train()
             _place(self, SHIPPED)
 
-    def shipped(self: Any) -> AbstractContextManager[None]:
+    # Generators of their own: torch.compile leaves what is inside such a block of a method alone, and would trace into
+    # the block of a function that a method returns.
+    @contextmanager
+    def shipped(self: Any) -> Iterator[None]:
         """Inside, the parameters are what is to be evaluated and saved: the average, of rules that average.
 
         Raises:
             RuntimeError: ``step()`` is called inside.
         """
-        return _swapped(self, SHIPPED)
+        with _swapped(self, SHIPPED):
+            yield
 
-    def gradient_point(self: Any) -> AbstractContextManager[None]:
+    @contextmanager
+    def gradient_point(self: Any) -> Iterator[None]:
         """Inside, the parameters are where the gradient must be taken; only look-ahead rules have another point."""
-        return _swapped(self, GRADIENT)
+        with _swapped(self, GRADIENT):
+            yield
 
     def watch(self: Any, model: torch.nn.Module) -> Any:
         """Warn once when ``model`` is evaluated (in eval mode) at the point that trains, not at the one that ships.
