@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraint
 
 help:
 	@echo "make race      the first race: momentum methods, Adam and friends on real digits"
-	@echo "make check     formatter, linter and the fast tests, little over a minute"
+	@echo "make check     formatter, linter and the fast tests, under three minutes"
 	@echo "make test      everything: formatter, linter, types, all tests"
 	@echo "make bench     every rule beside torch and the limit of memory; ten minutes (ARGS=--quick: one)"
 	@echo "make mutation  break every rule in every small way; each must turn a check red"
