@@ -161,9 +161,12 @@ def test_the_code_of_rules_torch_lacks_runs(rule):
     from descend.lab.choosing import code
 
     given = {"model": net()}
+    before = [p.detach().clone() for p in given["model"].parameters()]
     exec(code.lines(rule, 0.01, "linear", 60, 2), given)
     given["model"](X).sum().backward()
     given["optimizer"].step()
+    assert given["optimizer"].param_groups[0]["lr"] == pytest.approx(0.0075)  # the second of two steps of warm-up
+    assert not any(map(torch.equal, before, given["model"].parameters()))
 
 
 def test_the_report_is_one_file(tmp_path):

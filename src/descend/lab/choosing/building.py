@@ -11,8 +11,8 @@ from ...torch.optim.classes import optimizer as class_of
 
 def optimizer(rule: str, model: torch.nn.Module, lr: Any) -> Any:
     """The optimizer that a choice means: biases and norms do not decay, where the rule decays anything."""
-    kind = class_of(find_rule(rule))
     found = find_rule(rule)
+    kind = class_of(found)
     if any("weight_decay" in part.settings for part in found.stages or (found,)):
         return kind(param_groups(model, show=False), lr=lr)
     return kind([p for p in model.parameters() if p.requires_grad], lr=lr)
