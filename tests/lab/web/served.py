@@ -1,8 +1,6 @@
 """What the tests of the page share: an application without a socket, and a server with one, in threads."""
 
-import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +9,7 @@ from starlette.testclient import TestClient
 
 from descend.lab.web import serve
 from descend.lab.web.app import app
+from descend.lab.web.measure.fuzz import running
 from descend.lab.web.tab import Lab
 
 TOKEN, HOST = "a-key-of-the-tests", "127.0.0.1:8642"
@@ -35,18 +34,5 @@ class Client:
 @contextmanager
 def served(lab: Lab | None = None) -> Iterator[str]:
     """The address, with its key, of a server that runs in a thread of this process."""
-    lab = lab or Lab()
-    bound = serve.bound(0)
-    port = bound.getsockname()[1]
-    server = serve.server(app(lab, TOKEN, serve.hosts(port)), lab)
-    up = threading.Event()
-    server.on_start = up.set
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])), daemon=True)
-    thread.start()
-    assert up.wait(120)
-    try:
+    with running(lab or Lab(), TOKEN) as port:
         yield f"http://127.0.0.1:{port}/{TOKEN}/"
-    finally:
-        lab.closing = server.should_exit = True
-        thread.join(60)
-        bound.close()

@@ -60,22 +60,26 @@ class _Idle(Jobs):
 
 
 @contextmanager
-def running() -> Iterator[int]:
-    """The port of a server in a thread of this process."""
-    lab = Lab(jobs=_Idle())
+def running(lab: Lab, key: str) -> Iterator[int]:
+    """The port of a server in a thread of this process.
+
+    Raises:
+        RuntimeError: it does not answer.
+    """
     bound = serve.bound(0)
     port = bound.getsockname()[1]
-    server = serve.server(app(lab, TOKEN, serve.hosts(port)), lab)
+    server = serve.server(app(lab, key, serve.hosts(port)), lab)
     up = threading.Event()
     server.on_start = up.set
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])), daemon=True)
     thread.start()
-    up.wait(30)
+    if not up.wait(120):
+        raise RuntimeError("the server did not start")
     try:
         yield port
     finally:
         lab.closing = server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         bound.close()
 
 
@@ -159,7 +163,7 @@ def run(count: int, seed: int = 0) -> dict[str, Any]:
     wrong: list[str] = []
     seconds: list[float] = []
     begin = perf_counter()
-    with running() as port:
+    with running(Lab(jobs=_Idle()), TOKEN) as port:
         for _ in range(count):
             asked = request(rng, port)
             before = perf_counter()
