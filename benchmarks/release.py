@@ -41,7 +41,7 @@ def loop(form: str, rule: str, model: torch.nn.Module, x: torch.Tensor) -> Any:
     name, settings = RULES[rule]
     two = form == "released, two passes"
     if form.startswith("released"):
-        clip = {"clip_norm": 1.0} if two else {}
+        clip: dict[str, Any] = {"clip_norm": 1.0} if two else {}
         opt: Any = ours.step_in_backward(model, getattr(ours, name), **settings, **clip)
     else:
         library = torch.optim if form == "torch" else ours

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.race.killed import numbers
 from descend.lab.race.cli import race
-from descend.lab.race.measure.killed import numbers
 from descend.lab.tasks.source import Source
 from descend.lab.trials.runners.runner import RuleFailed, RunDone
 from descend.lab.trials.runners.start import runner_for

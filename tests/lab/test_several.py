@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.race import again, null
+from benchmarks.race.again import Verdicts, agreement
 from descend.lab.race.cli import race
 from descend.lab.race.drive import Drive
-from descend.lab.race.measure import again, null
-from descend.lab.race.measure.again import Verdicts, agreement
 from descend.lab.race.race import Config
 from descend.lab.race.several import profile
 from descend.lab.store import Store

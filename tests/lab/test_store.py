@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 from lab_samples import run
 
+from benchmarks.race.killed import killed, numbers, whole
 from descend.lab import store as stores
 from descend.lab.race.cli import race
-from descend.lab.race.measure.killed import killed, numbers, whole
 from descend.lab.runs import runs as command
 from descend.lab.store import Store, StoreError, directory
 from descend.lab.trials.trial import Trial

@@ -2,7 +2,7 @@
 
 import pytest
 
-from descend.search.measure import fuzz
+from benchmarks.search import fuzz
 
 
 @pytest.mark.parametrize("first", range(0, 216, 27))

@@ -6,7 +6,7 @@ import math
 import pytest
 from click.testing import CliRunner
 
-from descend.bench.search import bbob, own_time
+from benchmarks.search import bbob, own_time
 
 
 def run(hits, budget=100):

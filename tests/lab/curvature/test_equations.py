@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.func import functional_call, grad, jacrev
 
-from descend.lab.curvature.equations import Jets, burgers, cole_hopf, poisson
+from benchmarks.curvature.equations import Jets, burgers, cole_hopf, poisson
 
 
 def test_derivatives_carried_along_are_those_of_autograd():

@@ -3,7 +3,7 @@
 import pytest
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from descend.lab.curvature.full_batch import TRIALS, Task, one_gradient, stepper, table, train
+from benchmarks.curvature.full_batch import TRIALS, Task, one_gradient, stepper, table, train
 
 
 @pytest.mark.parametrize("method", TRIALS)

@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from data_served import folder_of, jpeg, serving
 
+from benchmarks import data as measure
 from descend.cli import descend
-from descend.lab.data import measure
 from descend.lab.data.manifest import read
 
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
+from benchmarks.web.fuzz import running
 from descend.lab.web import serve
 from descend.lab.web.app import app
-from descend.lab.web.measure.fuzz import running
 from descend.lab.web.tab import Lab
 
 TOKEN, HOST = "a-key-of-the-tests", "127.0.0.1:8642"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from served import Client
 
+from benchmarks.web import fuzz
+from benchmarks.web.speed import script_bytes
 from descend.lab.surface import SURFACES, own, run
-from descend.lab.web.measure import fuzz
-from descend.lab.web.measure.speed import script_bytes
 from descend.lab.web.tab import Lab
 from descend.lab.web.tabs import tabs
 

@@ -7,9 +7,9 @@ import pytest
 from scipy.optimize import minimize as scipy_minimize
 from scipy.optimize import rosen, rosen_der, rosen_hess, rosen_hess_prod
 
+from benchmarks.search.problems import Rosenbrock, answer
 from descend import minimize
 from descend.search import names
-from descend.search.measure.problems import Rosenbrock, answer
 from descend.search.names import build
 from descend.search.second_order import newton_cg, trust
 

@@ -1,6 +1,6 @@
 """What the losses of annealed runs say: the rate in the middle of a valley, and what a longer run will come to.
 
-The constants are the study's (docs/choose.md): `python -m descend.lab.choosing.study fit` prints what they rest on.
+The constants are the study's (docs/choose.md): `python -m benchmarks.choosing fit` prints what they rest on.
 """
 
 import math

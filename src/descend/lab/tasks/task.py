@@ -14,7 +14,7 @@ class Task:
     `steps` is the common budget at which the field's rules all converge, `batch` the examples of a step, `delta` the
     relative difference of final losses that does not matter (half the width of "equal"), `seeds` the most fresh seeds
     that a race spends by itself, `seconds` the processor time of a run on one thread of `docs/race.md`'s machine
-    (`python -m descend.lab.race.measure seconds`).
+    (`python -m benchmarks.race seconds`).
     """
 
     name: str

@@ -1,0 +1,104 @@
+"""`python -m benchmarks.choosing`: the sweeps of the tasks, and what they say."""
+
+import sys
+from pathlib import Path
+from time import monotonic
+
+import click
+
+from descend.lab.notebook import Notebook
+from descend.lab.store import Store
+from descend.lab.tasks.catalogue import MODULES
+from descend.lab.tasks.source import Source
+
+from .sweep import sweep
+
+LEARNT = (
+    "digits-logistic",
+    "digits",
+    "denoiser",
+    "cancer",
+    "quadratic",
+    "longley",
+)
+KEPT_OUT = ("diamonds", "factorisation", "zipf-memory", "photo")  # not looked at while building
+
+
+@click.group()
+def main() -> None:
+    """Exhaustive sweeps, and how far `choose` is to be trusted."""
+
+
+@main.command("sweep")
+@click.option("--tasks", default=",".join(LEARNT), help="Tasks, comma-separated.", show_default=True)
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="SQLite file of the study.")
+@click.option("--seconds", default=3600.0, help="All in all.", show_default=True)
+@click.option("--processes", default=2, show_default=True)
+@click.option("--full-only", is_flag=True, help="Leave the short lengths out; judging needs the full one alone.")
+def sweep_(tasks: str, store: Path, seconds: float, processes: int, full_only: bool) -> None:
+    """Run the exhaustive sweep of tasks; what was run before is kept."""
+    begin = monotonic()
+    for task in tasks.split(","):
+        if task not in MODULES:
+            raise click.UsageError(f"no task {task!r}; `descend tasks` lists them.")
+        with Notebook.of(Source(task), Store(store), processes) as notebook:
+            for there, left in sweep(notebook, seconds - (monotonic() - begin), not full_only):
+                if there % 100 == 0:
+                    took = monotonic() - begin
+                    click.echo(f"{task}: {there} runs, {left} left in this stage, {took:.0f} s", file=sys.stderr)
+            click.echo(f"{task}: {len(notebook.known)} runs, {monotonic() - begin:.0f} s")
+        if monotonic() - begin > seconds:
+            break
+
+
+@main.command("fit")
+@click.option("--tasks", default=",".join(LEARNT), help="Tasks that were swept.", show_default=True)
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="SQLite file of the study.")
+def fit(tasks: str, store: Path) -> None:
+    """How best rates (quarter decades) and losses (logarithms) move with the length: 1/16, 1/8, 1/4, 1."""
+    import numpy as np
+
+    from .fit import rows
+
+    every = []
+    for task in tasks.split(","):
+        with Notebook.of(Source(task), Store(store)) as notebook:
+            for row in rows(notebook):
+                every.append(row)
+                places, logs = (" ".join(f"{x:7.2f}" for x in of) for of in (row.places, row.logs))
+                click.echo(f"{task:16} {row.rule:22} places {places}   log loss {logs}")
+    if every:
+        drift = np.diff([row.places for row in every], axis=1)[:, :2]
+        click.echo(f"drift a doubling: median {np.median(drift):.2f}, standard deviation {np.std(drift):.2f}")
+        for fading in (0.4, 0.5, 0.6, 0.7, 0.85):
+            errors = [
+                row.logs[3] - row.logs[2] - min(row.logs[2] - row.logs[1], 0) * (fading + fading**2) for row in every
+            ]
+            click.echo(
+                f"fading {fading}: median error {np.median(errors):+.3f}, of its size {np.median(np.abs(errors)):.3f}"
+            )
+
+
+@main.command("judge")
+@click.option("--tasks", default=",".join(LEARNT), help="Tasks that were swept.", show_default=True)
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="SQLite file of the study.")
+@click.option("--runs", default="3,10,30", help="Budgets, in trainings of the full length.", show_default=True)
+@click.option("--seeds", default=3, show_default=True, help="Choices for each.")
+def judge(tasks: str, store: Path, runs: str, seeds: int) -> None:
+    """What `choose` answers, and how far that is from the best of the sweep."""
+    from .judge import judged
+
+    click.echo("task runs seed rule lr schedule loss best gap% covered spent confidence")
+    for task in tasks.split(","):
+        with Notebook.of(Source(task), Store(store)) as notebook:
+            for budget in map(float, runs.split(",")):
+                for seed in range(seeds):
+                    j = judged(notebook, budget, seed)
+                    click.echo(
+                        f"{task} {budget:g} {seed} {j.rule} {j.lr:g} {j.schedule} {j.loss:.4g} {j.best:.4g} "
+                        f"{100 * j.gap:.2f} {'yes' if j.covered else 'no'} {j.spent:.1f} {j.confidence}"
+                    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Claims about the methods of search: evaluations that they need on BBOB, and their own time."""
