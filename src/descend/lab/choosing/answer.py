@@ -96,13 +96,12 @@ class Choice(Found, Pictured):
         return words.text(self)
 
 
-def answer(choosing: Choosing, name: str, seconds: float, late: str = "") -> Choice:
+def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
     """What the complete levels of a choice say.
 
     Args:
         name: of what was trained.
         seconds: on the clock.
-        late: why it ended before its last level, as a doubt.
     Raises:
         ValueError: no level is complete, every run diverged, or no rule moved the loss.
     """
@@ -126,12 +125,13 @@ def answer(choosing: Choosing, name: str, seconds: float, late: str = "") -> Cho
         schedule=schedule,
         steps=choosing.steps(best),
         dropped=words.dropped(choosing),
-        doubts=tuple(words.doubts(choosing, options, late)),
+        doubts=tuple(words.doubts(choosing, options)),
         spent=choosing.spent,
         seconds=seconds,
         start=start,
         levels=tuple(choosing.levels),
         outcomes=tuple(choosing.seen[trial] for trial in sorted(choosing.seen)),
+        interrupted=choosing.interrupted,
     )
 
 

@@ -5,35 +5,14 @@ annealed runs (docs/choose.md); the first level spans two decades around them an
 in the table begins at its own default.
 """
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Prior:
-    """Where a rule's best rate is expected before anything is tried."""
-
-    rule: str
-    lr: float
-
-
 DEFAULT = ("adamw", "nadamw", "nesterov_accumulation", "lion", "muon", "adamw+cautious")
 PRIORS = {
-    prior.rule: prior
-    for prior in (
-        Prior("adamw", 1e-2),
-        Prior("nadamw", 1e-2),
-        Prior("nesterov_accumulation", 0.1),
-        Prior("lion", 2e-3),
-        Prior("muon", 3e-2),
-        Prior("adamw+cautious", 1e-2),
-    )
-}
+    "adamw": 1e-2, "nadamw": 1e-2, "nesterov_accumulation": 0.1, "lion": 2e-3, "muon": 3e-2, "adamw+cautious": 1e-2,
+}  # fmt: skip
 
 
-def prior(rule: str) -> Prior:
-    """What is expected of a rule: from the study, or around its own default."""
-    if rule in PRIORS:
-        return PRIORS[rule]
+def prior(rule: str) -> float:
+    """Where a rule's best rate is expected before anything is tried: from the study, or its own default."""
     from ... import rules
 
-    return Prior(rule, float(rules.get(rule).settings["lr"]) or 1e-3)
+    return PRIORS.get(rule) or float(rules.get(rule).settings["lr"]) or 1e-3

@@ -46,6 +46,7 @@ class Found:
     levels: tuple[Level, ...]
     outcomes: tuple[Outcome, ...]  # of every run
     model: tuple[tuple[str, tuple[int, ...]], ...] = ()  # names and shapes of the parameters, where a model was given
+    interrupted: bool = False  # by Ctrl-C, with longer runs still to come
     judged: str = "train"  # by which loss a run was judged: "train" or "val"
 
     @property

@@ -108,7 +108,7 @@ def choose(
     deadline = math.inf if seconds is None else begun + seconds
     train = _Train(model_fn, loss_fn, loader, val, val_batches, form, autocast, reseed)
 
-    def all_of_it() -> str:
+    def all_of_it() -> None:
         if more is not None and train.built() != list(more.model):
             raise ValueError("more is a choice for another model: its parameters have other names or shapes")
         if not full_batch:
@@ -123,23 +123,20 @@ def choose(
                     try:
                         choosing.take(train(trial, deadline))
                     except _Late:
-                        return f"{seconds:g} seconds ended it: longer runs were still to come"
+                        choosing.late = f"{seconds:g} seconds ended it: longer runs were still to come"
+                        return
                     except RuntimeError as error:  # one rule that cannot do this model is no end of the others
                         choosing.fail(trial.rule, f"{type(error).__name__}: {error}"[:200])
                     if progress is not None:
                         spent = choosing.spent / choosing.budget if choosing.budget else 0.0
                         progress(min(1.0, max(spent, (time.perf_counter() - begun) / (seconds or math.inf))))
         except KeyboardInterrupt:
-            choosing.end()
-            if not choosing.levels:
-                raise
-            return "interrupted: longer runs were still to come"
-        return ""
+            choosing.interrupt()
 
     with kept():
-        late = untouched(all_of_it, reseed)
+        untouched(all_of_it, reseed)
     choosing.end()
-    made = answer(choosing, train.name, time.perf_counter() - begun, late)
+    made = answer(choosing, train.name, time.perf_counter() - begun)
     return replace(made, model=tuple(train.shapes), judged=judged)
 
 

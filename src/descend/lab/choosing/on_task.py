@@ -31,9 +31,9 @@ def choose_on(
         KeyboardInterrupt: before there is anything to answer with.
     """
     begun = perf_counter()
-    choosing, late = Choosing(asked), ""
+    choosing = Choosing(asked)
     try:
-        while not late and (todo := choosing.missing()):
+        while not choosing.late and (todo := choosing.missing()):
             for run in map(notebook.find, todo):
                 if run is not None:
                     choosing.take(outcome(run))
@@ -47,12 +47,9 @@ def choose_on(
                         spent = max(choosing.spent / choosing.budget, (perf_counter() - begun) / seconds)
                         progress(min(spent, 1.0), 1.0)
                     if perf_counter() - begun > seconds:
-                        late = "the time ended it: longer runs were still to come"
+                        choosing.late = "the time ended it: longer runs were still to come"
                         break
     except KeyboardInterrupt:
-        late = "interrupted: longer runs were still to come"
-        choosing.end()
-        if not choosing.levels:
-            raise
+        choosing.interrupt()
     choosing.end()
-    return answer(choosing, notebook.card.name, perf_counter() - begun, late)
+    return answer(choosing, notebook.card.name, perf_counter() - begun)

@@ -107,6 +107,8 @@ class Choosing:
     levels: list[Level] = field(default_factory=list)  # the complete ones
     other: tuple[float, float] | None = None  # the winner's loss by each schedule, on the same seeds
     over: bool = False  # nothing more will come: a level that is not complete is read as far as it is
+    late: str = ""  # why it ended before its last level
+    interrupted: bool = False
 
     def take(self, outcome: Outcome) -> None:
         """Keep what came of a trial."""
@@ -157,6 +159,13 @@ class Choosing:
         self.over = True
         self.missing()
 
+    def interrupt(self) -> None:
+        """Read what there is, for the user has pressed Ctrl-C; that goes on where there is nothing to answer with."""
+        self.late, self.interrupted = "interrupted: longer runs were still to come", True
+        self.end()
+        if not self.levels:
+            raise KeyboardInterrupt
+
     def price(self, rule: str) -> float:
         """What a step of a rule costs, in steps of the first rule; 1 where it is close to that, or less.
 
@@ -189,7 +198,7 @@ class Choosing:
     def _first(self, rule: str) -> Trial:
         """The run that tells what a step of a rule costs."""
         steps = max(FEWEST, round(lengths(self.asked.horizon)[0] * self.asked.horizon))
-        return Trial(rule, rate(nearest(prior(rule).lr)), self.asked.seeds(1)[0], steps)
+        return Trial(rule, rate(nearest(prior(rule))), self.asked.seeds(1)[0], steps)
 
     def _cost(self, trial: Trial) -> float:
         return trial.steps * self.price(trial.rule) / self.asked.horizon
@@ -197,7 +206,7 @@ class Choosing:
     def _stages(self) -> Iterator[list[Trial]]:
         """What is wanted, stage after stage; each is asked for only when all before it is there."""
         yield [self._first(rule) for rule in self.rules]
-        rules, middle = self.rules, {rule: nearest(prior(rule).lr) for rule in self.rules}
+        rules, middle = self.rules, {rule: nearest(prior(rule)) for rule in self.rules}
         left = self.budget
         if left == math.inf:  # the time was over before one step was timed
             return

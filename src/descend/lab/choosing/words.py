@@ -40,10 +40,10 @@ def reason(choice: Found) -> str:
     return f"{said}; {other.rule} at {other.lr:g} comes second, {percent(choice.behind)} behind"
 
 
-def doubts(choosing: Choosing, options: list[Option], late: str) -> list[str]:
+def doubts(choosing: Choosing, options: list[Option]) -> list[str]:
     """What speaks against trusting the answer, worst first."""
     best, last = options[0], choosing.levels[-1]
-    said = [late] if late else []
+    said = [choosing.late] if choosing.late else []
     if last.share <= 1 / FAR:
         said.append(
             f"the longest runs had {fraction(last.share)}: the rate and the order of rules may still change; more "
