@@ -77,8 +77,8 @@ def test_an_empty_name_and_no_permission_are_refused(tmp_path: Path, monkeypatch
     assert "a file needs a name" in call("explain", "adam", "--html", "").output
     monkeypatch.setattr("os.access", lambda path, mode: False)
     (tmp_path / "there").write_text("old")
-    assert "no permission to replace it" in files._reason(str(tmp_path / "there"))
-    assert "no permission to write in" in files._reason(str(tmp_path / "new"))
+    assert "no permission to replace it" in files.reason(str(tmp_path / "there"))
+    assert "no permission to write in" in files.reason(str(tmp_path / "new"))
     with pytest.raises(click.BadParameter, match="no permission to write in"):
         files.ready_folder(tmp_path, "-o")
     assert (tmp_path / "there").read_text() == "old"

@@ -116,7 +116,7 @@ def test_a_full_disk_behind_the_output_is_one_line():
     program = [sys.executable, "-m", "descend", "lr", "adam", *SHORT, "-q"]
     with open("/dev/full", "w") as stdout:
         done = subprocess.run(program, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=600)
-    assert (done.returncode, done.stderr) == (1, "Error: could not write to standard output: No space left on device\n")
+    assert (done.returncode, done.stderr) == (1, "Error: could not write: No space left on device\n")
 
 
 INTERRUPTED = """

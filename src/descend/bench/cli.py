@@ -10,10 +10,11 @@ import click
 
 from ..core.nearest import did_you_mean
 from ..draw import files
+from ..draw.axes import ENDINGS
+from ..draw.verb import INTERRUPTED, Target, save
 from ..explain.named import named
 
 SECTIONS = ("loop", "speed", "tail", "start", "waits", "bits", "small", "accuracy", "models", "jax")
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def _split(ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -48,7 +49,9 @@ def _sections(ctx: click.Context, parameter: click.Parameter, value: tuple[str, 
     metavar="FILE",
     help="Write the run as JSON (a file that is there is replaced); - for standard output, and only it.",
 )
-@click.option("--plot", metavar="FILE", help="Draw the roofline: .svg, .html, .png or .pdf.")
+@click.option(
+    "--plot", type=Target(*ENDINGS, ".html"), metavar="FILE", help="Draw the roofline: .svg, .html, .png or .pdf."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print the bars only.")
 @click.pass_context
 def bench(
@@ -64,7 +67,7 @@ def bench(
     strict: bool,
     seed: int,
     as_json: str | None,
-    plot: str | None,
+    plot: Path | None,
     quiet: bool,
 ) -> None:
     """Measure speed and accuracy against torch.optim and against this machine's memory.
@@ -72,7 +75,7 @@ def bench(
     Every ratio comes from one run in which all contestants take turns: medians, with half the interquartile
     range as ±. docs/bench.md says how each number is made. Ctrl-C keeps what is finished.
     """
-    _check_first(only, workload, as_json, plot)
+    _check_first(only, workload, as_json)
     from .timing import CLOCK
 
     begin = CLOCK.now()  # loading torch counts
@@ -105,21 +108,17 @@ def bench(
         if silent:
             click.echo(text)
         else:
-            line = files.wrote(as_json, Path(as_json).exists())
-            Path(as_json).write_text(text + "\n", encoding="utf-8")
-            click.echo(line, err=True)
+            save(Path(as_json), lambda file: file.write_text(text + "\n", encoding="utf-8"), aside=True)
     if plot and report.cells:
         from .plot import write
 
-        line = files.wrote(plot, Path(plot).exists())
-        write(Path(plot), report.cells, document["machine"])
-        click.echo(line, err=True)
+        save(plot, lambda file: write(file, report.cells, document["machine"]), aside=True)
     if report.interrupted:
         ctx.exit(INTERRUPTED)
     ctx.exit(1 if strict and (report.errors or any(bar.met is False for bar in report.bars())) else 0)
 
 
-def _check_first(only: tuple[str, ...], workload: tuple[str, ...], as_json: str | None, plot: str | None) -> None:
+def _check_first(only: tuple[str, ...], workload: tuple[str, ...], as_json: str | None) -> None:
     """Refuse before ten minutes of measuring what would be refused after them.
 
     Raises:
@@ -127,14 +126,8 @@ def _check_first(only: tuple[str, ...], workload: tuple[str, ...], as_json: str 
     """
     if only and workload:
         raise click.UsageError("--only and --workload exclude each other")
-    for option, name in (("--json", as_json), ("--plot", plot)):
-        if name is not None and name != "-":
-            files.refuse_unwritable(name, option)
-    if plot:
-        from ..draw.axes import refusal
-
-        if reason := refusal(Path(plot)):
-            raise click.UsageError(f"--plot {plot}: {reason}")
+    if as_json is not None and as_json != "-":
+        files.refuse_unwritable(as_json, "--json")
 
 
 def _known(wanted: str | None) -> list[str] | None:

@@ -9,6 +9,7 @@ import time
 
 import click
 
+from ..draw.verb import INTERRUPTED
 from ..rules.names import note
 from .contract.report import RED, WIDTH, Report, Result, column_of, print_result, verdict, wrapped
 from .contract.run import check_rule, select
@@ -45,7 +46,7 @@ def check(target: str, only: tuple[str, ...], quick: bool, as_json: bool, quiet:
             reports.append(page.run(one, only, quick))
     except KeyboardInterrupt:
         click.echo("interrupted; what was checked so far stands above", err=True)
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     if as_json:
         click.echo(
             json.dumps({"target": target, "rules": [r.as_dict() for r in reports]}, ensure_ascii=False, indent=1)

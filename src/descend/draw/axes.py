@@ -31,7 +31,7 @@ def refusal(path: Path, endings: Sequence[str] = (*ENDINGS, ".html")) -> str:
     """Why nothing can be written under this name, which must have one of the endings; "" if it can."""
     ending = path.suffix.lower()
     if ending not in endings:
-        return f"the name must end in {', '.join(endings[:-1])} or {endings[-1]}"
+        return f"the name must end in {' or '.join(filter(None, (', '.join(endings[:-1]), endings[-1])))}"
     if ending in MOVING and not missing() and importlib.util.find_spec("PIL") is None:
         return "this needs Pillow: pip install 'descend[lab]'"
     return missing() if ending in (".png", ".pdf", *MOVING) else ""

@@ -15,11 +15,12 @@ import click
 
 def refuse_unwritable(path: Path | str, option: str) -> None:
     """Raises: BadParameter: no file can be written there; the message says why."""
-    if why := _reason(str(path)):
+    if why := reason(str(path)):
         raise click.BadParameter(f"{str(path)!r}: {why}", param_hint=option)
 
 
-def _reason(name: str) -> str:
+def reason(name: str) -> str:
+    """Why no file of this name can be written; "" if one can."""
     path = Path(name)
     try:
         if not name.strip():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..draw import files
+from ..draw.verb import Target, save
 from ..search import about
 from ..search.names import METHODS
 from . import facts
@@ -60,10 +60,12 @@ def _complete(ctx: click.Context, parameter: click.Parameter, begun: str) -> lis
 @click.option("--steps", type=click.IntRange(1, 100), default=1, show_default=True, help="Steps done by hand.")
 @click.option("--source", is_flag=True, help="Print the rule as it is written.")
 @click.option("--latex", is_flag=True, help="Print the formula in LaTeX (amsmath).")
-@click.option("--html", metavar="FILE", help="Write a page with MathML; a file that is there is replaced.")
+@click.option(
+    "--html", type=Target(), metavar="FILE", help="Write a page with MathML; a file that is there is replaced."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the formula only.")
-def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, as_json: bool, quiet: bool) -> None:
+def explain(rule: str, steps: int, source: bool, latex: bool, html: Path | None, as_json: bool, quiet: bool) -> None:
     """Explain RULE: formula, state, cost, what it adds to its nearest relative, one step by hand.
 
     RULE is a name of `descend list`, or a chain of such names: clip_norm+adamw; or a method of `descend minimize`:
@@ -73,8 +75,6 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, 
     asked = [name for name, value in given.items() if value not in (False, None)]
     if len(asked) > 1:
         raise click.UsageError(f"{' and '.join(asked)} exclude each other.")
-    if html is not None:
-        files.refuse_unwritable(html, "--html")
     if about.known(rule):
         _explain_method(rule, given, as_json)
         return
@@ -88,12 +88,7 @@ def explain(rule: str, steps: int, source: bool, latex: bool, html: str | None, 
     elif quiet:
         click.echo("\n".join(facts.lines(found)))
     elif html is not None:
-        was_there = Path(html).exists()
-        try:
-            Path(html).write_text(page(found, steps), encoding="utf-8")
-        except OSError as error:
-            raise click.FileError(str(html), error.strerror) from None
-        click.echo(files.wrote(html, was_there))
+        save(html, lambda file: file.write_text(page(found, steps), encoding="utf-8"))
     else:
         from ..draw.terminal import console
         from .pages import EXPLAIN_WIDTH, print_page

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core import script
+from ..draw.verb import INTERRUPTED, json_or_quiet
 
 if TYPE_CHECKING:
     from .result import OptimizeResult
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 EVERY = 2.0  # seconds between two lines of progress
 
 
@@ -34,8 +34,7 @@ EVERY = 2.0  # seconds between two lines of progress
 @click.option("--tol", type=click.FloatRange(min=0), help="When the method is content.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of methods that use chance.")
 @click.option("-o", "--option", "options", multiple=True, metavar="NAME=VALUE", help="Of the method; may be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the point only.")
+@json_or_quiet("Print the point only.", "Print one JSON document.")
 @click.pass_context
 def minimize(
     ctx: click.Context,
@@ -57,8 +56,6 @@ def minimize(
     A function FUNCTION_gradient beside it is its gradient. `descend explain METHOD` says what a method takes.
     Exit code 0: converged, or the budget is spent; 1: the method could not go on; 2: what was asked cannot be meant.
     """
-    if as_json and quiet:
-        raise click.UsageError("--json and --quiet exclude each other.")
     from . import names
     from .minimizing import minimize as search
 

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ...draw import files
-from ...draw.axes import ENDINGS, refusal
+from ...draw.axes import ENDINGS
 from ...draw.progress import progress
+from ...draw.verb import INTERRUPTED, Target, json_or_quiet, save
 
 if TYPE_CHECKING:
     from ..store import Store
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 SECONDS = 60.0
 
 
@@ -30,9 +29,9 @@ SECONDS = 60.0
               help="Whether a rule with slower steps gets fewer of them.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights and order.")
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True, help="That train.")
-@click.option("-o", "--out", metavar="FILE", help="Write the report (.html) or picture (.svg, .png); replaces.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the rule, the rate and the schedule only.")
+@click.option("-o", "--out", type=Target(*ENDINGS, ".html", ".json"), metavar="FILE",
+              help="Write the report (.html) or picture (.svg, .png); replaces.")  # fmt: skip
+@json_or_quiet("Print the rule, the rate and the schedule only.")
 @click.pass_context
 def choose(
     ctx: click.Context,
@@ -45,7 +44,7 @@ def choose(
     price: str,
     seed: int,
     processes: int,
-    out: str | None,
+    out: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -56,12 +55,6 @@ def choose(
     doubled in length; their runs are kept, so a second call with more time goes on. For a model in a program of yours:
     descend.torch.choose.
     """
-    if as_json and quiet:
-        raise click.UsageError("--json and --quiet exclude each other.")
-    if out is not None:
-        if reason := refusal(Path(out), (*ENDINGS, ".html", ".json")):
-            raise click.BadParameter(f"{out}: {reason}", param_hint="-o")
-        files.refuse_unwritable(out, "-o")
     from ..race.asked import card_of, rules_of, source_of, tried_first
 
     source = source_of(what, None, target)
@@ -100,10 +93,8 @@ def choose(
     else:
         click.echo(f"{found}\n\n{found.code().rstrip()}")
     if out is not None:
-        there = Path(out).exists()
-        found.save(out)
-        click.echo(files.wrote(out, there), err=as_json or quiet)
-    if found.doubts and found.doubts[0].startswith("interrupted"):
+        save(out, found.save, as_json or quiet)
+    if found.interrupted:
         ctx.exit(INTERRUPTED)
 
 

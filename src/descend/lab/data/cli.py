@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...draw.verb import INTERRUPTED, json_or_quiet
+
 if TYPE_CHECKING:
     from rich.console import Console
 
     from .result import Collected
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 ABOVE_0 = click.FloatRange(min=0, min_open=True)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -32,11 +33,7 @@ def data() -> None:
     """
 
 
-def _ways(command: Any) -> Any:
-    command = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")(command)
-    return click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; progress goes to stderr.")(
-        command
-    )
+_ways = json_or_quiet("Print nothing but errors.", "Print the result as JSON; progress goes to stderr.")
 
 
 @data.command()
@@ -71,8 +68,6 @@ def collect(ctx: click.Context, **given: Any) -> None:
     from .manifest import Asked, SetError
     from .picture import Settings
 
-    if given["as_json"] and given["quiet"]:
-        raise click.UsageError("--json and --quiet exclude each other.")
     console = _console(to_stderr=given["as_json"])
     out: Path = given["out"]
     picture = None

@@ -8,10 +8,8 @@ from pathlib import Path
 import click
 
 from ...core.rule import Rule
-from ...draw import files
 from ...draw.progress import progress
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+from ...draw.verb import INTERRUPTED, Target, json_or_quiet, save
 
 
 @click.command("map")
@@ -19,9 +17,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 @click.option("--rules", "asked", metavar="A,B", help="These rules; default: the whole catalogue.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the problems.")
 @click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("-o", "--out", metavar="FILE", help="Write the map: .html or .json. A file that is there is replaced.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
-@click.option("-q", "--quiet", is_flag=True, help="Print rules and how many problems they solve only.")
+@click.option(
+    "-o", "--out", type=Target(".html", ".json"), metavar="FILE", help="Write the map: .html or .json; replaces."
+)
+@json_or_quiet("Print rules and how many problems they solve only.")
 @click.pass_context
 def map_(
     ctx: click.Context,
@@ -29,7 +28,7 @@ def map_(
     asked: str | None,
     seed: int,
     processes: int,
-    out: str | None,
+    out: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -38,12 +37,6 @@ def map_(
     TARGET: a file with rules of yours, which join those of --rules (default: adamw). Each rule gets 13 rates from 1e-4
     to 100 on every problem, and solves it if it does so at any of them.
     """
-    if as_json and quiet:
-        raise click.UsageError("--json and --quiet exclude each other.")
-    if out is not None and Path(out).suffix.lower() not in (".html", ".json"):
-        raise click.BadParameter(f"{out}: a map is .html or .json", param_hint="-o")
-    if out is not None:
-        files.refuse_unwritable(out, "-o")
     from ... import rules as catalogue
     from ..race.asked import rules_of
     from .atlas import Atlas, drawn
@@ -77,9 +70,7 @@ def map_(
     else:
         click.echo(str(made))
     if out is not None:
-        there = Path(out).exists()
-        made.save(Path(out))
-        click.echo(files.wrote(out, there), err=as_json or quiet)
+        save(out, made.save, as_json or quiet)
     ctx.exit(code or (1 if target is not None and any(rule in made.refused for rule in _own(target)) else 0))
 
 

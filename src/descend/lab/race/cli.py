@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...draw import files
+from ...draw.verb import INTERRUPTED
 from ..tasks.source import Source
 from ..trials.trial import SCHEDULES
 from .race import Config
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..store import Store
     from .record import Record
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 SHAPES = ("steps", "seeds", "seed", "schedule", "delta", "against", "quick", "tune", "pairs")
 CONFIGURES = ("what", "task", "target", "rules", *SHAPES)
 TUNE = 16  # trials of every rule that search its settings

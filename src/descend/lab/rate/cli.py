@@ -1,22 +1,18 @@
 """`descend lr`: the range test of `descend.torch.find_lr` on a task of the lab."""
 
-import contextlib
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ...draw import files
-from ...draw.axes import refusal
+from ...draw.axes import ENDINGS
 from ...draw.progress import progress
+from ...draw.verb import INTERRUPTED, Target, json_or_quiet, save
 from ...explain.named import named
 
 if TYPE_CHECKING:
     from ...torch.learning_rate import LRFinding
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 @click.command()
@@ -27,14 +23,10 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time budget.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights and order.")
 @click.option(
-    "-o",
-    "--out",
-    "target",
-    metavar="FILE",
+    "-o", "--out", type=Target(*ENDINGS, ".html"), metavar="FILE",
     help="Write the picture: .svg, .png, .pdf or .html. One that is there is replaced.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON document.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the learning rate only.")
+)  # fmt: skip
+@json_or_quiet("Print the learning rate only.")
 @click.pass_context
 def lr(
     ctx: click.Context,
@@ -44,7 +36,7 @@ def lr(
     repeats: int,
     seconds: float | None,
     seed: int,
-    target: str | None,
+    out: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -53,14 +45,7 @@ def lr(
     Sweeps raise the rate from step to step; what their curves suggest is probed by short trainings. The same for
     a model of yours: descend.torch.find_lr(model, optimizer, loss_fn, loader).
     """
-    if as_json and quiet:
-        raise click.UsageError("--json and --quiet exclude each other.")
-    out = None if target is None else Path(target)
-    if out is not None and (reason := refusal(out)):
-        raise click.BadParameter(f"{out}: {reason}", param_hint="-o")
     rule = named(rule, steps=True).name
-    if target is not None:
-        files.refuse_unwritable(target, "-o")
     if importlib.util.find_spec("sklearn") is None:
         raise click.UsageError("the digits come with scikit-learn: pip install 'descend[lab]'")
     try:
@@ -82,18 +67,9 @@ def lr(
         ctx.exit(1)
     if quiet and found.confidence == "low":
         click.echo(f"low confidence: {found.doubts[0].partition(': ')[2]}", err=True)
-    with _writing("standard output"):
-        click.echo(_shown(found, f"{rule} on {task}", as_json, quiet))
+    click.echo(_shown(found, f"{rule} on {task}", as_json, quiet))
     if out is not None:  # after that: the result is not lost where the disk is full
-        was_there = out.exists()
-        with _writing(str(out)):
-            found.save(out)
-        said = files.wrote(out, was_there)
-        if not as_json and not quiet:
-            with _writing("standard output"):
-                click.echo(f"\n{said}")
-        elif was_there:
-            click.echo(said, err=True)
+        save(out, found.save, as_json or quiet)
 
 
 def _shown(found: "LRFinding", title: str, as_json: bool, quiet: bool) -> str:
@@ -101,25 +77,6 @@ def _shown(found: "LRFinding", title: str, as_json: bool, quiet: bool) -> str:
         return found.to_json()
     if quiet:
         return f"{found.lr:g}"
-    return f"{title}\n\n{found.draw(_width())}"
-
-
-@contextlib.contextmanager
-def _writing(where: str) -> Iterator[None]:
-    """One line where writing fails. Of a pipe whose reader has gone, click itself makes a quiet end."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if where == "standard output":
-            from ...draw.terminal import drop_output
-
-            drop_output()
-        raise click.ClickException(f"could not write to {where}: {error.strerror or error}") from None
-
-
-def _width() -> int:
     from ...draw.terminal import console
 
-    return console(100).width
+    return f"{title}\n\n{found.draw(console(100).width)}"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from ...draw import files
+from ...draw.axes import ENDINGS, MOVING
+from ...draw.verb import Target, json_or_quiet, save
 from ...explain.named import named
 
 
@@ -29,11 +30,12 @@ from ...explain.named import named
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of samples and noise.")
 @click.option(
-    "-o", "--out", "target", metavar="FILE",
+    "-o", "--out", type=Target(*ENDINGS, *MOVING, ".html", ".json"), metavar="FILE",
     help="Write it: .html, .svg, .png, .pdf, .gif, .apng or .json. One that is there is replaced.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print all points and states as one JSON document.")
-@click.option("-q", "--quiet", is_flag=True, help="Print rule, rate and the step from which on it is there.")
+@json_or_quiet(
+    "Print rule, rate and the step from which on it is there.", "Print all points and states as one JSON document."
+)
 def surface(
     what: str | None,
     rules: str | None,
@@ -48,7 +50,7 @@ def surface(
     dt: float,
     arrows: int,
     seed: int,
-    target: str | None,
+    out: Path | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -57,11 +59,6 @@ def surface(
     NAME is one of those that `descend surface` lists; FILE:FUNCTION is f(x, y) of yours in a Python file, which may say
     FRAME, START, MINIMA, LR and STEPS beside it.
     """
-    from ...draw.axes import refusal
-    from .results import ENDINGS
-
-    if as_json and quiet:
-        raise click.UsageError("--json and --quiet exclude each other.")
     if tuned and lr is not None:
         raise click.UsageError("--tuned and --lr exclude each other.")
     if ball and (rules or tuned or lr is not None or noise or arrows):
@@ -69,11 +66,6 @@ def surface(
     if what is None:
         _list(as_json, quiet)
         return
-    out = None if target is None else Path(target)
-    if out is not None:
-        files.refuse_unwritable(out, "-o")
-        if reason := refusal(out, ENDINGS):
-            raise click.BadParameter(f"{out}: {reason}", param_hint="-o")
     from .running import roll, run
 
     chosen = [named(word, steps=True) for word in rules.split(",") if word.strip()] if rules else None
@@ -101,13 +93,7 @@ def surface(
         if found.story:
             to.print(f"\n{found.story}")
     if out is not None:
-        was_there = out.exists()
-        found.save(out)
-        said = files.wrote(out, was_there)
-        if not as_json and not quiet:
-            click.echo(f"\n{said}")
-        elif was_there:
-            click.echo(said, err=True)
+        save(out, found.save, as_json or quiet)
     elif not as_json and not quiet:
         click.echo(f"\nas a picture that moves: descend surface {what} -o {found.surface.name}.html")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...draw import files
+from ...draw.verb import Target, json_or_quiet
 
 if TYPE_CHECKING:
     from .tab import Lab
@@ -25,24 +26,23 @@ PORT = 8642
     "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Where; 0: one that is free."
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-@click.option("--export", "target", metavar="FILE", help="Write one .html that works from disk, and serve nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the address, or what was written, as JSON.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the address alone.")
-def lab(what: tuple[str, ...], port: int, no_browser: bool, target: str | None, as_json: bool, quiet: bool) -> None:
+@click.option(
+    "--export",
+    "target",
+    type=Target(".html"),
+    metavar="FILE",
+    help="Write one .html that works from disk, and serve nothing.",
+)
+@json_or_quiet("Print the address alone.", "Print the address, or what was written, as JSON.")
+def lab(what: tuple[str, ...], port: int, no_browser: bool, target: Path | None, as_json: bool, quiet: bool) -> None:
     """Open the page: rules on surfaces as you drag the start, races and range tests as they run.
 
     FILE is what `descend race` takes (a script, a .csv file, a folder of images, a text); FILE:FUNCTION is f(x, y) in a
     Python file, as for `descend surface`. The page can reach these and no other file. Ctrl-C ends it.
     """
-    if as_json and quiet:
-        raise click.UsageError("--json and --quiet exclude each other.")
-    if target is not None:
-        if Path(target).suffix.lower() != ".html":
-            raise click.BadParameter(f"{target}: the name must end in .html", param_hint="--export")
-        files.refuse_unwritable(target, "--export")
     brought = _brought(what)
     if target is not None:
-        _export(Path(target), brought, as_json, quiet)
+        _export(target, brought, as_json, quiet)
         return
     from . import serve
     from .app import app
