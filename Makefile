@@ -47,7 +47,7 @@ mutation: .venv/.test
 	@$(BIN)/python -m descend.checks.mutate $(ARGS)
 
 docs: .venv/.race
-	@$(BIN)/python -m descend.explain.docs $(ARGS)
+	@$(BIN)/python -m docs.making.pages $(ARGS)
 
 # Warnings are errors: a link that leads nowhere, a page in no table of contents, a picture that is missing.
 site: .venv/.site

@@ -131,7 +131,7 @@ def table(name: str, shapes: list[tuple[int, ...]], chosen: dict[str, Rule], dty
 
 def registers(chosen: dict[str, Rule], dtype: str) -> None:
     """The table of registers and spills of every kernel, compiled for sm_90."""
-    from descend.engines.triton.ahead import compile_rule
+    from ahead import compile_rule
 
     print(f"| rule ({dtype}, sm_90) | registers of the element kernels | of the host kernels | bytes spilled |")
     print("|---|--:|--:|--:|")

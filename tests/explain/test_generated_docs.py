@@ -11,9 +11,10 @@ import pytest
 from test_cli import printed
 
 from descend import rules
-from descend.explain import advice, course, docs, facts, tree
-from descend.explain.gallery import picture, runs
+from descend.explain import advice, facts, tree
 from descend.optimizer import Optimizer
+from docs.making import course, picture, runs
+from docs.making import pages as docs
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = ["rules/README.md", *(f"rules/{family}.md" for family in rules.FAMILIES)]

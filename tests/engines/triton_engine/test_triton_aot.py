@@ -10,9 +10,9 @@ import triton.language as tl
 from triton.runtime.jit import JITFunction
 from triton_works import load_triton
 
+from benchmarks.ahead import INEXACT, compile_rule
 from descend import chain, maximum, rule, rules, zeros
 from descend.core import ops
-from descend.engines.triton.ahead import INEXACT, compile_rule
 
 pytestmark = pytest.mark.skipif(
     not isinstance(tl.sum, JITFunction), reason="TRITON_INTERPRET=1 was set before the tests: nothing can be compiled"

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ...core.rule import Rule
-from ...draw.chart import Axis, Chart, Line, Mark
-from ...draw.palette import CHART, FONT
-from ...draw.svg import element, panel
-from .. import tree
+from descend.core.rule import Rule
+from descend.draw.chart import Axis, Chart, Line, Mark
+from descend.draw.palette import CHART, FONT
+from descend.draw.svg import element, panel
+from descend.explain import tree
+
 from .runs import GRID, MEMORY, PAIRS, ROSENBROCK, STEEP, STEPS, TURN, Run, Task, tasks_of, tuned
 
 WIDTH, HEIGHT, PANEL, TOP, MARGIN = 360, 256, 168, 46, 8

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..core.rule import Rule
-from ..draw.terminal import wrapped
-from .by_hand import Step, given, shown
-from .formula.print import text
-from .formula.read import formulas
+from descend.core.rule import Rule
+from descend.draw.terminal import wrapped
+from descend.explain.by_hand import Step, given, shown
+from descend.explain.formula.print import text
+from descend.explain.formula.read import formulas
 
 WIDTH = 100  # characters of a line of formula or arithmetic
 

@@ -17,11 +17,12 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .. import rules
-from . import facts
-from .by_hand import by_hand
+from descend import rules
+from descend.explain import facts
+from descend.explain.by_hand import by_hand
+from descend.explain.relative import difference
+
 from .markdown import fence, formula, steps
-from .relative import difference
 
 PART = re.compile(r"<!-- (rule|source|by hand|difference|claim): (.*?) -->\n.*?<!-- end -->", re.DOTALL)
 COMMAND = re.compile(r"`((?:descend|python) [^`]*?docs/(course/[\w-]+\.svg))`")
@@ -69,7 +70,7 @@ def _rules(*names: str) -> Iterator[str]:
 
 def _source(file: str, *names: str) -> Iterator[str]:
     """Functions and methods (`PSO.iterate`) of a file of the package, as they stand there."""
-    text = (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
+    text = (Path(rules.__file__).parents[1] / file).read_text(encoding="utf-8")
     for name in names:
         node: ast.AST = ast.parse(text)
         for part in name.split("."):

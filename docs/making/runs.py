@@ -15,11 +15,11 @@ from itertools import compress
 
 import numpy as np
 
-from ...core.rule import Rule
-from ...core.trace import trace
-from ...engines import load
-from ...engines.arrays import begun, point_of, take_first_gradients
-from ...engines.base import Work
+from descend.core.rule import Rule
+from descend.core.trace import trace
+from descend.engines import load
+from descend.engines.arrays import begun, point_of, take_first_gradients
+from descend.engines.base import Work
 
 STEPS = 200
 GRID = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)

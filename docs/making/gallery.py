@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ... import rules
-from .. import facts
+from descend import rules
+from descend.explain import facts
+
 from .runs import GRID, STEPS
 
 MADE = "<!-- Made from the rules by `make docs`. Edits here are overwritten. -->"

@@ -14,11 +14,11 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from ...core.program import program
-from ...core.rule import Rule
-from ..formats import working
-from . import source as source
-from .step import CHUNK, JOIN_WARPS, JOINED, LINES, OPTIONS, WARPS
+from descend.core.program import program
+from descend.core.rule import Rule
+from descend.engines.formats import working
+from descend.engines.triton import source
+from descend.engines.triton.step import CHUNK, JOIN_WARPS, JOINED, LINES, OPTIONS, WARPS
 
 # What rounds otherwise than IEEE 754, or takes small numbers for zero. Division in double precision starts from
 # an approximation and is corrected, hence "f64" is not among them; its exp looks at ``abs`` of half a number.

@@ -1,4 +1,4 @@
-"""The pages of the documentation that are made from the rules: ``python -m descend.explain.docs [--check]``.
+"""The pages of the documentation that are made from the rules: ``python -m docs.making.pages [--check]``.
 
 ``docs/rules/FAMILY.md``, one page per family; ``docs/rules/README.md``, the family tree; ``docs/gallery/RULE.svg`` and
 ``docs/gallery.md``, every rule at work; the pictures of ``docs/course``, and what its pages show of the rules. Written
@@ -14,15 +14,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import rules
-from ..core.rule import Rule
-from . import advice, course, facts, tree
-from .by_hand import by_hand
-from .cost import SIDE
-from .gallery.page import MADE, gallery_page
-from .gallery.picture import picture
+from descend import rules
+from descend.core.rule import Rule
+from descend.explain import advice, facts, tree
+from descend.explain.by_hand import by_hand
+from descend.explain.cost import SIDE
+from descend.explain.relative import difference
+
+from . import course
+from .gallery import MADE, gallery_page
 from .markdown import fence, formula, steps, table
-from .relative import difference
+from .picture import picture
 
 
 def pages() -> dict[str, str]:
@@ -128,7 +130,7 @@ def _by_hand(rule: Rule) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m descend.explain.docs", description="Make the generated pages.")
+    parser = argparse.ArgumentParser(prog="python -m docs.making.pages", description="Make the generated pages.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     parser.add_argument("--into", type=Path, default=Path("docs"), help="the folder (default: docs)")
     asked = parser.parse_args(arguments)

@@ -1,0 +1,1 @@
+"""What is made from the rules, not written: the pages of rules, the gallery, parts of the course; `make docs`."""

@@ -1,1 +1,0 @@
-"""Every rule drawn: the runs, the pictures, the page."""
