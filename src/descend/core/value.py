@@ -100,18 +100,23 @@ UNARY = {name: getattr(operator, name) for name in ("neg", "abs", "invert")}
 def give_operators(
     kind: type[Value],
     forward: Callable[[str, Callable[..., Any]], Any],
-    backward: Callable[[str, Callable[..., Any]], Any],
-    unary: Callable[[str, Callable[..., Any]], Any],
+    backward: Callable[[str, Callable[..., Any]], Any] | None = None,
+    unary: Callable[[str, Callable[..., Any]], Any] | None = None,
 ) -> None:
     """Give a kind of values its operators.
 
     Args:
         forward, backward: make the method of an operator out of its name and Python's function for it, for a value on
-            the left, and on the right alone.
+            the left, and on the right alone. Without the others, what ``forward`` makes takes operands of any kind.
     """
+
+    def reflected(name: str, function: Callable[..., Any]) -> Any:
+        apply = forward(name, function)
+        return lambda self, other: apply(other, self)
+
     for name, function in (ARITHMETIC | LOGIC | COMPARISONS).items():
         setattr(kind, f"__{name}__", forward(name, function))
     for name, function in (ARITHMETIC | LOGIC).items():
-        setattr(kind, f"__r{name}__", backward(name, function))
+        setattr(kind, f"__r{name}__", (backward or reflected)(name, function))
     for name, function in UNARY.items():
-        setattr(kind, f"__{name}__", unary(name, function))
+        setattr(kind, f"__{name}__", (unary or forward)(name, function))

@@ -23,11 +23,12 @@ def begun(rule: Rule, params: list[np.ndarray], settings: dict[str, float], dtyp
         if slot.init.is_number:
             work.numbers[slot.name] = np.full(len(params), float(slot.init.first(settings)))
         else:
-            work.arrays[slot.name] = [_first(slot.init, p, settings) for p in params]
+            work.arrays[slot.name] = [first(slot.init, p, settings) for p in params]
     return work
 
 
-def _first(init: Init, p: np.ndarray, settings: Mapping[str, float]) -> np.ndarray:
+def first(init: Init, p: np.ndarray, settings: Mapping[str, float]) -> np.ndarray:
+    """What state of an array holds before the first step."""
     if init.fill == "p":
         return p.copy()
     fill, shape = init.first(settings) if init.fill != "g" else 0.0, init.shape_for(p.shape)

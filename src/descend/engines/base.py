@@ -63,6 +63,38 @@ class NoFactors(ArithmeticError):
         self.work: Work | None = None
 
 
+class Gather:
+    """Totals over all parameters, which may span several Works: their functions run once more for each such total.
+
+    Attributes:
+        count: elements of all parameters.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.known: list[Any] = []
+        self._asked = 0
+        self._partial: list[Any] = []
+
+    def all(self, partial: Any) -> Any:
+        """The total whose part of this Work is ``partial``: exact if known, else to be found next."""
+        k, self._asked = self._asked, self._asked + 1
+        if k == len(self.known):
+            self._partial.append(partial)
+        return self.known[k] if k < len(self.known) else partial
+
+    def run(self, functions: list[Callable[[], Any]]) -> list[Any]:
+        """What the functions return once every total they ask for is known; of one function, each part is the total."""
+        while True:
+            self._partial, returned = [], []
+            for function in functions:
+                self._asked = 0
+                returned.append(function())
+            if not self._partial or len(functions) == 1:
+                return returned
+            self.known.append(sum(self._partial[1:], self._partial[0]))
+
+
 def streams(rule: Rule) -> tuple[str, ...]:
     """The arrays of a rule, in the order of the address table."""
     return ("p", "g", *(slot.name for slot in rule.slots if slot.init.shape == "element"))

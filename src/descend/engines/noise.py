@@ -7,6 +7,7 @@ on NumPy arrays and torch tensors alike.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 _LOW = 0xFFFFFFFF
@@ -29,6 +30,17 @@ def normal(index: Any, t: float, seed: float, library: Any) -> Any:
     # torch would make an integer and a half a number of its default type
     u, v = ((library.asarray(x, dtype=library.float64) + 0.5) / 2.0**32 for x in (u, v))
     return library.sqrt(-2.0 * library.log(u)) * library.cos(2.0 * math.pi * v)
+
+
+ARRAYS: dict[str, Callable[..., Any]] = {
+    "matrix": lambda x: x.reshape(x.shape[0], math.prod(x.shape[1:])),
+    "shaped": lambda x, like: x.reshape(like.shape),
+    "rows": lambda x: float(x.shape[-2]),
+    "columns": lambda x: float(x.shape[-1]),
+    "by_columns": lambda x, order: x[:, order],
+    "by_rows": lambda x, order: x[order],
+}
+"""Words that mean the same for the arrays of every library."""
 
 
 def spectral_bound(a: Any) -> Any:

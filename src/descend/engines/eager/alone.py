@@ -13,7 +13,7 @@ import numpy as np
 
 from ...core.rule import Rule
 from ...core.settings import all_given, check_setting, taken_by
-from .numpy import ENGINE as ENGINE  # registers the words of the vocabulary for arrays
+from ..arrays import first
 
 
 class Alone:
@@ -36,14 +36,8 @@ class Alone:
         self.steps = 0
         self.state: dict[str, Any] = {}
         for slot in bound.slots:
-            init = slot.init
-            if init.is_number:
-                self.state[slot.name] = np.float64(init.first(plain))
-            elif init.fill == "p":
-                self.state[slot.name] = self.p.copy()
-            else:
-                fill, shape = init.first(plain) if init.fill != "g" else 0.0, init.shape_for(self.p.shape)
-                self.state[slot.name] = fill * np.eye(shape[0]) if init.is_square else np.full(shape, fill)
+            number = slot.init.is_number
+            self.state[slot.name] = np.float64(slot.init.first(plain)) if number else first(slot.init, self.p, plain)
         self._begins = [slot.name for slot in bound.slots if slot.init.fill == "g"]
         self._slots = [slot.name for slot in bound.slots]
         points = {"gradient": bound.gradient_point, "shipped": bound.shipped_point}

@@ -1,8 +1,7 @@
 """Runs a rule's function on the tensors of a Work together: the two engines without a tracer use it.
 
 ``Many`` is a list of arrays, one per tensor, that adds, multiplies and takes square roots item by
-item. A reduction over a tensor gives one number per tensor. A reduction over all parameters may span
-several Works, so its total is found first: the functions run once more for each such reduction.
+item. A reduction over a tensor gives one number per tensor; one over all parameters is gathered (``Gather``).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 
 from ...core import ops
 from ...core.value import Value, give_operators
-from ..base import NoFactors, Work
+from ..base import Gather, NoFactors, Work
 
 
 class Many(Value):
@@ -50,12 +49,7 @@ def _mapped(function: Callable[..., Any]) -> Callable[..., Many]:
     return apply
 
 
-def _reflected(function: Callable[..., Any]) -> Callable[[Many, Any], Many]:
-    apply = _mapped(function)
-    return lambda self, other: apply(other, self)
-
-
-give_operators(Many, lambda _, f: _mapped(f), lambda _, f: _reflected(f), lambda _, f: _mapped(f))
+give_operators(Many, lambda _, f: _mapped(f))
 
 
 def _total(x: Many, over: str) -> Any:
@@ -108,34 +102,6 @@ ops.register(
     },
     containing=True,
 )
-
-
-class Gather:
-    """Totals over all parameters, found one after the other."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.known: list[Any] = []
-        self._asked = 0
-        self._partial: list[Any] = []
-
-    def all(self, partial: Any) -> Any:
-        """The total whose part of this Work is ``partial``: exact if known, else to be found next."""
-        k, self._asked = self._asked, self._asked + 1
-        if k == len(self.known):
-            self._partial.append(partial)
-        return self.known[k] if k < len(self.known) else partial
-
-    def run(self, functions: list[Callable[[], Any]]) -> list[Any]:
-        """What the functions return once every total they ask for is known."""
-        while True:
-            self._partial, returned = [], []
-            for function in functions:
-                self._asked = 0
-                returned.append(function())
-            if not self._partial:
-                return returned
-            self.known.append(sum(self._partial[1:], self._partial[0]))
 
 
 def at_point(point: Callable[..., Any], p: Any, slots: list[Any], settings: dict[str, float]) -> Any:

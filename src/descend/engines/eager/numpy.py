@@ -14,7 +14,7 @@ import numpy as np
 from ...core import ops
 from ...core.rule import Rule
 from ..base import Engine, Step, Work, finite, write
-from ..noise import normal, spectral_bound
+from ..noise import ARRAYS, normal, spectral_bound
 from .many import evaluate
 
 _AXIS = {"row": -1, "column": -2}
@@ -52,18 +52,13 @@ ops.register(
         "when": lambda condition, then, otherwise: then() if condition else otherwise(),
         "total": _total,
         "count": lambda x, over: x.shape[_AXIS[over]] if over in _AXIS else x.size,
-        "matrix": lambda x: x.reshape(x.shape[0], math.prod(x.shape[1:])),
-        "shaped": lambda x, like: x.reshape(like.shape),
+        **ARRAYS,
         "matmul": np.matmul,
         "transpose": lambda x: np.swapaxes(x, -1, -2),
-        "rows": lambda x: float(x.shape[-2]),
-        "columns": lambda x: float(x.shape[-1]),
         "eigh": _factors(lambda x: tuple(np.linalg.eigh(x))),
         "qr": _factors(lambda x: (np.linalg.qr(x)[0],)),
         "diagonal": np.diagonal,
         "order": lambda d: np.argsort(-d, kind="stable"),
-        "by_columns": lambda x, order: x[:, order],
-        "by_rows": lambda x, order: x[order],
         "upper": np.triu,
         "solve_lower": _solve_lower,
         "spectral_bound": spectral_bound,

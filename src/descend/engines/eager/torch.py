@@ -15,7 +15,7 @@ import torch
 from ...core import ops
 from ...core.rule import Rule
 from ..base import Engine, Step, Work, share
-from ..noise import normal, spectral_bound
+from ..noise import ARRAYS, normal, spectral_bound
 from .many import evaluate
 
 
@@ -89,18 +89,13 @@ ops.register(
         "total": _total,
         "count": lambda x, over: x.shape[_AXIS[over]] if over in _AXIS else x.numel(),
         "when": lambda condition, then, otherwise: then() if bool(condition) else otherwise(),
-        "matrix": lambda x: x.reshape(x.shape[0], math.prod(x.shape[1:])),
-        "shaped": lambda x, like: x.reshape(like.shape),
+        **ARRAYS,
         "matmul": torch.matmul,
         "transpose": lambda x: x.mT,
-        "rows": lambda x: float(x.shape[-2]),
-        "columns": lambda x: float(x.shape[-1]),
         "eigh": _one_thread(lambda x: tuple(torch.linalg.eigh(x))),
         "qr": _one_thread(lambda x: torch.linalg.qr(x)[0]),
         "diagonal": torch.diagonal,
         "order": lambda d: torch.argsort(-d, stable=True),
-        "by_columns": lambda x, order: x[:, order],
-        "by_rows": lambda x, order: x[order],
         "upper": torch.triu,
         "solve_lower": lambda a, b: torch.linalg.solve_triangular(a, b, upper=False),
         "spectral_bound": spectral_bound,

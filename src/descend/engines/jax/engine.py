@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...core.rule import Rule
-from ..base import Engine, Step, Work, finite, write
+from ..base import Engine, Gather, Step, Work, finite, write
 from .leaves import Group, Leaves
 from .moved import Moved
 from .numbers import Number, wide_types
@@ -52,9 +51,9 @@ def working(dtype: Any) -> Any:
     return jnp.dtype(dtype) if jnp.finfo(dtype).bits >= 32 else jnp.dtype(jnp.float32)
 
 
-def group_of(arrays: Sequence[Any], total_size: int | None = None, known: list[Number] | None = None) -> Group:
+def group_of(arrays: Sequence[Any], gather: Gather | None = None) -> Group:
     sizes = [int(np.prod(a.shape)) for a in arrays]
-    return Group([working(a.dtype) for a in arrays], sizes, sum(sizes) if total_size is None else total_size, known)
+    return Group([working(a.dtype) for a in arrays], sizes, gather or Gather(sum(sizes)))
 
 
 def lifted(job: Job, group: Group) -> tuple[Any, ...]:
@@ -69,15 +68,8 @@ def lifted(job: Job, group: Group) -> tuple[Any, ...]:
 
 def evaluate(jobs: Sequence[Job]) -> list[Stepped]:
     """One step of every job; nothing is written."""
-    size = sum(int(np.prod(a.shape)) for job in jobs for a in job.p)
-    known: list[Number] | None = [] if len(jobs) > 1 else None
-    while True:
-        groups = [group_of(job.p, size, known) for job in jobs]
-        results = [_run(job, group) for job, group in zip(jobs, groups, strict=True)]
-        parts = [part for group in groups for part in group.partial[:1]]
-        if known is None or not parts:
-            return results
-        known.append(reduce(operator.add, parts))
+    gather = Gather(sum(int(np.prod(a.shape)) for job in jobs for a in job.p))
+    return gather.run([partial(_run, job, group_of(job.p, gather)) for job in jobs])
 
 
 def _run(job: Job, group: Group) -> Stepped:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -16,7 +16,8 @@ from jax.scipy.linalg import solve_triangular
 
 from ...core import ops
 from ...core.value import give_operators
-from ..noise import spectral_bound
+from ..base import Gather
+from ..noise import ARRAYS, spectral_bound
 from .numbers import ELEMENTWISE, WORDS, Arithmetic, Number, Pending, wide_types, x64
 
 _AXIS = {"row": -1, "column": -2}
@@ -24,30 +25,15 @@ _AXIS = {"row": -1, "column": -2}
 
 @dataclass(eq=False)
 class Group:
-    """Leaves that one rule steps, and how sums over all groups are found.
-
-    A sum over all parameters spans the groups, so it is found first: rules are run once more for each such sum.
+    """Leaves that one rule steps.
 
     Attributes:
-        dtypes: of the arithmetic, one per leaf. sizes: elements, one per leaf. total_size: over all groups.
-        known: sums over all parameters found so far; shared by all groups; None if this group is the only one.
+        dtypes: of the arithmetic, one per leaf. sizes: elements, one per leaf. gather: sums over all groups.
     """
 
     dtypes: Sequence[Any]
     sizes: Sequence[int]
-    total_size: int
-    known: list[Number] | None = None
-    asked: int = 0
-    partial: list[Number] = field(default_factory=list)
-
-    def all(self, part: Number) -> Number:
-        """The sum over all groups, whose part in this one is ``part``."""
-        if self.known is None:
-            return part
-        k, self.asked = self.asked, self.asked + 1
-        if k == len(self.known):
-            self.partial.append(part)
-        return self.known[k] if k < len(self.known) else part
+    gather: Gather
 
 
 class Leaves(Arithmetic):
@@ -98,12 +84,7 @@ def _mapped(function: Callable[..., Any], on_arrays: Callable[..., Any] | None =
     return apply
 
 
-def _reflected(function: Callable[..., Any]) -> Callable[[Leaves, Any], Leaves]:
-    apply = _mapped(function, function)
-    return lambda self, other: apply(other, self)
-
-
-give_operators(Leaves, lambda _, f: _mapped(f, f), lambda _, f: _reflected(f), lambda _, f: _mapped(f))
+give_operators(Leaves, lambda _, f: _mapped(f, f), unary=lambda _, f: _mapped(f))
 
 
 def _sum(x: Any) -> jax.Array:
@@ -114,12 +95,12 @@ def _total(x: Leaves, over: str) -> Any:
     if over in _AXIS:
         return Leaves([jnp.sum(item, axis=_AXIS[over], keepdims=True) for item in x.items], x.group)
     sums = Number.of(lax.optimization_barrier(jnp.stack([_sum(item) for item in x.items])))
-    return sums if over == "tensor" else x.group.all(sums.sum())
+    return sums if over == "tensor" else x.group.gather.all(sums.sum())
 
 
 def _count(x: Leaves, over: str) -> Any:
     if over == "all":
-        return float(x.group.total_size)
+        return float(x.group.gather.count)
     if over == "tensor":
         return Number.of(np.array(x.group.sizes, np.float64))
     return Leaves([float(item.shape[_AXIS[over]]) for item in x.items], x.group)
@@ -193,18 +174,13 @@ def _order(d: jax.Array) -> jax.Array:
 
 
 MATRIX: dict[str, Callable[..., Any]] = {
-    "matrix": lambda x: x.reshape(x.shape[0], math.prod(x.shape[1:])),
-    "shaped": lambda x, like: x.reshape(like.shape),
+    **ARRAYS,
     "matmul": _highest(jnp.matmul),
     "transpose": lambda x: x.mT,
-    "rows": lambda x: float(x.shape[-2]),
-    "columns": lambda x: float(x.shape[-1]),
     "eigh": _highest(lambda x: tuple(jnp.linalg.eigh(x))),
     "qr": _highest(lambda x: jnp.linalg.qr(x)[0]),
     "diagonal": jnp.diagonal,
     "order": _order,
-    "by_columns": lambda x, order: x[:, order],
-    "by_rows": lambda x, order: x[order],
     "upper": jnp.triu,
     "solve_lower": _highest(lambda a, b: solve_triangular(a, b, lower=True)),
     "spectral_bound": _highest(spectral_bound),
