@@ -7,7 +7,8 @@ import math
 import pytest
 from lab_samples import FINALS, record
 
-from descend.lab.race.record import RecordError, from_json, load, to_json, write
+from descend.draw.files import write
+from descend.lab.race.record import RecordError, from_json, load, to_json
 from descend.lab.race.results import mean_curve, results
 
 

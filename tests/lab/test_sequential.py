@@ -135,7 +135,7 @@ def test_held_against_one_rule_others_can_be_better():
     found = standings_of(losses, (4,), 0.02, against="adam")
     assert found.leader == "adam"
     assert {row.name: row.standing for row in found.rows} == {"mine": "better", "adam": "leader", "same": "equal"}
-    assert found.open_to(4) == set()
+    assert found.still_open() == set()
 
 
 def test_a_rule_that_stopped_early_is_held_against_a_new_leader_on_the_seeds_both_have():

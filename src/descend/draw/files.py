@@ -63,6 +63,13 @@ def free_stem(folder: Path, stem: str, endings: tuple[str, ...]) -> str:
     raise AssertionError  # count() never ends
 
 
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all: a killed program leaves the old one."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(part, path)
+
+
 def wrote(path: Path | str, was_there: bool) -> str:
     """The line that says what became of a file."""
     return f"{'replaced' if was_there else 'wrote'} {path}"

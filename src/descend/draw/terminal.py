@@ -153,7 +153,7 @@ class Table:
             made, said = line(row), []
             if self.prose:
                 lines = row[-1].plain.splitlines()
-                said = [part for one in lines for part in textwrap.wrap(one, max(width - left, 8))]
+                said = [part.rstrip() for one in lines for part in textwrap.wrap(one, max(width - left, 8))]
             if said and not below:
                 made.append(" " * (left - made.cell_len) + said.pop(0), row[-1].style)
             made.rstrip()

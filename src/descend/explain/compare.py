@@ -9,16 +9,14 @@ import textwrap
 from importlib.resources import files
 from typing import Any
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from .. import rules
-from ..draw.terminal import ROOM
+from ..draw.terminal import Table
 
 WIDTH = 120  # the page grows no wider than this
-LEFT = 29  # columns for the name of a rule
-DIFFERS = "≠ "
+DIFFERS, KEPT = "≠ ", "≠\N{NO-BREAK SPACE}"  # the second where a line may break
 SPELLED = {"heavyball": "HeavyBall"}  # where the name of a library is not that of its package
 
 
@@ -70,50 +68,18 @@ def words(name: str) -> list[str]:
 
 def print_compare(to: Console) -> None:
     """Rules by family, and beside each, or below it, where else it is found."""
-    below = to.width < LEFT + ROOM + 16
-    left = 6 if below else LEFT
+    body: list[list[str]] = []
     for family in rules.FAMILIES:
         members = [name for name in names() if rules.family_of(name) == family]
-        to.print(Text(family, style="bold"))
-        for name in members:
-            lines = _filled(words(name) or ["–"], to.width - left)
-            first = Text(f"  {name}", style="cyan")
-            if not below:
-                first.append(f"{' ' * (left - 2 - cell_len(name))}{lines.pop(0)}", style="default")
-            to.print(first, no_wrap=True, overflow="ignore", crop=False)
-            for line in lines:
-                to.print(Text(" " * left + line))
-        to.print()
-    compared = ", ".join(f"{peer} {data()['versions'][peer]}" for peer in data()["compared"])
-    named = ", ".join(
-        f"{SPELLED.get(peer, peer)} {version}"
-        for peer, version in data()["versions"].items()
-        if peer not in data()["compared"]
-    )
+        body += [[family], *([f"  {name}", "  ".join(words(name)).replace(DIFFERS, KEPT) or "–"] for name in members)]
+    to.print(Table(("", ""), body, prose=True, style="cyan"))
+    to.print()
+    compared, known = data()["compared"], data()["versions"].items()
+    checked, named = ([f"{SPELLED.get(p, p)} {v}" for p, v in known if (p in compared) == so] for so in (True, False))
     for sentence in (
-        f"Checked number by number, 100 steps: {compared}.",
-        f"By name only: {named}.",
+        f"Checked number by number, 100 steps: {', '.join(checked)}.",
+        f"By name only: {', '.join(named)}.",
         f"{DIFFERS.strip()}: computes something else; `descend list --compare --json` says what.",
     ):
         for line in textwrap.wrap(sentence, to.width):
             to.print(Text(line, style="dim"))
-
-
-def _filled(parts: list[str], width: int) -> list[str]:
-    """Words on as few lines as fit, none broken that fits on a line alone."""
-    lines = [""]
-    for part in parts:
-        joined = f"{lines[-1]}  {part}" if lines[-1] else part
-        if lines[-1] and cell_len(joined) > width:
-            lines.append(part)
-        else:
-            lines[-1] = joined
-    return [piece for line in lines for piece in _broken(line, width)]
-
-
-def _broken(line: str, width: int) -> list[str]:
-    """A word that fits on no line, broken behind a comma or a parenthesis."""
-    if cell_len(line) <= width:
-        return [line]
-    at = max((i + 1 for i, sign in enumerate(line[:width]) if sign in ",(."), default=width)
-    return [line[:at], *_broken("  " + line[at:], width)]

@@ -120,11 +120,6 @@ def note(name: str) -> str:
     return "\n".join(said)
 
 
-def also_called(name: str) -> list[str]:
-    """Other words for a rule."""
-    return [word for word, (first, *_) in WORDS.items() if first == name]
-
-
 def _one(name: str) -> Rule:
     known, spelled = _catalogue(), _key(name)
     if meant := _spellings().get(spelled):

@@ -19,7 +19,7 @@ from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .picture import write
+from ...draw.files import write
 from .split import SPLITS
 
 HOME, MANIFEST, REJECTED, ASKED, DROPPED = ".descend", "manifest.csv", "rejected.csv", "asked.json", "dropped.json"

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from ...draw.files import write
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -132,13 +134,13 @@ def decoded(data: bytes, claim: str, settings: Settings) -> Image.Image:
     except Image.UnidentifiedImageError:
         raise Unfit("corrupt", _looks_like(data)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Unfit("too large", _first_line(error)) from None
+        raise Unfit("too large", one_line(error)) from None
     except TimeoutError:
         raise Unfit("too large", f"not decoded within {SECONDS:.0f} s") from None
     except MemoryError:
         raise Unfit("too large", "not enough memory to decode it") from None
     except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise Unfit("corrupt", _first_line(error)) from None
+        raise Unfit("corrupt", one_line(error)) from None
 
 
 def _checked(image: Image.Image, claim: str, settings: Settings) -> Image.Image:
@@ -202,13 +204,6 @@ def perceptual(picture: Image.Image) -> tuple[str, str]:
     return str(imagehash.phash(small)), str(imagehash.phash(ImageOps.mirror(small)))
 
 
-def write(path: Path, content: bytes) -> None:
-    """A file that is there whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
-
-
 def _jpeg(picture: Image.Image, quality: int) -> bytes:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=quality)
@@ -222,7 +217,8 @@ def _looks_like(data: bytes) -> str:
     return "a web page" if begins.startswith((b"<!doc", b"<html", b"<?xml", b"<svg")) else "no picture of a known kind"
 
 
-def _first_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line that is not too long."""
     return " ".join(str(error).split())[:160] or type(error).__name__
 
 

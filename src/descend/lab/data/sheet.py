@@ -10,9 +10,9 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from ...draw.files import write
 from ...draw.page import page, table
 from .manifest import HOME, Rejected, Row
-from .picture import write
 from .result import Collected
 
 FILE = "contact.html"

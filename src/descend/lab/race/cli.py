@@ -142,7 +142,6 @@ def _claims(ctx: click.Context, given: dict[str, Any], folder: Path, console: "C
     from ...core.jsonable import jsonable
     from .claims.run import names, plain, run
     from .live import print_line
-    from .record import write
 
     if words := [f"--{name}" for name in CONFIGURES[1:] if name != "seed" and _was_given(ctx, name)]:
         raise click.UsageError(f"claims are tested as they are, so {', '.join(words)} cannot change them.")
@@ -159,7 +158,7 @@ def _claims(ctx: click.Context, given: dict[str, Any], folder: Path, console: "C
             )
             print_line(console, f"    {finding.sentence}")
     path = folder / f"{files.free_stem(folder, 'race-claims', ('.json',))}.json"
-    write(path, json.dumps(jsonable(found), ensure_ascii=False, indent=1))
+    files.write(path, json.dumps(jsonable(found), ensure_ascii=False, indent=1))
     if given["as_json"]:
         click.echo(json.dumps({"claims": jsonable(found), "files": [str(path)]}, ensure_ascii=False, indent=1))
     elif not quiet:
@@ -333,7 +332,7 @@ def _deliver(
 ) -> None:
     """Write the files, then say what they say."""
     from .live import print_results
-    from .record import to_json, write
+    from .record import to_json
     from .report import html
     from .results import results
     from .verdict import summary
@@ -348,7 +347,7 @@ def _deliver(
         made[replay := folder / f"{name}.json"] = text
     for path, content in made.items():
         try:
-            write(path, content)
+            files.write(path, content)
         except OSError as error:
             raise click.FileError(str(path), error.strerror) from None
     if as_json:

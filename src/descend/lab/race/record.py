@@ -6,7 +6,6 @@ The report is rebuilt from the record alone. Losses that are not finite are writ
 import gzip
 import importlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -141,10 +140,3 @@ def load(path: Path) -> Record:
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise RecordError(f"not a text file: {error}") from None
     return from_json(text)
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a killed program leaves the old one."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

@@ -78,7 +78,7 @@ def body(record: Record, found: Results, text: str = "") -> str:
         costs=_costs(record, found, swatches),
         tuning=_tuning(record, found, swatches),
         space=_space(record, found, swatches),
-        cards=[_card(record, found, entry) for entry in record.entries],
+        cards=[_card(found, entry) for entry in record.entries],
         took=duration(record.seconds),
         download=download(f"race-{record.config.task}.json.gz", text, "Every run as JSON") if text else "",
         target=loss(found.target) if found.target is not None else "",
@@ -234,7 +234,7 @@ def _searched(entry: Entry) -> str:
     return ", ".join(told) or "none"
 
 
-def _card(record: Record, found: Results, entry: Entry) -> dict[str, Any]:
+def _card(found: Results, entry: Entry) -> dict[str, Any]:
     """What unfolds under a rule: its text, and every run."""
     tuned, default = found.line(entry.rule), found.default_line(entry.rule)
     trials = [(rate(trial.lr), loss(trial.loss), _losses(trial.losses)) for trial in found.rates.get(entry.rule, [])]

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ..picture import Settings, claimed
+from ..picture import Settings, claimed, one_line
 from .candidate import Candidate, Classes, SourceError
 
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz2", ".txz")
@@ -97,8 +97,8 @@ def candidates(path: Path, classes: Classes, licence: str, settings: Settings, t
         broken = ("too large", f"the archive holds over {most / 2**20:,.0f} MiB, {GROWS} times its size; stopped there")
     except BAD as error:
         if not found:
-            raise SourceError(f"{path}: no readable archive: {_said(error)}") from None
-        broken = ("corrupt", f"the archive breaks off: {_said(error)}")
+            raise SourceError(f"{path}: no readable archive: {one_line(error)}") from None
+        broken = ("corrupt", f"the archive breaks off: {one_line(error)}")
     for member, file, unfit in found:
         place = PurePosixPath(member)
         sample = samples.get(str(place.parent / place.name.partition(".")[0]), {})
@@ -138,7 +138,7 @@ def _zip(path: Path, most: int, settings: Settings) -> Iterator[tuple[str, bytes
                 with archive.open(member) as stream:
                     content = stream.read(limit + 1)  # what a header says of its size may be a lie
             except BAD as error:
-                yield member.filename, None, ("corrupt", _said(error))
+                yield member.filename, None, ("corrupt", one_line(error))
                 continue
             left -= len(content)
             if left < 0:
@@ -194,7 +194,3 @@ def _unsafe(member: str) -> tuple[str, str] | None:
 
 def _shown(member: str) -> str:
     return "".join(sign if sign.isprintable() else "�" for sign in member)[:500]
-
-
-def _said(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__

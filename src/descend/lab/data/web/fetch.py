@@ -17,6 +17,7 @@ from urllib.request import getproxies
 
 import httpx2 as httpx
 
+from ..picture import one_line
 from ..sources.lists import refused
 from .hosts import Clock, Hosts, Robots, kind_of
 
@@ -159,11 +160,11 @@ class Fetcher:
             raise Refused("refused", f"no address: {error}") from None
         except httpx.ConnectError as error:
             self.hosts.heard(origin, False)
-            raise _Again(f"no connection: {_said(error)}") from None
+            raise _Again(f"no connection: {one_line(error)}") from None
         except httpx.RequestError as error:
-            raise _Again(f"cut off: {_said(error)}") from None
+            raise _Again(f"cut off: {one_line(error)}") from None
         except UnicodeError as error:
-            raise Refused("refused", f"no address: {_said(error)}") from None
+            raise Refused("refused", f"no address: {one_line(error)}") from None
 
     def _same_side(self, response: httpx.Response, begun: str) -> None:
         """A name may have another address by the time it is asked: what counts is who answered."""
@@ -251,7 +252,3 @@ def _retry_after(text: str) -> float | None:
         at = parsedate_to_datetime(text)
         return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)).total_seconds())
     return None
-
-
-def _said(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -188,7 +188,7 @@ class Stages:
             self.standings = standings_of(
                 self._losses(counts), config.looks, config.delta, config.against, config.log, self.doubts
             )
-            if not (active := self.standings.open_to(n)):
+            if not (active := self.standings.still_open()):
                 break
         self._counts = counts
 

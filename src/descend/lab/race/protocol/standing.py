@@ -52,8 +52,8 @@ class Standings:
     def of(self, rule: str) -> Standing:
         return next(row for row in self.rows if row.name == rule)
 
-    def open_to(self, n: int) -> set[str]:
-        """The rules that go on after the look at `n` seeds: the undecided ones and the one they are held against."""
+    def still_open(self) -> set[str]:
+        """The rules that go on after this look: the undecided ones and the one they are held against."""
         open_ = {row.name for row in self.rows if row.standing == UNDECIDED}
         return open_ | {self.leader} if open_ and self.leader is not None else set()
 

@@ -14,7 +14,7 @@ from .. import asked
 from ..drive import Drive
 from ..live import print_line, watched
 from ..race import Config
-from ..record import Record, write
+from ..record import Record
 from ..results import results
 from .several import Several, rows_of
 
@@ -91,7 +91,7 @@ def deliver(several: Several, folder: Path, as_json: bool, quiet: bool, console:
         folder / f"{name}.json": json.dumps(jsonable({**said, "runs": runs}), ensure_ascii=False, allow_nan=False),
     }
     for path, text in made.items():
-        write(path, text)
+        files.write(path, text)
     if as_json:
         echo(json.dumps({**said, "files": [str(path) for path in made]}, ensure_ascii=False, indent=1))
     elif not quiet:
