@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +26,14 @@ class Pictured(Shown):
     def chart(self) -> Chart:
         """The picture as data."""
         raise NotImplementedError
+
+    def as_dict(self) -> dict[str, Any]:
+        """Numbers, strings, lists and None only, of what can be had as JSON."""
+        raise NotImplementedError
+
+    def to_json(self) -> str:
+        """``as_dict()`` as text."""
+        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
 
     def draw(self) -> str:
         """What the terminal shows instead."""

@@ -1,6 +1,5 @@
 """What was chosen: the rule, the rate, the schedule; how sure that is, what it cost, and the optimizer itself."""
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -68,9 +67,6 @@ class Choice(Found, Pictured):
             "dropped": self.dropped, "spent": self.spent, "seconds": self.seconds, "start": self.start,
             "tried": [{**asdict(o.trial), "loss": o.loss} for o in self.outcomes], "code": self.code(),
         })  # fmt: skip
-
-    def to_json(self) -> str:
-        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
 
     def to_html(self) -> str:
         """A page of its own: no script, no request."""

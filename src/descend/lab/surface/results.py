@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -104,9 +103,6 @@ class Paths(Pictured):
                 "heights": path.heights, "slopes": path.slopes, "state": path.state,
             } for path in self.paths],
         })  # fmt: skip
-
-    def to_json(self) -> str:
-        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
 
     def to_csv(self) -> str:
         """A line for each step of each rule: rule, step, x, y, height, to nine digits."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -70,9 +69,6 @@ class LRFinding(Found, Pictured):
             "evaluations": self.evaluations, "seconds": self.seconds,
             "probes": [asdict(probe) for probe in self.probes], "curves": [asdict(c) for c in self.curves],
         })  # fmt: skip
-
-    def to_json(self) -> str:
-        return json.dumps(self.as_dict(), ensure_ascii=False, allow_nan=False)
 
     def to_html(self) -> str:
         """A page of its own: no script, no request."""
