@@ -51,7 +51,11 @@ class Choice(Found, Pictured):
         return optimizer(self.rule, model, self.rate())
 
     def code(self) -> str:
-        """The lines that do without this library where torch has the rule, and otherwise those that use it."""
+        """The lines that do without this library where torch has the rule, and otherwise those that use it.
+
+        They decay what `optimizer(model)` decays; only torch's lines do not know what a model's own
+        `no_weight_decay()` spares (a convention of timm).
+        """
         return code.lines(self.rule, self.lr, self.schedule, self.steps, warmup(self.steps))
 
     def as_dict(self) -> dict[str, Any]:
@@ -77,10 +81,15 @@ class Choice(Found, Pictured):
     def report(self, file: str | Path) -> Path:
         """Write the page: the answer, what was tried, what it cost, the numbers for download; returns the path.
 
+        A name without an ending gets `.html`.
+
         Raises:
-            OSError: it cannot be written.
+            ValueError: another ending: `save` writes pictures. OSError: it cannot be written.
         """
-        return self.save(Path(file).with_suffix(".html"))
+        file = Path(file)
+        if file.suffix and file.suffix.lower() != ".html":
+            raise ValueError(f"{file.name}: a report is a page, its name ends in .html; pictures and JSON: save()")
+        return self.save(file.with_suffix(".html"))
 
     def chart(self) -> Chart:
         """The loss by rate: each rule in its longest runs."""

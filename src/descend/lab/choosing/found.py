@@ -1,5 +1,6 @@
 """What was found: numbers alone. How they are said, drawn and used is written on top of this."""
 
+import math
 from dataclasses import dataclass
 
 from .reading import Expected
@@ -48,6 +49,7 @@ class Found:
     model: tuple[tuple[str, tuple[int, ...]], ...] = ()  # names and shapes of the parameters, where a model was given
     interrupted: bool = False  # by Ctrl-C, with longer runs still to come
     judged: str = "train"  # by which loss a run was judged: "train" or "val"
+    mark: float = math.nan  # the loss of the first batch from fixed seeds, where a model was given
 
     @property
     def best(self) -> Option:

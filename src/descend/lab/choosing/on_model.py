@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import statistics
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...rules.names import find_rule
@@ -78,7 +81,9 @@ def choose(
         form: `"model, batch"` or `"output, target"`, what `loss_fn` takes; None: its parameters' names say it.
         seed: of weights and order; every rule and rate gets the same ones.
         more: an earlier choice for the same model, loss and horizon, whose runs are not repeated. Another horizon,
-            parameters of other names or shapes, or one judged with `val` where this is not, is refused.
+            parameters of other names or shapes, or one judged with `val` where this is not, is refused; so is another
+            loss, model or data, told by the loss of the first batch under fixed seeds. A loader that draws from a
+            generator out of reach gives another batch each time: then this is not looked at.
         progress: called after each run with the part (0 to 1) of the budget that is spent.
     Raises:
         TypeError, ValueError: an argument, a loader, a model or a loss that does not fit; a loss that no rule moved;
@@ -115,6 +120,13 @@ def choose(
             with closing(Feed(loader, None)) as feed:
                 if feed.single():
                     raise ValueError(ONE_BATCH)
+        train.built()
+        train.mark = train.first_loss()
+        if more is not None and not _alike(train.mark, more.mark) and _alike(train.mark, train.first_loss()):
+            raise ValueError(
+                "more is a choice for another loss function, other data or another model: the first batch from fixed "
+                f"seeds had the loss {more.mark:.6g} there and has {train.mark:.6g} here"
+            )
         try:
             while todo := choosing.missing():
                 for trial in todo:
@@ -137,7 +149,7 @@ def choose(
         untouched(all_of_it, reseed)
     choosing.end()
     made = answer(choosing, train.name, time.perf_counter() - begun)
-    return replace(made, model=tuple(train.shapes), judged=judged)
+    return replace(made, model=tuple(train.shapes), judged=judged, mark=train.mark)
 
 
 class _Late(Exception):
@@ -164,6 +176,8 @@ class _Train:
         self.form, self.autocast, self.reseed = form, autocast, reseed
         self.name = getattr(model_fn, "__name__", type(model_fn).__name__).strip("<>")
         self.shapes: list[tuple[str, tuple[int, ...]]] = []
+        self.mark = math.nan
+        self._built: list[weakref.ref[torch.Tensor]] = []  # the parameters of the model before
 
     def __call__(self, trial: Trial, deadline: float) -> Outcome:
         """What comes of it.
@@ -175,13 +189,30 @@ class _Train:
         self.reseed()
         self._seed(trial.seed)
         model = self._model()
+        loop = self._loop(model, optimizer(trial.rule, model, annealed(trial.schedule, trial.lr, trial.steps)))
+        with closing(loop.feed):
+            return self._run(trial, loop, deadline)
+
+    def first_loss(self) -> float:
+        """Of the first batch, from fixed seeds: other for another loss function, model or data."""
+        self.reseed()
+        torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)
+        own = getattr(self.loader, "generator", None)
+        if isinstance(own, torch.Generator):
+            own.manual_seed(0)
+        model = self._model()
+        loop = self._loop(model, torch.optim.SGD(p for p in model.parameters() if p.requires_grad))
+        model.train()
+        with closing(loop.feed):
+            return loop._gradients([next(loop.feed)])
+
+    def _loop(self, model: torch.nn.Module, opt: torch.optim.Optimizer) -> Loop:
         loss = objective(model, self.loss_fn, self.form)
         device = {p.device for p in model.parameters()}
         feed = Feed(self.loader, device.pop() if len(device) == 1 else None)
-        opt = optimizer(trial.rule, model, annealed(trial.schedule, trial.lr, trial.steps))
-        loop = Loop(model, opt, loss, feed, [1.0] * len(opt.param_groups), modules=[model], autocast=self.autocast)
-        with closing(feed):
-            return self._run(trial, loop, deadline)
+        return Loop(model, opt, loss, feed, [1.0] * len(opt.param_groups), modules=[model], autocast=self.autocast)
 
     def _run(self, trial: Trial, loop: Loop, deadline: float) -> Outcome:
         held = None if self.val is None else Feed(self.val, loop.feed.device, "validation loader")
@@ -206,6 +237,13 @@ class _Train:
         model = copy.deepcopy(self.model_fn) if isinstance(self.model_fn, torch.nn.Module) else self.model_fn()
         if not isinstance(model, torch.nn.Module):
             raise TypeError(f"model_fn must build a torch.nn.Module; it gave {type(model).__name__}")
+        trained = [p for p in model.parameters() if p.requires_grad]
+        if any(ref() is p for ref, p in zip(self._built, trained, strict=False)):
+            raise ValueError(
+                "model_fn gives the same parameters each time it is called, so that no run would begin anew: build a "
+                "new model in it, or give the model itself, to train copies from where it stands"
+            )
+        self._built = [weakref.ref(p) for p in trained]
         shapes = [(name, tuple(p.shape)) for name, p in model.named_parameters()]
         if self.shapes and shapes != self.shapes:
             other = next((a for a, b in zip(shapes, self.shapes, strict=False) if a != b), shapes[-1:])
@@ -258,6 +296,11 @@ def _check(horizon: int, seconds: float | None, steps: float | None, seed: int, 
     for name, value, least in (("seed", seed, 0), ("val_batches", val_batches, 1)):
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
             raise ValueError(f"{name} must be a whole number from {least} on, below 2**31; got {value!r}")
+
+
+def _alike(a: float, b: float) -> bool:
+    """Whether two losses are the same but for rounding, on whatever device."""
+    return math.isclose(a, b, rel_tol=1e-3) or (math.isnan(a) and math.isnan(b))
 
 
 def _refuse(more: Any, horizon: int, judged: str) -> None:
