@@ -7,7 +7,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraint
 
 help:
 	@echo "make race      the first race: momentum methods, Adam and friends on real digits"
-	@echo "make check     formatter, linter and the fast tests, under three minutes"
+	@echo "make check     formatter, linter and the fast tests, in a minute"
 	@echo "make test      everything: formatter, linter, types, all tests"
 	@echo "make bench     every rule beside torch and the limit of memory; ten minutes (ARGS=--quick: one)"
 	@echo "make mutation  break every rule in every small way; each must turn a check red"
@@ -21,19 +21,12 @@ race: .venv/.race
 bench: .venv/.race
 	@$(BIN)/descend bench $(ARGS)
 
-# What `make check` leaves out besides tests marked slow: files of many short tests, 5 s of a core and more.
-LONG = jax engines/triton_engine schedules/test_steps.py torch/step/test_reading_uses.py \
-  torch/learning_rate/test_find_lr_restore.py torch/learning_rate/test_find_lr_reach.py \
-  torch/step/test_compile.py torch/step/test_processes.py torch/in_backward/test_release.py torch/check/test_curvature.py \
-  torch/watch/test_telemetry_alarms_runs.py test_docs.py \
-  checks/contract/test_check.py bench/test_bench_timing.py bench/test_bench_cells.py \
-  lab/data lab/test_lr_cli.py lab/test_tasks.py lab/test_yours.py lab/test_several.py \
-  lab/test_store.py lab/test_sequential.py engines/test_bits.py checks/peers/test_compare.py rules/test_psgd.py explain/test_explain.py
-
+# tests/long.txt: what `make check` leaves out besides tests marked slow, a file a line.
 check: .venv/.test
 	@$(BIN)/ruff format --check --output-format concise .
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" $(LONG:%=--ignore=tests/%) $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow" \
+	  $$(sed "s|^|--ignore=tests/|" tests/long.txt) $(ARGS)
 
 # Nothing here measures time: that is `descend bench --strict`, on a machine that does nothing else.
 test: .venv/.test

@@ -215,3 +215,9 @@ def test_drawers_and_circles_are_noticed():
     assert circles(sources) == [("a.b", "a.c", "a.d")]
     assert circles({"a.b": typed, "a.c": "from .b import B"}) == [("a.b", "a.c")]
     assert circles({"a.b": "", "a.c": "from .b import B"}) == []
+
+
+def test_what_make_check_leaves_out_is_there():
+    names = (Path(__file__).parent / "long.txt").read_text(encoding="utf-8").split()
+    assert names == sorted(names)
+    assert [name for name in names if not (Path(__file__).parent / name).exists()] == []
