@@ -6,11 +6,16 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 from descend.cli import descend
 from descend.draw.progress import lines
+from descend.lab.rate.on_task import APART, READ, find_on
+from descend.lab.tasks.source import Source
+from descend.torch import find_lr
 
 SHORT = ("--steps", "60", "--repeats", "1")
 
@@ -46,6 +51,51 @@ def test_a_seed_gives_the_same_twice_and_another_seed_another_curve():
     assert first == second != other
 
 
+SCRIPT = """
+import torch
+def model(): return torch.nn.Linear(2, 1)
+def loss(model, batch): return (model(batch) - 1).square().mean()
+def batches(seed):
+    numbers = torch.Generator().manual_seed(seed)
+    return [torch.randn(4, 2, generator=numbers) for _ in range(5)]
+"""
+
+
+@pytest.mark.parametrize("name", ["mine.py", "mine.csv", "mine.txt"])
+def test_it_takes_what_a_race_takes(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{k % 7},{k % 5},{'yes' if k % 7 > 3 else 'no'}\n" for k in range(120))
+    texts = {"mine.py": SCRIPT, "mine.csv": f"a,b,told\n{rows}", "mine.txt": "to be or not to be, that is it. " * 90}
+    (tmp_path / name).write_text(texts[name], encoding="utf-8")
+    if name == "mine.csv":
+        refused = call("adam", name, *SHORT)
+        assert (refused.exit_code, "name the column to be told with --target" in refused.output) == (2, True)
+    found = call("adam", name, *SHORT, *(["--target", "told"] if name == "mine.csv" else []))
+    assert found.exit_code == 0, found.output
+    assert found.stdout.startswith("adam on mine\n")
+
+
+def test_a_script_whose_loss_is_no_number_is_refused_before_the_run(tmp_path, no_run):
+    path = tmp_path / "mine.py"
+    path.write_text(SCRIPT.replace("- 1", "* float('nan')"), encoding="utf-8")
+    result = call("adam", str(path), *SHORT)
+    assert result.exit_code == 2
+    assert "the loss of the first batch is nan before any step" in " ".join(result.output.split())
+
+
+def test_a_task_of_arrays_has_the_curve_of_the_same_in_torch():
+    ours = find_on(Source("digits-logistic"), "adam", 3, steps=40, repeats=1)
+    problem = Source("digits-logistic").problem()
+    w, b = (torch.from_numpy(array.copy()) for array in problem.init(3))
+    model = torch.nn.Linear(64, 10)
+    model.load_state_dict({"weight": w.T, "bias": b})
+    batches = [tuple(map(torch.from_numpy, batch)) for batch in problem.batches(READ + 3 + APART, 40)]
+    theirs = find_lr(model, "adam", torch.nn.functional.cross_entropy, batches, steps=40, repeats=1, probes=0)
+    n = min(len(ours.curves[0].raw), len(theirs.curves[0].raw)) // 2  # later, rates are too large to repeat
+    assert n > 10
+    np.testing.assert_allclose(ours.curves[0].raw[:n], theirs.curves[0].raw[:n], rtol=1e-5)
+
+
 @pytest.mark.parametrize("ending", ["svg", "png", "html"])
 def test_the_picture_is_written(ending, tmp_path):
     path = tmp_path / f"x.{ending}"
@@ -61,7 +111,9 @@ def test_the_picture_is_written(ending, tmp_path):
         (["adm"], "Did you mean 'adam'"),
         (["clip_norm"], "no rule 'clip_norm': it is a modifier"),
         ([], "Missing argument 'RULE'"),
-        (["adam", "mnist"], "'mnist' is not 'digits'"),
+        (["adam", "digit"], "no task 'digit'. Did you mean 'digits'?"),
+        (["adam", "nowhere.csv"], "there is no file nowhere.csv"),
+        (["adam", "digits", "--target", "x"], "it names a column of a .csv file"),
         (["adam", "--steps", "3"], "3 is not in the range"),
         (["adam", "--seconds", "0"], "0.0 is not in the range"),
         (["adam", "-o", "x.gif"], "the name must end in .svg, .png, .pdf or .html"),

@@ -1,6 +1,5 @@
 """`descend lr`: the range test of `descend.torch.find_lr` on a task of the lab."""
 
-import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("rule")
-@click.argument("task", type=click.Choice(["digits"]), default="digits")
+@click.argument("what", required=False)
+@click.option("--target", metavar="COLUMN", help="Of a .csv file: the column to be told from the others.")
 @click.option("--steps", type=click.IntRange(min=10), default=300, show_default=True, help="Steps of a sweep.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Sweeps.")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time budget.")
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def lr(
     ctx: click.Context,
     rule: str,
-    task: str,
+    what: str | None,
+    target: str | None,
     steps: int,
     repeats: int,
     seconds: float | None,
@@ -40,34 +41,34 @@ def lr(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Find a learning rate for RULE on TASK (digits: a perceptron 64-64-10 on handwritten digits).
+    """Find a learning rate for RULE on WHAT.
 
-    Sweeps raise the rate from step to step; what their curves suggest is probed by short trainings. The same for
-    a model of yours: descend.torch.find_lr(model, optimizer, loss_fn, loader).
+    WHAT is a task (`descend tasks`; default: digits), a script with model(), loss(model, batch) and batches(seed), a
+    .csv file with --target COLUMN, a folder with a folder of images for each class, or a text, as for `descend race`.
+
+    Sweeps raise the rate from step to step; what their curves suggest is probed by short trainings. The same in a
+    program of yours: descend.torch.find_lr(model, optimizer, loss_fn, loader).
     """
     rule = named(rule, steps=True).name
-    if importlib.util.find_spec("sklearn") is None:
-        raise click.UsageError("the digits come with scikit-learn: pip install 'descend[lab]'")
+    from ..race.asked import card_of, source_of, tried_first
+
+    source = source_of(what, None, target)
+    card = card_of(source)
     try:
         with progress(f"range test of {rule}", quiet or as_json) as report:
-            from torch.nn.functional import cross_entropy
+            tried_first(source, steps, None, card)
+            from .on_task import find_on
 
-            from ...torch.learning_rate import find_lr
-            from ..tasks.torch_digits import Batches, model
-
-            found = find_lr(
-                model(seed), rule, cross_entropy, Batches(seed),
-                steps=steps, repeats=repeats, seconds=seconds, progress=report,
-            )  # fmt: skip
+            found = find_on(source, rule, seed, steps=steps, repeats=repeats, seconds=seconds, progress=report)
     except KeyboardInterrupt:
         click.echo("interrupted; no rate was found", err=True)
         ctx.exit(INTERRUPTED)
-    except (ValueError, RuntimeError) as error:
-        click.echo(f"Error: {rule} on {task}: {error}", err=True)
+    except (ValueError, TypeError, RuntimeError) as error:
+        click.echo(f"Error: {rule} on {card.name}: {error}", err=True)
         ctx.exit(1)
     if quiet and found.confidence == "low":
         click.echo(f"low confidence: {found.doubts[0].partition(': ')[2]}", err=True)
-    click.echo(_shown(found, f"{rule} on {task}", as_json, quiet))
+    click.echo(_shown(found, f"{rule} on {card.name}", as_json, quiet))
     if out is not None:  # after that: the result is not lost where the disk is full
         save(out, found.save, as_json or quiet)
 
