@@ -25,6 +25,7 @@ a {{ color: var(--s0); }} .lead {{ font-size: 1.1rem; }}
 .quiet {{ color: var(--quiet); font-size: .88rem; }}
 code, pre {{ font: .85rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; }}
 pre {{ background: var(--wash); padding: 12px 14px; overflow-x: auto; border-radius: 4px; }}
+.scroll pre {{ overflow-x: visible; width: max-content; min-width: 100%; margin: 0; }}
 .scroll {{ overflow-x: auto; margin: .6em 0 1.2em; }} .two {{ display: flex; flex-wrap: wrap; gap: 0 56px; }}
 table {{ border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }}
 caption {{ text-align: left; font-weight: 600; padding: .3em 0; white-space: nowrap; }}

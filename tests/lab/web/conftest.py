@@ -1,4 +1,4 @@
-"""A server of the page for all its tests, and pages of it in a browser."""
+"""A browser for all tests of the page, and a server it can reach."""
 
 import importlib.resources
 import os
@@ -13,13 +13,23 @@ from served import served
 PATIENCE = 120_000  # milliseconds: a busy machine is no failure
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
+def browser(chromium) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="package")
 def address() -> Iterator[str]:
     with served() as where:
         yield where
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def axe() -> str:
     """The source of axe-core, which finds what assistive technology cannot use."""
     return (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
@@ -57,7 +67,7 @@ def pages(browser, address) -> Iterator[Any]:
     assert said == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def surfaces(browser, address) -> Iterator[Any]:
     """One page for many tests: `surfaces(link)` brings it into that state, as a link that is followed does."""
     page = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce").new_page()

@@ -185,8 +185,37 @@ def test_a_race_is_started_stopped_started_again_watched_and_finished(pages, axe
     picture(page, "runs-report")
 
 
+def test_a_choice_is_started_seen_on_its_way_stopped_and_finished(pages, axe, picture):
+    said = "document.querySelector('.choose .said').textContent"
+    page = pages.open("#choose?task=digits&rules=adamw,gradient_descent&spend=600&horizon=20000")
+    page.click(".choose button.main")
+    until(page, f"{said}.includes('so far') && {said}.includes('left')")
+    assert "On its way" in page.inner_text(".choose .report") or "on its way" in page.inner_text(".choose .report")
+    page.click(".choose button:has-text('Stop')")
+    until(page, f"{said}.startsWith('stopped · ') && {said}.includes('confidence')")
+    assert "Interrupted: longer runs were still to come." in page.inner_text(".choose .report")
+    page.select_option(".choose select >> nth=0", "quadratic")
+    page.fill(".choose input >> nth=0", "10")
+    page.select_option(".choose select:has(option[value=runs])", "runs")
+    page.fill(".choose input >> nth=1", "64")
+    until(page, "location.hash.includes('unit=runs') && location.hash.includes('horizon=64')")
+    page.click(".choose button.main")
+    until(page, f"{said}.startsWith('chosen · ')")
+    assert page.inner_text(".choose .report h1").startswith("quadratic: ")
+    assert page.locator(".choose .report svg").count() == 2
+    assert page.locator(".choose a[download='choice.json.gz']").count() == 1
+    assert violations(page, axe) == []
+    picture(page, "choose-finished")
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.emulate_media(color_scheme="dark")
+    root = "document.documentElement"
+    until(page, f"{root}.scrollWidth === {root}.clientWidth")
+    assert violations(page, axe) == []
+    picture(page, "choose-finished-360-dark")
+
+
 def test_a_range_test_is_started_and_finished(pages, axe, picture):
-    page = pages.open("#rate?steps=20&repeats=1")
+    page = pages.open("#rate?steps=20&repeats=1&task=digits-logistic")
     page.click("text=Find a rate")
     page.wait_for_selector(".rate .report svg")
     assert "Train Adam at" in page.inner_text(".rate .report h1")

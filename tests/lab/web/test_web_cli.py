@@ -56,6 +56,8 @@ def test_what_cannot_be_read_is_refused_before_anything_is_served(tmp_path, monk
     assert "there is no file nowhere.py" in refused("nowhere.py:f")
     assert "f.py has no function g" in refused("f.py:g")
     assert "exclude each other" in refused("--json", "--quiet")
+    assert "it names a column of a .csv file" in refused("f.py", "--target", "y")
+    assert "it names a column of a .csv file" in refused("f.py:f", "--target", "y")
 
 
 def test_files_named_are_all_that_the_page_can_reach(tmp_path, monkeypatch):
@@ -65,5 +67,6 @@ def test_files_named_are_all_that_the_page_can_reach(tmp_path, monkeypatch):
     lab = cli._brought(("f.py:bowl", "mine.csv"))
     assert "bowl" in lab.surfaces
     assert list(lab.tasks) == ["mine.csv"]
+    assert ("target", "b") in cli._brought(("mine.csv",), "b").tasks["mine.csv"].options
     with pytest.raises(Exception, match="no file"):
         cli._brought(("other.csv",))

@@ -19,13 +19,21 @@ def outcome(run: Run) -> Outcome:
 
 
 def choose_on(
-    notebook: Notebook, asked: Asked, seconds: float, progress: Callable[[float, float], object] | None = None
+    notebook: Notebook,
+    asked: Asked,
+    seconds: float,
+    progress: Callable[[float, float], object] | None = None,
+    *,
+    look: Callable[[Choosing], object] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Choice:
     """Choose for the task of a notebook. What an earlier choice has run is not run again.
 
     Args:
         seconds: on the clock, after which it ends with what there is.
         progress: called with the part of the budget that is spent, and 1.
+        look: called with the choice on its way, after each run; it reads and changes nothing.
+        stopped: whether to end, as by Ctrl-C; who says so from another thread ends the notebook's runner, too.
     Raises:
         ValueError: as `descend.lab.choosing.answer.answer`; a budget that is too small.
         KeyboardInterrupt: before there is anything to answer with.
@@ -34,11 +42,15 @@ def choose_on(
     choosing = Choosing(asked)
     try:
         while not choosing.late and (todo := choosing.missing()):
+            if stopped():  # a runner that was ended may have nothing to tell
+                raise KeyboardInterrupt
             for run in map(notebook.find, todo):
                 if run is not None:
                     choosing.take(outcome(run))
             with closing(notebook.events(todo)) as events:
                 for event in events:
+                    if stopped():  # a worker that was ended looks like a rule that failed
+                        raise KeyboardInterrupt
                     if isinstance(event, RuleFailed):
                         choosing.fail(event.rule, event.reason)
                     elif isinstance(event, RunDone):
@@ -46,6 +58,8 @@ def choose_on(
                     if progress is not None and choosing.budget:
                         spent = max(choosing.spent / choosing.budget, (perf_counter() - begun) / seconds)
                         progress(min(spent, 1.0), 1.0)
+                    if look is not None:
+                        look(choosing)
                     if perf_counter() - begun > seconds:
                         choosing.late = "the time ended it: longer runs were still to come"
                         break
@@ -53,3 +67,14 @@ def choose_on(
         choosing.interrupt()
     choosing.end()
     return answer(choosing, notebook.card.name, perf_counter() - begun)
+
+
+def so_far(choosing: Choosing, name: str, seconds: float) -> Choice | None:
+    """What would be answered if a choice that is on its way ended now; None while there is nothing to say."""
+    ended = Choosing(choosing.asked, dict(choosing.seen), dict(choosing.failed))
+    ended.late = "it is still on its way: longer runs are to come"
+    try:
+        ended.end()
+        return answer(ended, name, seconds)
+    except (ValueError, RuntimeError):
+        return None

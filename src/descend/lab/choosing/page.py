@@ -9,7 +9,7 @@ from statistics import fmean
 
 from ...draw import palette
 from ...draw.chart import Axis, Chart, Flag, Line, Mark
-from ...draw.page import both, download, page, report, table
+from ...draw.page import both, download, page, report, scroll, table
 from ...draw.svg import svg
 from . import words
 from .found import Found
@@ -60,6 +60,11 @@ def _curve(choice: Found, rule: str) -> list[tuple[float, float]]:
 
 def html(choice: Found, code: str, raw: str) -> str:
     """The page. `code` trains so, `raw` is every number as JSON, carried inside for download."""
+    return page(f"{choice.name}: what to train with", body(choice, code, raw))
+
+
+def body(choice: Found, code: str, raw: str = "") -> str:
+    """The same without the page around it; without the numbers for download if there are no `raw` ones."""
     drawn = replace(chart(choice), head="")
     levels = [(words.fraction(level.share), str(level.seeds), _ranked(level)) for level in choice.levels]
     sentences = [
@@ -68,7 +73,8 @@ def html(choice: Found, code: str, raw: str) -> str:
         f"It cost {choice.spent:.1f} trainings of {choice.asked_steps} steps, {choice.seconds:.0f} seconds.",
     ]
     evidence = [
-        f"<h2>To train so</h2><pre>{escape(code)}</pre>",
+        "<h2>To train so</h2>",
+        scroll(f"<pre>{escape(code)}</pre>", "Python code"),
         "<h2>What was tried</h2>",
         both(svg(drawn, 860, 380, "curve"), svg(replace(drawn, names="below"), 340, 400, "curve-narrow")),
         table(words.rows(choice), words.HEAD, right=range(1, 6), first=(0,), label="rules at their best"),
@@ -84,9 +90,9 @@ def html(choice: Found, code: str, raw: str) -> str:
         "What this does not show: other settings than the rate, which are the rules' defaults; other lengths, models "
         "or data.",
     ]
-    data = download("choice.json.gz", raw, "Every number as JSON")
+    data = download("choice.json.gz", raw, "Every number as JSON") if raw else ""
     answer = f"{choice.name}: {choice.rule} at {choice.lr:g}, {choice.schedule} to zero"
-    return page(f"{choice.name}: what to train with", report("choice", answer, sentences, evidence, method, data))
+    return report("choice", answer, sentences, evidence, method, data)
 
 
 def _ranked(level: Level) -> str:

@@ -6,7 +6,7 @@ How a tab is added, for a subject called NAME:
    POST at `api/NAME/PATH`; `answer(lab, fields)` returns bytes or what JSON can say. It runs in a thread, and is quick.
 2. It takes what it is asked from `fields` (`fields.number("lr", low=…, high=…)`, `.word`, `.whole`, `.point`, …), which
    refuses by name, as HTTP 400, what is missing, unknown or out of bounds; any ValueError is told in the same way.
-3. What takes longer is `lab.jobs.begin(NAME, work)`; the page follows it by `watch(id, …)` and ends it by `stop(id)`.
+3. What takes longer is `lab.jobs.begin(NAME, work)`: `job.js` makes the form that begins it, follows it and ends it.
 4. `static/tabs/NAME.js` exports `build(root, lab)`, called once; it returns `{state(), restore(state), shown(),
    hidden()}`, each of which may be missing. `state()` goes into the link, from which `restore` gets it again;
    `lab.changed()` says that there is news for the link.

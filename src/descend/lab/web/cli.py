@@ -1,4 +1,4 @@
-"""`descend lab`: the page of surfaces, races and range tests, served to this computer's browser alone."""
+"""`descend lab`: the page, served to this computer's browser alone."""
 
 from __future__ import annotations
 
@@ -26,23 +26,31 @@ PORT = 8642
     "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Where; 0: one that is free."
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option("--target", metavar="COLUMN", help="Of a .csv file: the column to be told from the others.")
 @click.option(
     "--export",
-    "target",
     type=Target(".html"),
     metavar="FILE",
     help="Write one .html that works from disk, and serve nothing.",
 )
 @json_or_quiet("Print the address alone.", "Print the address, or what was written, as JSON.")
-def lab(what: tuple[str, ...], port: int, no_browser: bool, target: Path | None, as_json: bool, quiet: bool) -> None:
-    """Open the page: rules on surfaces as you drag the start, races and range tests as they run.
+def lab(
+    what: tuple[str, ...],
+    port: int,
+    no_browser: bool,
+    target: str | None,
+    export: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Open the page: rules on surfaces as you drag the start, races, choices and range tests as they run.
 
     FILE is what `descend race` takes (a script, a .csv file, a folder of images, a text); FILE:FUNCTION is f(x, y) in a
     Python file, as for `descend surface`. The page can reach these and no other file. Ctrl-C ends it.
     """
-    brought = _brought(what)
-    if target is not None:
-        _export(target, brought, as_json, quiet)
+    brought = _brought(what, target)
+    if export is not None:
+        _export(export, brought, as_json, quiet)
         return
     from . import serve
     from .app import app
@@ -69,7 +77,7 @@ def _say(address: str, as_json: bool, quiet: bool) -> None:
         click.echo(f"descend lab: {address}\nfor this computer only, as long as this runs; Ctrl-C ends it")
 
 
-def _brought(what: tuple[str, ...]) -> Lab:
+def _brought(what: tuple[str, ...], target: str | None = None) -> Lab:
     """Raises: UsageError: something that was named cannot be read."""
     from ..race.asked import source_of
     from ..surface.yours import from_file
@@ -87,8 +95,10 @@ def _brought(what: tuple[str, ...]) -> Lab:
         else:
             if not Path(name).exists():
                 raise click.UsageError(f"there is no file {name}.")
-            source: Any = source_of(name, None)
+            source: Any = source_of(name, None, target)
             made.tasks[Path(name).name] = source
+    if target and not made.tasks:
+        raise click.BadParameter("it names a column of a .csv file, and none is named.", param_hint="--target")
     return made
 
 

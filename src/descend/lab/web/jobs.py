@@ -92,9 +92,9 @@ class Jobs:
             self._jobs[job.id] = job
             return job
 
-    def latest(self, kind: str) -> Job | None:
-        """The newest of a kind, running or over."""
-        return next((job for job in reversed(self._jobs.values()) if job.kind == kind), None)
+    def latest(self, kind: str) -> str | None:
+        """The id of the newest of a kind, running or over: for a page that is opened again."""
+        return next((job.id for job in reversed(self._jobs.values()) if job.kind == kind), None)
 
     def get(self, name: str) -> Job:
         """Raises: Refused: there is none of that id."""

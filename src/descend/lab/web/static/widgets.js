@@ -76,6 +76,22 @@ export function number(value, { min, max, step = "any" }, onchange) {
   return made;
 }
 
+// A number that may be left out.
+export const entry = (bounds) => h("input", { type: "number", ...bounds });
+
+// What a link says of these inputs, as far as it fits; whether one of them has changed.
+export function restored(state, inputs) {
+  let other = false;
+  for (const [name, one] of Object.entries(inputs)) {
+    const text = state[name], wanted = Number(text);
+    const fits = text && (one.type === "number"
+      ? wanted >= Number(one.min) && wanted <= Number(one.max)
+      : [...one.options].some(({ value }) => value === text));
+    if (fits && one.value !== text) { one.value = text; other = true; }
+  }
+  return other;
+}
+
 // A rate on a logarithmic scale, 200 places a decade, from where nothing moves to where everything explodes.
 export function rateSlider(label, lr, oninput, [low, high] = [-6, 2]) {
   const said = h("output", { class: "rate" }, short(lr));
@@ -119,6 +135,19 @@ export function rulePicker(all, chosen, most, onchange) {
   }
   draw();
   return { element: box, value: () => [...marked], set(rules) { marked.clear(); rules.forEach((r) => marked.add(r)); draw(); } };
+}
+
+// The same as a field of a form, at most twelve; `restore`: as a link names them.
+export function ruleField(all, chosen) {
+  const picker = rulePicker(all, chosen, 12);
+  return {
+    element: h("div", { class: "field" }, h("span", { class: "label" }, "rules"), picker.element),
+    value: picker.value,
+    restore(text) {
+      const named = (text || "").split(",").filter((rule) => all.includes(rule)).slice(0, 12);
+      if (named.length) picker.set(named);
+    },
+  };
 }
 
 export function button(label, onclick, props = {}) {

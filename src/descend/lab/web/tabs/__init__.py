@@ -6,7 +6,7 @@ import importlib
 
 from ..tab import Tab
 
-NAMES = ("surfaces", "race", "rate", "explain", "schedules", "runs", "matrix")
+NAMES = ("surfaces", "race", "choose", "rate", "explain", "schedules", "runs", "matrix")
 
 
 def tabs() -> list[Tab]:

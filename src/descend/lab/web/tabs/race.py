@@ -23,9 +23,9 @@ from ...race.table import loss, rate
 from ...race.verdict import summary, verdict
 from ...race.watch import Watch
 from ...store import Store, StoreError
-from ...tasks.catalogue import MODULES
-from ...tasks.source import Source, lacking
+from ...tasks.source import Source
 from ...trials.trial import RAMP
+from .. import tasks
 from ..fields import Fields
 from ..jobs import Job
 from ..tab import Endpoint, Lab, Tab
@@ -38,38 +38,22 @@ EVERY = 0.3  # seconds between two tables of what tuning has found so far
 def known(lab: Lab, fields: Fields) -> Any:
     """What can be raced on, and by whom."""
     fields.end()
-    yours = [{"name": label, "title": label, "missing": "", "about": "yours"} for label in lab.tasks]
-    cards = [Source(name).card() for name in MODULES]
     return {
-        "tasks": yours
-        + [
-            {
-                "name": card.name, "title": card.title, "missing": lacking(card), "steps": card.steps,
-                "about": f"{card.model.split(',')[0]}; it shows {card.shows}",
-            }
-            for card in cards
-        ],
+        "tasks": tasks.told(lab),
         "rules": list(catalogue.all()),
         "chosen": list(DEFAULT_RULES),
-        "running": running(lab),
-    }  # fmt: skip
-
-
-def running(lab: Lab) -> str | None:
-    """The id of the newest race of this lab, for a page that is opened again."""
-    job = lab.jobs.latest("race")
-    return None if job is None else job.id
+        "running": lab.jobs.latest("race"),
+    }
 
 
 def start(lab: Lab, fields: Fields) -> Any:
     """Begin a race; its job's id. Refused before anything trains."""
-    name = fields.word("task", "digits", among=[*lab.tasks, *MODULES])
+    source = tasks.taken(lab, fields)
     labels = asked.rules_of(",".join(fields.words("rules", RULES)))
     quick, seed = fields.flag("quick", True), fields.whole("seed", 0, 0, 10**6)
     steps, seeds = fields.whole("steps", None, 10, STEPS), fields.whole("seeds", None, 2, SEEDS)
     seconds = fields.number("seconds", 120.0, 1.0, float(SECONDS))
     fields.end()
-    source = lab.tasks.get(name) or Source(name)
     card = asked.with_options(asked.card_of(source), steps, seeds, None)
     config = Config(labels, card.name, card.steps, card.batch, card.seeds, seed, card.delta, log=card.log)
     if quick:

@@ -2,7 +2,7 @@
 
 import { blocks, h, say, trouble } from "../dom.js";
 import { post } from "../net.js";
-import { choice, field, number } from "../widgets.js";
+import { choice, field, number, restored } from "../widgets.js";
 
 export async function build(root, lab) {
   const known = await post("explain/known");
@@ -66,12 +66,7 @@ export async function build(root, lab) {
       if (rules.has(state.rule)) rule.value = state.rule;
       const fresh = now !== rule.value;
       if (fresh) await show();
-      let other = false;
-      for (const [name, one] of Object.entries({ lr, p, gradient, steps })) {
-        const wanted = Number(state[name]);
-        if (state[name] && wanted >= Number(one.min) && wanted <= Number(one.max) && one.value !== state[name]) { one.value = state[name]; other = true; }
-      }
-      if (other) await again();
+      if (restored(state, { lr, p, gradient, steps })) await again();
     },
   };
 }

@@ -2,7 +2,7 @@
 
 import { blocks, h, say, trouble } from "../dom.js";
 import { post } from "../net.js";
-import { field, number } from "../widgets.js";
+import { field, number, restored } from "../widgets.js";
 
 export async function build(root, lab) {
   const rate = (value) => number(value, { min: 1e-9, max: 1e5 }, draw);
@@ -37,10 +37,7 @@ export async function build(root, lab) {
   return {
     state: () => Object.fromEntries(Object.entries(made).map(([name, one]) => [name, one.value])),
     async restore(state) {
-      for (const [name, one] of Object.entries(made)) {
-        const wanted = Number(state[name]);
-        if (state[name] && wanted >= Number(one.min) && wanted <= Number(one.max)) one.value = state[name];
-      }
+      restored(state, made);
       await draw();
     },
   };

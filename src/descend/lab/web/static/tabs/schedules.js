@@ -2,7 +2,7 @@
 
 import { blocks, h, say, trouble } from "../dom.js";
 import { post } from "../net.js";
-import { button, choice, field, number } from "../widgets.js";
+import { button, choice, field, number, restored } from "../widgets.js";
 
 const WORDS = { cosine: "cosine", linear: "linear", wsd: "flat, then decay (WSD)", constant: "constant", step: "in steps" };
 const ONLY = { end: ["cosine", "linear", "wsd"], decay: ["wsd"], every: ["step"], factor: ["step"] };
@@ -61,11 +61,7 @@ export async function build(root, lab) {
   return {
     state: () => Object.fromEntries(Object.entries(made).filter(([name]) => needed(name)).map(([name, one]) => [name, one.value])),
     async restore(state) {
-      for (const [name, one] of Object.entries(made)) {
-        if (!state[name]) continue;
-        const wanted = Number(state[name]);
-        if (one.type === "number" ? wanted >= Number(one.min) && wanted <= Number(one.max) : [...one.options].some(({ value }) => value === state[name])) one.value = state[name];
-      }
+      restored(state, made);
       await draw();
     },
   };
