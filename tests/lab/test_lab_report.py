@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab_samples import FINALS, record
@@ -204,27 +205,22 @@ def test_labels_keep_their_distance_and_their_order():
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_in_a_browser_nothing_is_requested_and_nothing_overflows(chromium: str, tmp_path: Path):
-    from playwright.sync_api import sync_playwright
-
+def test_in_a_browser_nothing_is_requested_and_nothing_overflows(browser: Any, tmp_path: Path):
     path = tmp_path / "race-digits.html"
     path.write_text(page_of(record(FINALS, off=12)), encoding="utf-8")
     asked, said = [], []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for width in (360, 1200):
-            page = browser.new_page(viewport={"width": width, "height": 800})
-            page.on("request", lambda request: asked.append(request.url))
-            page.on("console", lambda message: said.append(message.text))
-            page.goto(path.as_uri())
-            page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-            root = "document.documentElement"
-            assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
-            by_step, by_time = page.locator(".step figure:visible"), page.locator(".time figure:visible")
-            assert (by_step.count(), by_time.count()) == (1, 0)
-            page.click("label[for=by-time]")
-            assert (by_step.count(), by_time.count()) == (0, 1)
-        browser.close()
+    for width in (360, 1200):
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(path.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        root = "document.documentElement"
+        assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
+        by_step, by_time = page.locator(".step figure:visible"), page.locator(".time figure:visible")
+        assert (by_step.count(), by_time.count()) == (1, 0)
+        page.click("label[for=by-time]")
+        assert (by_step.count(), by_time.count()) == (0, 1)
     assert asked == [path.as_uri()] * 2
     assert said == []
 

@@ -318,7 +318,7 @@ class Problem:
         key, here = self._last_residuals
         here = here if key == x.tobytes() else self.residuals(x)
         central = self.jac == "3-point"
-        return differences.jacobian(self.residuals, x, here, self.low, self.high, self.eps, central)
+        return differences.jacobian(self.residuals, x, here, self.eps, central)
 
     def _scalar(self, x: Any) -> Any:
         """f as a library differentiates it."""

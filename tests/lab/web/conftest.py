@@ -1,4 +1,4 @@
-"""A browser for all tests of the page, and a server it can reach."""
+"""A server of the page for all its tests, and pages of it in a browser."""
 
 import importlib.resources
 import os
@@ -13,23 +13,13 @@ from served import served
 PATIENCE = 120_000  # milliseconds: a busy machine is no failure
 
 
-@pytest.fixture(scope="package")
-def browser(chromium) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield made
-        made.close()
-
-
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def address() -> Iterator[str]:
     with served() as where:
         yield where
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def axe() -> str:
     """The source of axe-core, which finds what assistive technology cannot use."""
     return (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
@@ -67,7 +57,7 @@ def pages(browser, address) -> Iterator[Any]:
     assert said == []
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def surfaces(browser, address) -> Iterator[Any]:
     """One page for many tests: `surfaces(link)` brings it into that state, as a link that is followed does."""
     page = browser.new_context(viewport={"width": 1280, "height": 860}, reduced_motion="reduce").new_page()

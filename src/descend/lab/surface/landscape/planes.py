@@ -7,18 +7,17 @@ much of the movement it holds, and how far the loss on it is from that on the pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
-from .shadow import Landscape, Shadow
+from .losses import Loss, Losses, OfModel, Until, grid
+from .shadow import Landscape, Shadow, listed
 
 BIASES = ("random", "own", "zero")
-Loss = Callable[[Any, Any], Tensor]
 
 
 def flat(model: nn.Module) -> Tensor:
@@ -37,9 +36,13 @@ def filter_normalised(model: nn.Module, direction: Sequence[Tensor], biases: str
     Raises:
         ValueError: other shapes, or another word for `biases`.
     """
+    return normalised([p.detach() for p in model.parameters()], direction, biases)
+
+
+def normalised(params: Sequence[Tensor], direction: Sequence[Tensor], biases: str = "random") -> list[Tensor]:
+    """The same of parameters; raises likewise."""
     if biases not in BIASES:
         raise ValueError(f"biases must be one of {', '.join(BIASES)}; got {biases!r}")
-    params = [p.detach() for p in model.parameters()]
     if [p.shape for p in params] != [d.shape for d in direction]:
         raise ValueError("direction must have a tensor of the shape of each parameter")
     made = []
@@ -52,41 +55,6 @@ def filter_normalised(model: nn.Module, direction: Sequence[Tensor], biases: str
         else:
             made.append(p.clone() if biases == "own" else torch.zeros_like(p))
     return made
-
-
-class _Evaluated:
-    """The mean loss of a model at any parameters, in evaluation mode; the model is left as it was."""
-
-    def __init__(self, model: nn.Module, loss_fn: Loss, data: Iterable[tuple[Any, Any]]) -> None:
-        self.model, self.loss_fn, self.data = model, loss_fn, [(x, y) for x, y in data]
-        if not self.data:
-            raise ValueError("data must give at least one batch (input, target)")
-        self.named = {name: p.detach() for name, p in model.named_parameters()}
-        self.modes = {module: module.training for module in model.modules()}
-
-    def __enter__(self) -> _Evaluated:
-        self.model.eval()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for module, training in self.modes.items():
-            module.training = training
-
-    @torch.no_grad()
-    def __call__(self, vector: Tensor) -> float:
-        parts, at = {}, 0
-        for name, p in self.named.items():
-            parts[name] = vector[at : at + p.numel()].reshape(p.shape).to(p)
-            at += p.numel()
-        total = weight = 0.0
-        for x, y in self.data:
-            total += len(y) * float(self.loss_fn(functional_call(self.model, parts, (x,)), y))
-            weight += len(y)
-        return total / weight
-
-    def grid(self, at: Tensor, along: Tensor, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """(len(b), len(a)): the losses at `at` + a·along[0] + b·along[1]."""
-        return np.array([[self(at + float(u) * along[0] + float(v) * along[1]) for u in a] for v in b])
 
 
 def around(
@@ -106,17 +74,26 @@ def around(
         span: from -span to span on both axes; at 1 a step is as long as the filters.
         n: places on an axis. seed: of the directions. biases: as of `filter_normalised`.
     """
+    with OfModel(model, loss_fn, data) as loss:
+        drawn = directions([p.detach() for p in model.parameters()], seed, biases)
+        along = torch.stack([torch.cat([d.reshape(-1).cpu() for d in one]) for one in drawn])
+        return plane_at(loss, flat(model), along, span, n, f"filters as long as the model's, seed {seed}")
+
+
+def directions(params: Sequence[Tensor], seed: int, biases: str = "random") -> list[list[Tensor]]:
+    """Two random directions with filters as long as those of the parameters."""
     generator = torch.Generator().manual_seed(seed)
-    shapes = [p.shape for p in model.parameters()]
-    drawn = [[torch.randn(shape, generator=generator) for shape in shapes] for _ in range(2)]
-    drawn = [[d.to(p) for d, p in zip(of, model.parameters(), strict=True)] for of in drawn]
-    along = torch.stack([
-        torch.cat([d.reshape(-1).cpu() for d in filter_normalised(model, of, biases)]) for of in drawn
-    ])  # fmt: skip
+    drawn = [[torch.randn(p.shape, generator=generator).to(p) for p in params] for _ in range(2)]
+    return [normalised(params, one, biases) for one in drawn]
+
+
+def plane_at(
+    loss: Losses, at: Tensor, along: Tensor, span: float, n: int, said: str, until: Until | None = None
+) -> Landscape:
+    """The losses around a point, along two directions."""
     places = np.linspace(-span, span, n)
-    with _Evaluated(model, loss_fn, data) as loss:
-        losses = loss.grid(flat(model), along, places, places)
-    return Landscape(places, places, losses, f"two random directions, filters as long as the model's, seed {seed}")
+    losses, computed = grid(loss, at, along, places, places, until or Until())
+    return Landscape(places, places, losses, f"two random directions, {said}", computed=computed)
 
 
 def through(
@@ -136,10 +113,22 @@ def through(
     Raises:
         ValueError: too few points, or of another length than the model's parameters.
     """
+    with OfModel(model, loss_fn, data) as loss:
+        return plane_of(loss, trajectories, n, margin)
+
+
+def plane_of(
+    loss: Losses,
+    trajectories: Mapping[str, Sequence[Tensor]],
+    n: int,
+    margin: float = 0.2,
+    until: Until | None = None,
+) -> Landscape:
+    """The plane of trajectories, with what was walked; raises as `through`."""
     points = [point for walked in trajectories.values() for point in walked]
     if len(points) < 3:
         raise ValueError(f"trajectories must have at least three points in all to span a plane; got {len(points)}")
-    if {len(point) for point in points} != {sum(p.numel() for p in model.parameters())}:
+    if {len(point) for point in points} != {loss.size}:
         raise ValueError("trajectories must be lists of flat(model), of this model")
     stacked = torch.stack(points).double()
     middle = stacked.mean(0)
@@ -152,13 +141,17 @@ def through(
     low, high = places.min(0), places.max(0)
     room = np.maximum(high - low, 1e-9) * margin
     a, b = (np.linspace(low[k] - room[k], high[k] + room[k], n) for k in (0, 1))
-    walked, at = [], 0
-    with _Evaluated(model, loss_fn, data) as loss:
-        losses = loss.grid(middle, along, a, b)
-        for name, path in trajectories.items():
-            mine = places[at : at + len(path)]
-            at += len(path)
-            true = np.array([loss(point) for point in path])
-            seen = np.array([loss(middle + torch.from_numpy(place) @ along) for place in mine])
-            walked.append(Shadow(name, mine, true, seen))
-    return Landscape(a, b, losses, "the first two principal components of all paths", walked, explained)
+    until, walked, at = until or Until(), [], 0
+    for name, path in trajectories.items():
+        mine = places[at : at + len(path)]
+        at += len(path)
+        true, seen = np.full((2, len(path)), np.nan)
+        first = listed(len(path))
+        for k in [*first, *(k for k in range(len(path)) if k not in first)]:
+            if until.over() and k not in first:
+                break
+            true[k], seen[k] = loss(path[k]), loss(middle + torch.from_numpy(mine[k]) @ along)
+        walked.append(Shadow(name, mine, true, seen, np.arange(len(path))))
+    losses, computed = grid(loss, middle, along, a, b, until)
+    said = "the first two principal components of all paths"
+    return Landscape(a, b, losses, said, walked, explained, computed)
