@@ -29,5 +29,5 @@ def test_a_profiler_sees_it_under_torchs_name():
     params[0].grad = torch.ones(3)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
         opt.zero_grad()
-    assert "Optimizer.zero_grad#AdamW.zero_grad" in [event.name for event in seen.events()]
+    assert "Optimizer.zero_grad#AdamW.zero_grad" in [event.name for event in seen.events() or ()]
     assert params[0].grad is None
