@@ -193,6 +193,8 @@ def circles(sources: dict[str, str]) -> list[list[str]]:
 
 def test_no_folder_is_a_drawer():
     assert crowded([*FILES, *BENCHMARKS]) == []
+    tests = Counter(file.parent for file in Path(__file__).parent.rglob("*.py"))
+    assert {str(folder): n for folder, n in tests.items() if n > FULL} == {}
 
 
 def test_no_module_is_imported_in_a_circle():

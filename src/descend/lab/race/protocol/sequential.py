@@ -9,7 +9,7 @@ repeated confidence intervals (Jennison & Turnbull 1989): together they cover at
 Student's t is misled by skewed differences, above all at early looks. So little may be spent early (the cube of the
 share of seeds used), the first look waits for eight seeds, and an interval is the union of Student's and of Hall's at
 the same level (1992, "On the removal of skewness by transformation"). How often it errs on made-up differences:
-tests/lab/test_sequential.py; docs/race.md has the table.
+tests/lab/race/test_sequential.py; docs/race.md has the table.
 """
 
 import math
