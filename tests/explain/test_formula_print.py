@@ -216,5 +216,11 @@ def test_adam_and_lion_look_as_they_did():
     assert golden() == (Path(__file__).parent / "formulas.golden").read_text(encoding="utf-8")
 
 
+def test_markup_brings_no_inline_style():
+    lines = [line for some in rules.all().values() for part in formulas(some) for line in mathml(part)]
+    assert any('<mtd class="left">' in line for line in lines)
+    assert not any("style=" in line for line in lines)
+
+
 if __name__ == "__main__":
     print(golden(), end="")

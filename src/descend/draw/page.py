@@ -33,7 +33,7 @@ th, td {{ padding: .36em 1em .36em 0; text-align: left; border-bottom: 1px solid
   white-space: nowrap; }}
 th {{ font-weight: 400; }} .words {{ white-space: normal; min-width: 12em; }}
 thead th {{ color: var(--quiet); vertical-align: bottom; white-space: normal; }}
-.right {{ text-align: right; }} .first th {{ font-weight: 600; }}
+.right {{ text-align: right; }} mtd.left {{ text-align: left; }} .first th {{ font-weight: 600; }}
 figure {{ margin: .6em 0; }} .chart {{ display: block; }}
 .swatch {{ display: inline-block; max-width: none; vertical-align: middle; margin-right: .5em; }}
 summary {{ cursor: pointer; padding: .45em 0; border-bottom: 1px solid var(--rule); }}

@@ -199,7 +199,7 @@ class MathML(Latex):
 
     def cases(self, branches: list[tuple[str, str]], otherwise: str) -> str:
         rows = [(value, f"<mtext>if&#xA0;</mtext>{condition}") for value, condition in branches]
-        cell = '<mtd style="text-align: left">'
+        cell = '<mtd class="left">'  # a style here is refused by pages whose policy allows no inline ones
         cells = "".join(
             f"<mtr>{cell}{value}</mtd>{cell}{condition}</mtd></mtr>"
             for value, condition in [*rows, (otherwise, "<mtext>otherwise</mtext>")]

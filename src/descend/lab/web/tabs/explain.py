@@ -49,7 +49,7 @@ def _about(rule: Rule) -> list[str]:
     body = [f"<h2>{escape(rule.name)}</h2>", f'<p class="lead">{escape(facts.said(rule))}</p>']
     for part in formulas(rule):
         body += [f"<h3>{escape(part.name)}</h3>"] * bool(rule.stages)
-        lines = "\n".join(mathml(part)).replace(' style="text-align: left"', "")  # no style may stand in this page
+        lines = "\n".join(mathml(part))
         body.append(scroll(lines, f"Formula of {part.name}"))
     text = escape("\n".join(facts.lines(rule)))
     body.append(f"<details><summary>the formula as text</summary>{scroll(f'<pre>{text}</pre>', 'Text')}</details>")
