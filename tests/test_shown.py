@@ -29,7 +29,7 @@ from descend.lab.choosing.strategy import Asked, Choosing, Outcome
 from descend.lab.data.result import Collected
 from descend.lab.diagnosis.atlas import Atlas, drawn
 from descend.lab.surface import run
-from descend.lab.surface.landscape import around
+from descend.lab.surface.landscape import around, flat, sharpness
 from descend.optimizer import Optimizer
 from descend.search.result import OptimizeResult
 from descend.torch import (
@@ -182,6 +182,7 @@ RESULTS = {
     "bench of nothing": Report,
     "warmed": lambda: Warmed("adam", "float32", compiled=1, names=["a"]),
     "surface": lambda: run("saddle", ["gradient_descent", "adam"], steps=20),
+    "sharpness": lambda: sharpness(Net(), entropy, [batch()], {HOSTILE: [flat(Net())]}),
     "landscape": lambda: around(Net(), entropy, [batch()], n=5),
     "minimize": lambda: minimize(lambda x: ((x - 1) ** 2).sum(), np.zeros(2), "l_bfgs"),
 }
@@ -196,6 +197,7 @@ DRAWN = (
     "bench",
     "surface",
     "landscape",
+    "sharpness",
     "minimize",
 )
 OTHERS = {

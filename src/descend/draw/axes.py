@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .chart import Area, Arrow, Band, Chart, Dots, Flag, Line, Mark, Note, Span, Walk, rows_of
+from .chart import AT_REST, Area, Arrow, Band, Chart, Dots, Flag, Line, Mark, Note, Oval, Span, Walk, rows_of
 from .palette import DARK, LIGHT, MARKS
 from .scale import spread
 from .svg import stacked, svg
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ENDINGS = (".svg", ".png", ".pdf")
-MOVING = (".gif", ".apng")
+MOVING = (".gif", ".apng", ".mp4")
 PAPER: Any = {"figure.facecolor": LIGHT["paper"], "axes.facecolor": LIGHT["paper"], "pdf.fonttype": 42, "font.size": 9}
 DPI = 192  # two pixels of the file for one of the picture
 
@@ -27,12 +28,28 @@ def missing() -> str:
     return "" if there else "this needs matplotlib: pip install 'descend[plot]'"
 
 
+def ffmpeg() -> str:
+    """The program that writes .mp4: that of the path, or that which imageio-ffmpeg brings; "" if there is none."""
+    if found := shutil.which("ffmpeg"):
+        return found
+    if importlib.util.find_spec("imageio_ffmpeg") is None:
+        return ""
+    import imageio_ffmpeg  # pyright: ignore[reportMissingImports] - an extra
+
+    try:
+        return imageio_ffmpeg.get_ffmpeg_exe()
+    except RuntimeError:  # its package brings none for this machine
+        return ""
+
+
 def refusal(path: Path, endings: Sequence[str] = (*ENDINGS, ".html")) -> str:
     """Why nothing can be written under this name, which must have one of the endings; "" if it can."""
     ending = path.suffix.lower()
     if ending not in endings:
         return f"the name must end in {' or '.join(filter(None, (', '.join(endings[:-1]), endings[-1])))}"
-    if ending in MOVING and not missing() and importlib.util.find_spec("PIL") is None:
+    if ending == ".mp4" and not missing() and not ffmpeg():
+        return "this needs ffmpeg, which is on no path: pip install 'descend[video]', or write .gif or .apng"
+    if ending in MOVING and ending != ".mp4" and not missing() and importlib.util.find_spec("PIL") is None:
         return "this needs Pillow: pip install 'descend[lab]'"
     return missing() if ending in (".png", ".pdf", *MOVING) else ""
 
@@ -86,9 +103,11 @@ def on(chart: Chart, ax: Axes) -> Axes:
 class Hand:
     """What draws on one pair of axes."""
 
-    def __init__(self, ax: Axes) -> None:
+    def __init__(self, ax: Axes, moving: bool = False) -> None:
+        """`moving`: what stands `AT_REST` is in the key alone."""
         from matplotlib.colors import to_rgb
 
+        self.moving = moving
         self.walks: list[tuple[Any, Walk]] = []  # what moves in an animation
 
         self.ax = ax
@@ -124,7 +143,7 @@ class Hand:
         under = 32 if chart.x.label else 20  # points below the frame
         if chart.names == "below" and chart.named:
             named = chart.named
-            columns = len(named) if sum(len(shape.name) for shape in named) < 70 else 2
+            columns = len(named) if sum(len(shape.name) + 7 for shape in named) < 90 else 2
             below = ax.transAxes + ScaledTranslation(0, -under / 72, ax.figure.dpi_scale_trans)
             style: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": colours["quiet"], "ncols": columns}
             ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0, **style)
@@ -157,14 +176,35 @@ class Hand:
                 self.area(shape)
             case Arrow():
                 style = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "mutation_scale": 9, **self.stroke(shape)}
-                ax.annotate("", shape.end, shape.start, arrowprops=style)
+                if not (self.moving and shape.group == AT_REST):
+                    ax.annotate("", shape.end, shape.start, arrowprops=style)
                 ax.plot([], [], label=shape.name or None, **self.stroke(shape))
+            case Oval():
+                from matplotlib.collections import EllipseCollection
+
+                size: Any = {"widths": 1.5 * shape.wide, "heights": 1.5 * shape.high, "angles": 0, "units": "points"}
+                size |= {"offsets": [(shape.x, shape.y)], "offset_transform": ax.transData, "zorder": 2.5}
+                lines = {"facecolors": "none", "edgecolors": [colour], "linewidths": 0.8, "linestyles": (0, (2, 2))}
+                if not (self.moving and shape.group == AT_REST):
+                    ax.add_collection(EllipseCollection(**size, facecolors=[colour], edgecolors="none", alpha=0.16))
+                    ax.add_collection(EllipseCollection(**size, **lines))
+                if shape.name:
+                    ax.plot([], [], "o", label=shape.name, color=colour, alpha=0.4, markersize=7)
             case Walk():
                 style = {**self.stroke(shape), "markersize": 6}
                 style |= {"marker": MARKS[shape.sign][1], "markeredgecolor": self.colours["paper"], "label": shape.name}
                 last = [len(shape.x) - 1] if shape.ends else []
                 (line,) = ax.plot(shape.x, shape.y, markevery=last, **style)
                 self.walks.append((line, shape))
+
+    def once(self, shapes: Iterable[Any]) -> None:
+        """Draw these shapes on the canvas as it is now; they are no part of the axes."""
+        before = set(self.ax.get_children())
+        for shape in shapes:
+            self.shape(shape)
+        for artist in [artist for artist in self.ax.get_children() if artist not in before]:
+            self.ax.draw_artist(artist)
+            artist.remove()
 
     def stroke(self, shape: Line | Arrow | Walk) -> dict[str, Any]:
         """How its line is drawn."""

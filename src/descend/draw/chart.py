@@ -13,7 +13,7 @@ Every picture of the library is described once, with these words, and drawn by w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,11 +157,26 @@ class Arrow:
 
 
 @dataclass(frozen=True)
+class Oval:
+    """An ellipse around a point, its radii in pixels; `title` as of a mark."""
+
+    x: float
+    y: float
+    wide: float
+    high: float
+    colour: str = "s0"
+    title: str = ""
+    name: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
 class Walk:
     """A line that somebody walked, one point a step: in an animation it grows.
 
     `seconds`: in SVG its mark walks for so long, and again. `title` as of a mark.
     `ends`: the mark at rest stands at the end; False where the walk has left the picture.
+    `beside`: what goes along with the mark in an animation, of the number of its point.
     """
 
     x: Numbers
@@ -175,9 +190,12 @@ class Walk:
     title: str = ""
     name: str = ""
     group: str = ""
+    beside: Callable[[int], Sequence[Arrow | Oval]] | None = None
 
 
-Shape = Line | Band | Dots | Mark | Span | Flag | Note | Area | Arrow | Walk
+AT_REST = "at-rest"
+"""The group of what stands for that in a picture that does not move."""
+Shape = Line | Band | Dots | Mark | Span | Flag | Note | Area | Arrow | Oval | Walk
 
 
 @dataclass
@@ -208,8 +226,10 @@ class Chart:
         self.shapes += shapes
 
     @property
-    def named(self) -> list[Line | Mark | Span | Arrow | Walk]:
-        return [shape for shape in self.shapes if isinstance(shape, Line | Mark | Span | Arrow | Walk) and shape.name]
+    def named(self) -> list[Line | Mark | Span | Arrow | Oval | Walk]:
+        return [
+            shape for shape in self.shapes if isinstance(shape, Line | Mark | Span | Arrow | Oval | Walk) and shape.name
+        ]
 
     @property
     def flags(self) -> list[Flag]:

@@ -9,7 +9,7 @@ from html import escape
 from itertools import groupby
 
 from . import palette
-from .chart import LETTER, Area, Arrow, Band, Chart, Dots, Flag, Line, Mark, Note, Shape, Span, Walk, rows_of
+from .chart import LETTER, Area, Arrow, Band, Chart, Dots, Flag, Line, Mark, Note, Oval, Shape, Span, Walk, rows_of
 from .scale import Scale, spread
 
 Place = tuple[float, float]
@@ -183,6 +183,8 @@ class _Drawing:
                 return f'<path class="band {shape.colour}" {style} d="{d}"/>'
             case Arrow():
                 return _arrow(x(shape.start[0]), y(shape.start[1]), x(shape.end[0]), y(shape.end[1]), shape, self.clip)
+            case Oval():
+                return _oval(x(shape.x), y(shape.y), shape, self.clip)
             case Walk():
                 places = [(round(x(a), 1), round(y(b), 1)) for a, b in zip(shape.x, shape.y, strict=True)]
                 return self._walk(shape, [place for place, _ in groupby(places)], places)
@@ -232,6 +234,8 @@ class _Drawing:
                     parts.append(_sign(at + 9, base - 4, Mark(0, 0, shape.sign, shape.colour)))
                 case Mark():
                     parts.append(_sign(at + 9, base - 4, replace(shape, title="")))
+                case Oval():
+                    parts.append(_oval(at + 9, base - 4, replace(shape, wide=9, high=5, title="")))
                 case Span():
                     box = f'x="{at:g}" y="{base - 10:g}" width="18" height="10"'
                     parts.append(f'<rect class="band {shape.colour}" opacity=".25" {box}/>')
@@ -273,6 +277,13 @@ def _arrow(x: float, y: float, u: float, v: float, arrow: Arrow, clip: str = "")
         wings = (f"{u - a + side * b / 2.4:.1f} {v - b - side * a / 2.4:.1f}" for side in (1, -1))
         line += f'<path class="mark" d="M{u:.1f} {v:.1f}L{"L".join(wings)}Z"/>'
     return f'<g class="{arrow.colour}" {clip}>{line}{told}</g>'
+
+
+def _oval(x: float, y: float, oval: Oval, clip: str = "") -> str:
+    told = f"<title>{escape(oval.title)}</title>" if oval.title else ""
+    size = f'cx="{x:.1f}" cy="{y:.1f}" rx="{oval.wide:.1f}" ry="{oval.high:.1f}"'
+    ring = f'<ellipse class="line" stroke-width="1" stroke-dasharray="2 2" {size}/>'
+    return f'<g class="{oval.colour}" {clip}><ellipse class="band" opacity=".16" {size}/>{ring}{told}</g>'
 
 
 def _sign(x: float, y: float, mark: Mark) -> str:

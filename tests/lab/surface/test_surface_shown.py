@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from descend.cli import descend
-from descend.draw.chart import Area, Arrow, Mark, Note, Walk
+from descend.draw import axes
+from descend.draw.chart import Area, Arrow, Mark, Note, Oval, Walk
 from descend.draw.palette import LIGHT
 from descend.lab.surface import own, roll, run
 
@@ -58,6 +60,54 @@ def test_jump_and_correction_make_the_step_and_nesterovs_slope_is_that_of_the_ju
         moved = np.subtract(correction.end, correction.start)
         assert moved == pytest.approx(-0.3 * np.array(surface.gradient(*asked)))
         assert ("began" in correction.title) == (path.rule == "momentum_velocity")
+
+
+def test_the_state_is_drawn_as_adams_own_numbers_have_it():
+    """m, v and steps by Kingma & Ba's Algorithm 1, transcribed; arrows point that way, and the ellipse is √v."""
+    paths = run("beale", ["adam", "gradient_descent"], lr=0.05, steps=40, states=5)
+    surface, chart = paths.surface, paths.chart()
+    ovals, arrows = of_kind(chart, Oval), of_kind(chart, Arrow)
+    assert len(ovals) == 5  # gradient descent has no v
+    p, m, v = np.array(surface.start), np.zeros(2), np.zeros(2)
+    known, roots, steps = {}, [], []
+    for t in range(1, 41):
+        g = np.array(surface.gradient(*p))
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        step = -0.05 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+        known[t] = (p, -g, -m, step, np.sqrt(v))
+        roots.append(np.sqrt(v))
+        steps.append(step)
+        p = p + step
+    low, high = np.array(surface.frame).T
+    longest = max(np.hypot(*(step / (high - low))) for step in steps)
+    for oval in ovals:
+        t = int(re.search(r"step (\d+) of adam", oval.title)[1])  # pyright: ignore[reportOptionalSubscript]
+        at, *vectors, root = known[t]
+        assert (oval.x, oval.y) == pytest.approx(at)
+        assert (oval.wide, oval.high) == pytest.approx(40 * root / np.max(roots), abs=1.0)
+        mine = [arrow for arrow in arrows if arrow.title.startswith(f"step {t} of adam")]
+        for arrow, vector in zip(mine, vectors, strict=True):
+            way = np.subtract(arrow.end, arrow.start)
+            assert way / np.hypot(*way) == pytest.approx(vector / np.hypot(*vector))
+        size = np.hypot(*(np.subtract(mine[2].end, mine[2].start) / (high - low)))
+        assert size == pytest.approx(0.09 * np.sqrt(np.hypot(*(vectors[2] / (high - low))) / longest))
+    names = [shape.name for shape in chart.named]
+    assert names[:4] == ["√v", "against the gradient", "the average m", "the step"]
+    walk = of_kind(chart, Walk)[0]
+    assert [type(shape) for shape in walk.beside(7)] == [Oval, Arrow, Arrow, Arrow]
+    assert walk.beside(40) == []  # no step goes from the last point
+    assert not [shape for shape in run("beale", ["adam"], steps=40).chart().shapes if isinstance(shape, Oval)]
+
+
+def test_states_stand_apart_and_none_beyond_the_frame():
+    paths = run("valley", ["gradient_descent"], lr=1.02, steps=30, states=4)
+    assert paths[0].left is not None
+    chart = paths.chart()
+    starts = {arrow.start for arrow in of_kind(chart, Arrow)}
+    assert 1 <= len(starts) <= 4
+    assert paths.surface.holds(np.array(sorted(starts))).all()
+    with pytest.raises(ValueError, match="states must be a whole number from 0 to 200"):
+        run("valley", states=-1)
 
 
 def test_bands_are_higher_the_more_of_them_lie_on_a_place():
@@ -135,6 +185,57 @@ def test_all_files_are_written(tmp_path: Path):
     assert json.loads((tmp_path / "x.json").read_text())["paths"][1]["rule"] == "lion"
     with pytest.raises(ValueError, match=r"must end in \.svg, "):
         paths.save(tmp_path / "x.bmp")
+
+
+def colours(picture: np.ndarray) -> list[int]:
+    """How far the nearest pixel is from the paper and from the first two series."""
+    seen = picture.reshape(-1, 3).astype(int)
+    wanted = [[int(LIGHT[name][k : k + 2], 16) for k in (1, 3, 5)] for name in ("paper", "s0", "s1")]
+    return [int(np.abs(seen - rgb).max(1).min()) for rgb in wanted]
+
+
+@pytest.mark.slow
+def test_a_film_has_every_step_a_rest_and_the_colours_of_the_series(tmp_path: Path):
+    """As ffmpeg reads it back: pictures, rate, code, and the state that goes along with the marks."""
+    if not (program := axes.ffmpeg()):
+        pytest.skip("no ffmpeg, and no imageio-ffmpeg")
+    found = {}
+    for states in (0, 1):
+        film = run("beale", ["adam", "lion"], steps=20, states=states).save(tmp_path / f"{states}.mp4")
+        words = [program, "-i", str(film), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+        done = subprocess.run(words, capture_output=True, check=True)
+        about = re.search(r"h264 .* (\d+)x(\d+)[ ,].* 15 fps", done.stderr.decode())
+        assert about is not None
+        wide, high = map(int, about.groups())
+        found[states] = np.frombuffer(done.stdout, np.uint8).reshape(-1, high, wide, 3)
+        assert len(found[states]) == 21 + 22  # every step, and a second and a half at the end
+        assert all(distance < 40 for distance in colours(found[states][-1]))  # half the resolution in colours
+    apart = [np.abs(a.astype(int) - b).max(2) > 60 for a, b in zip(found[0], found[1], strict=True)]
+    # The key says more below the map, and on the map the ellipses and arrows go along with the marks.
+    assert apart[5][:350].sum() > 50
+    assert apart[5][:350].sum() != apart[15][:350].sum()
+
+
+def test_without_ffmpeg_a_film_is_refused_before_anything_runs(tmp_path: Path, monkeypatch):
+    ball = roll("valley", steps=3)
+    monkeypatch.setattr(axes, "ffmpeg", lambda: "")
+    monkeypatch.setattr("descend.lab.surface.running.run", lambda *_, **__: pytest.fail("it ran"))
+    done = call("saddle", "-o", str(tmp_path / "x.mp4"))
+    assert done.exit_code == 2
+    assert "needs ffmpeg" in done.output
+    assert "descend[video]" in done.output
+    with pytest.raises(ModuleNotFoundError, match=r"x\.mp4: this needs ffmpeg"):
+        ball.save(tmp_path / "x.mp4")
+
+
+def test_what_ffmpeg_says_is_told(tmp_path: Path, monkeypatch):
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\ncat > /dev/null\necho no such encoder >&2\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("descend.draw.animation.ffmpeg", lambda: str(program))
+    monkeypatch.setattr("descend.draw.axes.ffmpeg", lambda: str(program))
+    with pytest.raises(OSError, match=r"could not write x\.mp4: no such encoder"):
+        run("saddle", ["adam"], steps=3).save(tmp_path / "x.mp4")
 
 
 def test_it_plots_on_axes_of_yours_and_shows_itself_in_a_notebook():

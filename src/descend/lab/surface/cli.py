@@ -16,7 +16,8 @@ from ...explain.named import named
 from ..tasks.source import Source
 
 COMMANDLINE = click.core.ParameterSource.COMMANDLINE
-OF_SURFACES = ("start", "noise", "ball", "mass", "friction", "dt", "arrows")
+OF_SURFACES = ("start", "noise", "ball", "mass", "friction", "dt", "arrows", "states")
+OPTION = {"states": "--state"}
 OF_TASKS = ("around", "sharpness", "full_batch", "grid", "span", "seconds")
 
 
@@ -36,6 +37,10 @@ OF_TASKS = ("around", "sharpness", "full_batch", "grid", "span", "seconds")
     "--arrows", type=click.IntRange(min=0), default=0, metavar="N",
     help="Draw jump and correction of the first N steps: momentum_velocity, nesterov_lookahead.",
 )  # fmt: skip
+@click.option(
+    "--state", "states", type=click.IntRange(0, 200), is_flag=False, flag_value=8, default=0, metavar="[N]",
+    help="Draw m, √v and the step at N points of each path (8), and at the mark of each in an animation.",
+)  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of samples and noise.")
 @click.option("--around", is_flag=True, help="Of a task: the plane around the lowest end, along the filters.")
 @click.option("--sharpness", is_flag=True, help="Of a task: the top Hessian eigenvalue along the paths, and its limit.")
@@ -47,7 +52,7 @@ OF_TASKS = ("around", "sharpness", "full_batch", "grid", "span", "seconds")
 )
 @click.option(
     "-o", "--out", type=Target(*ENDINGS, *MOVING, ".html", ".json"), metavar="FILE",
-    help="Write it: .html, .svg, .png, .pdf, .gif, .apng or .json. One that is there is replaced.",
+    help="Write it: .html, .svg, .png, .pdf, .gif, .apng, .mp4 or .json. One that is there is replaced.",
 )  # fmt: skip
 @json_or_quiet(
     "Print rule, rate and the step from which on it is there; on a task the headline.",
@@ -69,14 +74,16 @@ def surface(ctx: click.Context, **given: Any) -> None:
     what = given["what"]
     if given["tuned"] and given["lr"] is not None:
         raise click.UsageError("--tuned and --lr exclude each other.")
-    if given["ball"] and any(given[name] for name in ("rules", "tuned", "lr", "noise", "arrows")):
+    if given["ball"] and any(given[name] for name in ("rules", "tuned", "lr", "noise", "arrows", "states")):
         raise click.UsageError("--ball has its own rule and rate: --mass, --friction and --dt decide.")
     if what is None:
         _list(given["as_json"], given["quiet"])
         return
     source = source_of(what)
     others = OF_TASKS if source is None else OF_SURFACES
-    if said := [f"--{k.replace('_', '-')}" for k in others if ctx.get_parameter_source(k) is COMMANDLINE]:
+    if said := [
+        OPTION.get(k, f"--{k.replace('_', '-')}") for k in others if ctx.get_parameter_source(k) is COMMANDLINE
+    ]:
         of = "a task or a training script" if source is None else "a surface over the plane"
         raise click.UsageError(f"{', '.join(said)}: only for {of}, which {what} is not.")
     chosen = [named(word, steps=True) for word in given["rules"].split(",") if word.strip()] if given["rules"] else None
@@ -115,7 +122,7 @@ def _on_surface(what: str, chosen: Any, rate: Any, given: dict[str, Any]) -> Non
             found = roll(on, begin, **{name: given[name] for name in ("mass", "friction", "dt")}, steps=steps)
         else:
             rate = "tuned" if given["tuned"] else rate
-            how = {name: given[name] for name in ("seed", "noise", "arrows")}
+            how = {name: given[name] for name in ("seed", "noise", "arrows", "states")}
             found = run(on, chosen, begin, lr=rate, steps=steps, **how)
     except (ValueError, TypeError) as error:
         raise click.UsageError(str(error)) from None

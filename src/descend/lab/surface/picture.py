@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from ...draw import palette
-from ...draw.chart import Area, Arrow, Axis, Chart, Dots, Line, Mark, Note, Shape, Walk
+from ...draw.chart import AT_REST, Area, Arrow, Axis, Chart, Dots, Line, Mark, Note, Oval, Shape, Walk
 from ...draw.contour import rings
 from .paths import Path
 from .rolling import Ball
+from .state import drawn
 from .surface import Surface
 
 BANDS = 14
@@ -40,6 +42,17 @@ def thinned(count: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(count, SHOWN)).round().astype(int))
 
 
+def spaced(path: Path, count: int, size: np.ndarray) -> list[int]:
+    """So many points of a path as far from each other as may be on the picture, or fewer; the first among them.
+
+    `size`: of the frame.
+    """
+    stop = path.steps if path.left is None else max(path.left - 1, 0)
+    gone = np.concatenate([[0.0], np.cumsum(np.hypot(*(np.diff(path.points[: stop + 1], axis=0) / size).T))])
+    wanted = np.linspace(0, gone[-1], count + 1)[:-1]
+    return np.unique(np.searchsorted(gone, wanted).clip(0, max(stop - 1, 0))).tolist()
+
+
 def told(path: Path) -> str:
     """What became of a path."""
     rate = "" if path.lr is None else f", lr {path.lr:g}"
@@ -56,8 +69,10 @@ def name(path: Path) -> str:
     return f"{path.rule}{as_other}" + (f", diverged at step {path.diverged}" if path.diverged is not None else "")
 
 
-def on_map(path: Path, k: int, surface: Surface, steps: int, seconds: float = 0.0) -> list[Shape]:
+def on_map(path: Path, k: int, surface: Surface, steps: int, seconds: float = 0.0, states: int = 0) -> list[Shape]:
     """A path, number k of a picture of so many steps. One that has left the frame ends there with a cross and the step.
+
+    `states`: at so many of its points the state is drawn, and in an animation at its mark.
 
     Having ended it rests, so that the marks of all paths make the same step at the same time.
     """
@@ -69,16 +84,28 @@ def on_map(path: Path, k: int, surface: Surface, steps: int, seconds: float = 0.
         edge = exit_at(seen[path.left - 1], seen[path.left], low, high) if path.left else seen[0].clip(low, high)
         seen = np.concatenate([seen[: path.left], edge[None]])
     seen = np.concatenate([seen, np.repeat(seen[-1:], steps + 1 - len(seen), 0)])
-    x, y = seen[thinned(len(seen))].T
+    kept = thinned(len(seen))
+    x, y = seen[kept].T
+    rest: list[Shape] = []
+    beside: Callable[[int], list[Arrow | Oval]] | None = None
+    if states:
+        state = drawn(path, k, surface)
+        at = spaced(path, states, high - low)
+        rest = [replace(shape, group=AT_REST) for n, t in enumerate(at) for shape in state(t, k == n == 0)]
+
+        def beside_mark(n: int) -> list[Arrow | Oval]:
+            return state(int(kept[n]), False)
+
+        beside = beside_mark
     line = {"colour": palette.series(k), "dash": palette.dash_of(k), "title": told(path), "name": name(path)}
-    walk = Walk(x, y, palette.mark_of(k), seconds=seconds, ends=path.left is None, **line)
+    walk = Walk(x, y, palette.mark_of(k), seconds=seconds, ends=path.left is None, beside=beside, **line)
     if path.left is None:
-        return [walk]
+        return [*rest, walk]
     x, y = edge.tolist()
     right, top = edge > (low + high) / 2
     side, aside = ("end", -9) if right else ("start", 9)
     note = Note(x, y, f"step {path.left}", walk.colour, side, aside, 16 if top else -6)
-    return [walk, Mark(x, y, "cross", walk.colour, size=1.3, title=walk.title), note]
+    return [*rest, walk, Mark(x, y, "cross", walk.colour, size=1.3, title=walk.title), note]
 
 
 def exit_at(inside: np.ndarray, outside: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -108,29 +135,36 @@ def arrows(path: Path, velocity: np.ndarray, k: int, steps: int) -> list[Shape]:
 
 
 def chart(
-    surface: Surface, paths: list[Path], head: str, seconds: float = 0.0, arrow_steps: int = 0, ball: Ball | None = None
+    surface: Surface,
+    paths: list[Path],
+    head: str,
+    seconds: float = 0.0,
+    arrow_steps: int = 0,
+    ball: Ball | None = None,
+    states: int = 0,
 ) -> Chart:
     """The map."""
     x, y = (Axis(*ends, label=label, grid=False) for ends, label in zip(surface.frame, ("x", ""), strict=True))
     said = f"{surface.title}: " + "; ".join(map(told, paths))
     foot = [f"f(x, y) = {surface.formula}"] * bool(surface.formula) + ([ball.said] if ball is not None else [])
-    drawn = Chart(x, y, said, ground(surface), head, names="below", foot=foot, tall=1.5)
+    map_ = Chart(x, y, said, ground(surface), head, names="below", foot=foot, tall=1.5)
     steps = max((path.steps for path in paths), default=0)
     if ball is not None:
-        drawn.add(Line(ball.curve[:, 0], ball.curve[:, 1], "ink", width=1.4, name="the ball, Newton's law"))
-        drawn.add(Dots(paths[0].points[:, 0], paths[0].points[:, 1], "s0", 1.0))
+        map_.add(Line(ball.curve[:, 0], ball.curve[:, 1], "ink", width=1.4, name="the ball, Newton's law"))
+        map_.add(Dots(paths[0].points[:, 0], paths[0].points[:, 1], "s0", 1.0))
     for k, path in enumerate(paths):
-        drawn.add(*on_map(path, k, surface, steps, seconds))
+        map_.add(*on_map(path, k, surface, steps, seconds, states))
     for k, path in enumerate(paths):
         if path.velocity is not None:
-            drawn.add(*arrows(path, path.velocity, k, arrow_steps))
-    first = next((k for k, shape in enumerate(drawn.shapes) if isinstance(shape, Arrow) and shape.dash), None)
+            map_.add(*arrows(path, path.velocity, k, arrow_steps))
+    jumps = (k for k, s in enumerate(map_.shapes) if isinstance(s, Arrow) and s.dash and s.group != AT_REST)
+    first = next(jumps, None)
     if first is not None:
-        drawn.shapes[first] = replace(drawn.shapes[first], name="jump, then correction")
+        map_.shapes[first] = replace(map_.shapes[first], name="jump, then correction")
     if paths:
         u, v = paths[0].points[0].tolist()
-        drawn.add(Mark(u, v, "circle", "ink", True, 1.3, "the start"))
-    return drawn
+        map_.add(Mark(u, v, "circle", "ink", True, 1.3, "the start"))
+    return map_
 
 
 FLOOR = 1e-12
@@ -146,9 +180,9 @@ def heights(surface: Surface, paths: list[Path]) -> Chart:
     low = max(FLOOR, float(seen.min()) / 2 if len(seen) else FLOOR)
     top = max(top, low * 10)
     title = f"height above the minimum by step, on {surface.title}"
-    drawn = Chart(Axis(0, steps, label="step"), Axis(low, top, log=True), title, head="height above the minimum")
+    made = Chart(Axis(0, steps, label="step"), Axis(low, top, log=True), title, head="height above the minimum")
     for k, values in enumerate(above):
         kept = thinned(len(values))
         shown = np.nan_to_num(values[kept], nan=10 * top, posinf=10 * top).clip(low, 10 * top)
-        drawn.add(Line(kept.tolist(), shown.tolist(), palette.series(k), palette.dash_of(k)))
-    return drawn
+        made.add(Line(kept.tolist(), shown.tolist(), palette.series(k), palette.dash_of(k)))
+    return made

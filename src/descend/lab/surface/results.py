@@ -28,6 +28,7 @@ class Paths(Pictured):
     Attributes:
         tuned: whether each rule has the best rate of the grid.
         arrows: of how many steps the jump and the correction are drawn, where the state is a velocity.
+        states: at how many points of each path m, √v and the step are drawn; in an animation at the mark of each.
         ball: what rolled beside them, of `roll`.
     """
 
@@ -42,6 +43,7 @@ class Paths(Pictured):
     paths: list[Path]
     arrows: int = 0
     ball: Ball | None = None
+    states: int = 0
 
     def __iter__(self) -> Iterator[Path]:
         return iter(self.paths)
@@ -81,7 +83,7 @@ class Paths(Pictured):
     def chart(self, seconds: float = 0.0) -> Chart:
         """The map; `seconds`: in which marks walk along their paths."""
         head = f"{self.surface.title}: {'a ball that rolls' if self.ball is not None else self.rates}"
-        return picture.chart(self.surface, self.paths, head, seconds, self.arrows, self.ball)
+        return picture.chart(self.surface, self.paths, head, seconds, self.arrows, self.ball, self.states)
 
     def to_html(self) -> str:
         """A page of its own: no script, no request."""

@@ -19,6 +19,7 @@ from .surface import Point, Surface
 from .yours import own
 
 MOST = 100_000  # steps
+MOST_STATES = 200
 
 
 def surface_of(function: Surface | str | Callable[[Any, Any], Any]) -> Surface:
@@ -47,6 +48,7 @@ def run(
     noise: float = 0.0,
     engine: str = "auto",
     arrows: int = 0,
+    states: int = 0,
 ) -> Paths:
     """The paths of rules on a surface.
 
@@ -60,6 +62,7 @@ def run(
         seed: of samples and noise, which are the same for all rules.
         noise: standard deviation of what is added to each part of the gradient.
         arrows: of how many steps jump and correction are drawn, of `nesterov_lookahead` and `momentum_velocity`.
+        states: at how many points of each path its state is drawn: the average m, the spread √v, the step.
         engine: of `descend.optimizer.Optimizer`; "numpy" is the oracle.
     Raises:
         ValueError, TypeError: an argument that is not admitted, before anything is run.
@@ -74,6 +77,8 @@ def run(
         raise ValueError(f"start must be two finite numbers (x, y), got {start!r}")
     if isinstance(steps, bool) or not isinstance(steps, int) or not 0 < steps <= MOST:
         raise ValueError(f"steps must be a whole number from 1 to {MOST}, got {steps!r}")
+    if isinstance(states, bool) or not isinstance(states, int) or not 0 <= states <= MOST_STATES:
+        raise ValueError(f"states must be a whole number from 0 to {MOST_STATES}, got {states!r}")
     if not noise >= 0:
         raise ValueError(f"noise must be a number from 0 on, got {noise!r}")
     if isinstance(lr, str) and lr != "tuned":
@@ -90,7 +95,7 @@ def run(
         else:
             own = rate.get(rule.name) if isinstance(rate, Mapping) else rate
             paths.append(walk(rule, surface, start, own, **how))  # pyright: ignore[reportArgumentType]
-    return Paths(surface, start, steps, seed, noise, rate == "tuned", paths, arrows)
+    return Paths(surface, start, steps, seed, noise, rate == "tuned", paths, arrows, states=states)
 
 
 def roll(

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ...rules.state.meaning import GRADIENT, MEANINGS, SQUARE
 from ..surface import picture
 from ..surface.paths import Path
+from ..surface.state import moments
 from ..surface.surface import Surface
 
 ROOM = 3.0  # frames around the frame: what is farther away is drawn there
@@ -29,15 +29,6 @@ def packed(head: dict[str, Any], arrays: list[np.ndarray]) -> bytes:
 def _bounded(array: np.ndarray) -> np.ndarray:
     """What float32 can hold; NaN is as far as that."""
     return np.clip(np.nan_to_num(array, nan=LARGEST, posinf=LARGEST, neginf=-LARGEST), -LARGEST, LARGEST)
-
-
-def moments(path: Path) -> tuple[str, str, float]:
-    """The slots that are an average of gradients and one of their squares ("": none), and the sign of a step for m."""
-    meanings = MEANINGS.get(path.stepped_as or path.rule, {})
-    known = {name: meanings[name] for name in path.state if name in meanings and path.state[name].ndim == 2}
-    first = next((name for name, meaning in known.items() if meaning.what == GRADIENT), "")
-    second = next((n for n, meaning in known.items() if meaning.what in (SQUARE, "sum of squared gradients")), "")
-    return first, second, 1.0 if first and known[first].form == "velocity" else -1.0
 
 
 def of_path(path: Path, surface: Surface) -> tuple[dict[str, Any], list[np.ndarray]]:
