@@ -1,11 +1,11 @@
-"""``python -m benchmarks.search calls|classics|fuzz``: the tables of docs/minimize.md."""
+"""``python -m benchmarks.search calls|classics|starts|fuzz``: the tables of docs/minimize.md."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
 
-from . import calls, classics, fuzz
+from . import calls, classics, fuzz, starts
 
 TABLES = {
     "calls": (["problem", "method", "calls", "SciPy's", "its calls"], calls.rows),
@@ -13,6 +13,7 @@ TABLES = {
         ["method", "failed", "with gradients", "all calls", "SciPy's", "failed", "with gradients", "all calls"],
         classics.rows,
     ),
+    "starts": (["method", *(f"{n} coordinates" for n in starts.SIZES)], starts.rows),
     "fuzz": (["kind of problem", "how many", "ended wrong"], fuzz.rows),
 }
 

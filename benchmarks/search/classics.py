@@ -29,6 +29,7 @@ class Classic:
         everywhere = np.full(len(start), -np.inf), np.full(len(start), np.inf)
         self._problem = Problem(f, torch.tensor(start, dtype=torch.float64), everywhere)
         self._last: tuple[bytes, float, np.ndarray] = b"", 0.0, self.start
+        self.first = self.value(self.start)
 
     def value(self, x: np.ndarray) -> float:
         if self._last[0] != x.tobytes():
@@ -46,7 +47,9 @@ class Classic:
         return self._problem.hessian(x)
 
     def arrived(self, f: float, g: np.ndarray | None = None) -> bool:
-        return g is not None and bool(np.isfinite(f)) and float(np.abs(g).max()) <= GRADIENT * max(1.0, abs(f))
+        if g is None or not f <= self.first:  # far away, a huge value makes any gradient small beside it
+            return False
+        return float(np.abs(g).max()) <= GRADIENT * max(1.0, abs(f))
 
 
 Residuals = Callable[[Tensor], Tensor]

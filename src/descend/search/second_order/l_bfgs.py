@@ -34,6 +34,8 @@ class LBFGS(LineSearching):
     With bounds: coordinates at a bound that the gradient presses on are held, the others take the direction, and the
     step is projected (Bertsekas 1982, two-metric projection). Memory: 2·``memory`` vectors.
 
+    Dialect: the values correct the curvature of each step (``bend``).
+
     Args:
         tol: content when no entry of the gradient, projected where there are bounds, is larger.
         memory: how many steps are remembered. c1, c2: of the Wolfe conditions.
@@ -56,7 +58,7 @@ class LBFGS(LineSearching):
             self.pairs = []
             point = yield from self._bounded() if self.boxed else self._free()
         if point is not None:
-            self.remember(point.x - self.x, point.g - self.g)
+            self.remember(point)
         return point
 
     def _free(self) -> Generator[Wanted, Any, Point | None]:
@@ -86,10 +88,12 @@ class LBFGS(LineSearching):
             except StopIteration as end:
                 return Point(x, f, new) if end.value else None
 
-    def remember(self, s: Any, y: Any) -> None:
-        """Keep a step, if the function curves upwards along it."""
+    def remember(self, point: Point) -> None:
+        """Keep the step to a point, if the function curves upwards along it."""
+        s, y = point.x - self.x, point.g - self.g
         if curved := self.curvature(s, y):
-            self.pairs = [*self.pairs, (s, y, 1 / curved)][-self.memory :]
+            t = self.bend(point, curved)
+            self.pairs = [*self.pairs, (s, t * y, 1 / (t * curved))][-self.memory :]
             self.scale = curved / dot(y, y)  # (7.20)
 
     def slopes(self) -> Any:
