@@ -135,8 +135,11 @@ def test_momentum_tuned_to_the_quadratic_beats_nesterov_in_the_end():
 
 @pytest.mark.parametrize(
     ("name", "estimate"),
-    [("prodigy", "d"), ("dadapt_sgd", "d"), ("dadapt_adam", "d"), ("dog", "far"), ("dowg", "far")],
-)
+    [
+        ("prodigy", "d"), ("prodigy_tensor", "d"), ("dadapt_sgd", "d"), ("dadapt_adam", "d"), ("dog", "far"),
+        ("dowg", "far"),
+    ],
+)  # fmt: skip
 def test_the_estimate_of_the_distance_rises_and_never_falls(name, estimate):
     """Nor under gradients that are nothing but noise."""
     noise = np.random.default_rng(2)

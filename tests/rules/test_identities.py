@@ -51,6 +51,21 @@ def test_identity(one, ones, other, others):
     assert same(last(rules.all()[one], ones), last(rules.all()[other], others))
 
 
+def test_prodigy_tensor_is_prodigy_on_each_tensor_alone():
+    start, grads = gradients(holes=False)
+    together = [np.array(x) for x in start]
+    optimizer = Optimizer(rules.prodigy_tensor, together, lr=0.7, d0=1e-2, engine="numpy")
+    for g in grads:
+        optimizer.step([np.asarray(x) for x in g])
+    for i, p in enumerate(together):
+        alone = [np.array(start[i])]
+        optimizer = Optimizer(rules.prodigy, alone, lr=0.7, d0=1e-2, engine="numpy")
+        for g in grads:
+            optimizer.step([np.asarray(g[i])])
+        assert np.allclose(alone[0], p, rtol=1e-12)
+        assert p.size == 0 or not np.allclose(p, start[i])
+
+
 def test_the_conventions_part_when_lr_changes():
     """Why they are three rules and not one."""
     start, grads = gradients()

@@ -25,6 +25,7 @@ SCALED_BY_A_CONSTANT = {"radam", "radamw", "mars", "ftrl", "adadelta", "sophia",
 LOOKS_AT_NORMS = {"lars", "novograd", "dadapt_sgd", "dog", "dowg"}
 LOOKS_AT_MATRICES = {"muon", "muon_polar_express", "shampoo", "soap"}
 COUPLED = LOOKS_AT_NORMS | LOOKS_AT_MATRICES | {"normuon", "adafactor", "came", "dadapt_adam", "prodigy"}
+COUPLED |= {"prodigy_tensor"}
 ROTATES = LINEAR | LOOKS_AT_NORMS | LOOKS_AT_MATRICES
 
 # Estimates of the distance begin where twelve steps are no rounding errors of the start; decay is another matter.

@@ -79,7 +79,7 @@ from .online import ftrl
 from .psgd import psgd_kron
 from .sign import lion, rprop, rprop_simple, sign_sgd, signum, tiger
 from .trust import lamb, lars, novograd
-from .tuned import dadapt_adam, dadapt_sgd, dog, dowg, prodigy
+from .tuned import dadapt_adam, dadapt_sgd, dog, dowg, prodigy, prodigy_tensor
 
 FAMILIES = {
     "momentum": _momentum,

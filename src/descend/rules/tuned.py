@@ -1,10 +1,10 @@
 """Rules that tune themselves: they estimate how far the solution is, and need no learning rate.
 
 ``lr`` is a factor, 1 in the papers; a schedule on it still helps. The estimate is one number for all
-parameters, from sums over all of them.
+parameters, from sums over all of them; ``prodigy_tensor`` has one for each tensor.
 """
 
-from ..core.init import common, full, start, zeros
+from ..core.init import common, full, number, start, zeros
 from ..core.ops import absolute, maximum, norm, sqrt, total, where
 from ..core.rule import rule
 
@@ -68,6 +68,28 @@ def prodigy(
     s = decay * s + (1 - decay) * lr * d * d * g
     p = p - lr * d * m / (sqrt(v) + d * eps)
     distance = total(absolute(s), over="all")
+    d = where(distance > 0, maximum(d, r / distance), d)
+    return p, m, v, s, p0, d, r
+
+
+@rule
+def prodigy_tensor(
+    p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), s=zeros("s"), p0=start("p0"),
+    d=full("d0", shape="tensor"), r=number, *,
+    lr=1.0, beta1=0.9, beta2=0.999, eps=1e-8, d0=1e-6, weight_decay=0.0,
+):  # fmt: skip
+    """Prodigy, tensor by tensor: each has an estimate of its own (Mishchenko & Defazio 2023, Algorithm 4, per tensor).
+
+    Dialect: as prodigy, with sums over a tensor instead of all of them, and decoupled decay at the rate lr * d, as the
+    authors' package has it. LoganBooker's prodigy-plus-schedule-free keeps an estimate for each parameter group.
+    """
+    decay = sqrt(beta2)
+    m = beta1 * m + (1 - beta1) * d * g
+    v = beta2 * v + (1 - beta2) * d * d * g * g
+    r = decay * r + (1 - decay) * d * d * total(lr * g * (p0 - p))
+    s = decay * s + (1 - decay) * lr * d * d * g
+    p = (1 - lr * d * weight_decay) * p - lr * d * m / (sqrt(v) + d * eps)
+    distance = total(absolute(s))
     d = where(distance > 0, maximum(d, r / distance), d)
     return p, m, v, s, p0, d, r
 

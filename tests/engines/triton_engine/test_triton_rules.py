@@ -12,7 +12,7 @@ TAKEN = {name: rule for name, rule in rules.all().items() if load_triton().refus
 BOUND = 16  # units in the last place after 6 steps in float32: rounding happens once per operation
 # These take the distance of p from where it started, which loses the digits that the two have in common. No
 # engine that computes in float32 comes nearer: they are measured by the distance of the CPU engine.
-CANCELLING = ("dog", "dowg", "prodigy", "dadapt_adam")
+CANCELLING = ("dog", "dowg", "prodigy", "prodigy_tensor", "dadapt_adam")
 
 
 def test_only_rules_for_rows_and_matrices_are_refused():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .registry import Array, ListTrace, whole
+from .registry import Array, Gradients, ListTrace, Trace, per_tensor, whole
 
 
 @whole
@@ -115,6 +115,32 @@ def prodigy(
         if s_1 > 0:
             d = max(d, r / s_1)
         yield x, {"m": m, "v": v, "s": s, "r": [np.asarray(r)], "d": [np.asarray(d)]}
+
+
+@per_tensor
+def prodigy_tensor(
+    x: Array,
+    gradients: Gradients,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    d0: float,
+    weight_decay: float,
+) -> Trace:
+    """Mishchenko & Defazio 2023, Algorithm 4, run on each tensor as if it were all; decoupled decay at x's rate."""
+    x0, m, v, s = x, np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
+    r, d, beta3 = 0.0, d0, math.sqrt(beta2)
+    for g in gradients:
+        m = beta1 * m + (1 - beta1) * d * g
+        v = beta2 * v + (1 - beta2) * d**2 * g**2
+        r = beta3 * r + (1 - beta3) * lr * d**2 * float(np.sum(g * (x0 - x)))
+        s = beta3 * s + (1 - beta3) * lr * d**2 * g
+        x = (1 - lr * d * weight_decay) * x - lr * d * m / (np.sqrt(v) + d * eps)
+        s_1 = float(np.sum(np.abs(s)))
+        d = max(d, r / s_1) if s_1 > 0 else d
+        yield x, {"m": m, "v": v, "s": s, "r": np.asarray(r), "d": np.asarray(d)}
 
 
 @whole
