@@ -39,6 +39,7 @@ from .optim.muon import muon_groups
 
 if TYPE_CHECKING:
     from .check.checking import check_gradients, initial_loss, overfit_one_batch
+    from .default import default
     from .groups.groups import param_groups
     from .in_backward.step import step_in_backward
     from .kronecker.optimizer import KFAC
@@ -73,8 +74,8 @@ if TYPE_CHECKING:
         AdamEpsInside = AdamEpsilonHat = AdamUncorrected = Adan = CAME = CAMEVector = DAdaptAdam = DAdaptSGD = DoG = \
         DoWG = FTRL = GradientDescent = Grams = LAMB = LARS = LaProp = MARS = MomentumAccumulation = \
         MomentumDampened = MomentumEMA = MomentumVelocity = MuonPolarExpress = NAdamW = NesterovAccumulation = \
-        NesterovLookahead = NesterovRewritten = NorMuon = NovoGrad = PSGDKron = Prodigy = QuasiHyperbolic = RAdamW = \
-        RMSpropCentered = \
+        NesterovLookahead = NesterovRewritten = NorMuon = NovoGrad = PSGDKron = Prodigy = ProdigyTensor = \
+        QuasiHyperbolic = RAdamW = RMSpropCentered = \
         RMSpropCenteredMomentum = RMSpropMomentum = RpropSimple = SOAP = ScheduleFreeAdamW = ScheduleFreeRAdam = \
         ScheduleFreeSGD = Shampoo = SignSGD = Signum = Sophia = Tiger = Yogi = RuleOptimizer  # fmt: skip
 
@@ -103,6 +104,7 @@ _AROUND = {
     "TelemetryLogger": "watch.log",
     "check_gradients": "check.checking",
     "choose": ".lab.choosing.on_model",  # above this room, with the lab: its name is looked up when it is asked for
+    "default": "default",
     "initial_loss": "check.checking",
     "overfit_one_batch": "check.checking",
     "evolve": "population",
@@ -119,9 +121,9 @@ __all__ = [
     "ASGD", "BFGS", "KFAC", "LBFGS", "SGD", "Accumulator", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW",
     "Adamax", "Alarms", "GaussNewton", "HessianFree", "LRFinding", "Lion", "Muon", "NAdam", "NaturalGradient", "Newton",
     "NewtonCG", "NonlinearCG", "RAdam", "RMSprop", "Rprop", "RuleOptimizer", "SSBroyden", "SaddleFree", "SparseAdam",
-    "TelemetryLogger", "TrustExact", "TrustKrylov", "TrustNCG", "check_gradients", "choose", "evolve", "find_lr",
-    "initial_loss", "live", "muon_groups", "optimizer", "overfit_one_batch", "param_groups", "step_in_backward",
-    "swats", "switch", "switch_at",
+    "TelemetryLogger", "TrustExact", "TrustKrylov", "TrustNCG", "check_gradients", "choose", "default", "evolve",
+    "find_lr", "initial_loss", "live", "muon_groups", "optimizer", "overfit_one_batch", "param_groups",
+    "step_in_backward", "swats", "switch", "switch_at",
 ]  # fmt: skip
 
 

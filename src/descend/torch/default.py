@@ -1,0 +1,86 @@
+"""``default``: the optimizer to use untuned, chosen by what it does on the lab's tasks (docs/default.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from .. import schedules
+from ..core.settings import is_number
+from ..schedules import Schedule
+from .groups.groups import param_groups
+from .optim.base import RuleOptimizer
+from .optim.classes import optimizer
+
+FACTOR = 0.5  # of the estimated distance; 0.5 and 0.7 do equally well on the tasks, 1 overshoots under noise
+BETAS = (0.9, 0.99)  # with 0.999 the estimate needs longer than short trainings last
+D0 = 1e-4  # where the estimates begin: from the rule's 1e-6 they need 50 steps and more to matter
+DECAY = 0.01
+WARMUP = 1 / 30  # of the steps, as in the lab's trainings
+SPARED = "bias+norm+embedding+1d"
+# Where nobody says how many steps there will be: so many of warm-up, and of the scale on which the factor then falls.
+WARM, TIMESCALE = 20, 100
+
+
+def default(
+    model: nn.Module, steps: int | None = None, *, scale: float = 1.0, weight_decay: float = DECAY, **options: Any
+) -> RuleOptimizer:
+    """The optimizer to use where nothing has been tuned: it finds a learning rate for every tensor by itself.
+
+    Prodigy with an estimate for each tensor (``rules.prodigy_tensor``) and betas (0.9, 0.99); weights of two and more
+    dimensions decay, embeddings, norms, biases and vectors do not. With ``steps`` the rate warms up over a thirtieth
+    of them, then falls linearly to zero, where it stays: a longer training needs a larger number. There is no scheduler
+    to step; ``group["lr"]`` is the factor of the estimates, whose values are the entries ``d`` of the state.
+
+    Without ``steps`` it warms up for 20 steps and then falls as 1/√(1 + t/100), for as long as you like; say how many
+    where you know it.
+
+    It keeps four numbers for each parameter, where AdamW has two. What it was compared with, and where it lost:
+    docs/default.md.
+
+    Args:
+        model: whose parameters that require a gradient are to be trained; tied ones are one parameter, frozen ones are
+            left out. One whose shapes are not known yet (lazy modules) has to be run once before.
+        steps: how many times ``step()`` will be called, from 1 on.
+        scale: multiplies every rate, above 0.
+        weight_decay: decoupled, at the rate of each tensor; 0 or more.
+        options: of every class: ``clip_norm``, ``engine``, ``telemetry``, ``maximize``, and ``nonfinite``, which is
+            ``"skip"`` here: a step with NaN or infinity in a gradient changes nothing and counts in ``.skipped``.
+    Raises:
+        TypeError: no module, a complex parameter, a rate of your own, an option there is none of (the message has
+            the valid ones).
+        ValueError: nothing to train, a shape that is not known yet, a number out of its range.
+
+    Source: Mishchenko & Defazio 2023 (arXiv:2306.06101), Algorithm 4; decay to zero: Bergsma et al. 2025
+    (arXiv:2502.15938).
+    """
+    _check(steps, scale, options)
+    groups = param_groups(model, weight_decay, no_decay=SPARED, show=False)
+    for name, p in (named for group in groups for named in group["params"]):
+        if p.is_complex():
+            raise TypeError(f"{name} is complex, whose distance from the start is not estimated: take AdamW")
+    settings = {"lr": FACTOR * float(scale) * _shape(steps), "betas": BETAS, "d0": D0, "nonfinite": "skip"}
+    return optimizer("prodigy_tensor")(groups, **{**settings, **options})
+
+
+def _check(steps: Any, scale: Any, options: dict[str, Any]) -> None:
+    if isinstance(steps, bool) or not (steps is None or isinstance(steps, int)):
+        raise TypeError(f"steps must be a whole number of steps, or None where it is not known, got {steps!r}")
+    if steps is not None and steps < 1:
+        raise ValueError(f"steps must be 1 or more, got {steps}; leave it out where it is not known")
+    if not is_number(scale):
+        raise TypeError(f"scale must be a number above 0, got {scale!r}")
+    if not 0 < float(scale) < float("inf"):
+        raise ValueError(f"scale must be a number above 0, got {scale!r}")
+    if "lr" in options:
+        raise TypeError("default finds the rates by itself: scale= multiplies them; for an lr of your own take AdamW")
+
+
+def _shape(steps: int | None) -> Schedule:
+    """The factor of the rate at each step, at most 1."""
+    if steps is None:
+        return schedules.linear_warmup(WARM, start=1 / WARM) >> schedules.inverse_sqrt(TIMESCALE)
+    first = max(1, round(WARMUP * steps))
+    warm = schedules.linear_warmup(first, start=1 / first)
+    return warm >> schedules.linear(steps - first) if steps > first else warm
