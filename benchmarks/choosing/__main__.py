@@ -100,5 +100,35 @@ def judge(tasks: str, store: Path, runs: str, seeds: int) -> None:
                     )
 
 
+@main.command("peers")
+@click.option("--tasks", default=",".join((*LEARNT, *KEPT_OUT)), help="Tasks that were swept.", show_default=True)
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="SQLite file of the study.")
+@click.option("--runs", default="10,30", help="Budgets, in trainings of the full length.", show_default=True)
+@click.option("--repetitions", default=3, show_default=True, help="Of each search.")
+def peers(tasks: str, store: Path, runs: str, repetitions: int) -> None:
+    """Random search, TPE, ASHA and Hyperband (Optuna) beside `choose`, at equal cost: gaps, and mean ranks over all."""
+    from .judge import ending, judged
+    from .peers import compared, mean_ranks
+
+    budgets = sorted(map(float, runs.split(",")))
+    every: dict[tuple[str, float], list[float]] = {}
+    for task in tasks.split(","):
+        with Notebook.of(Source(task), Store(store)) as notebook:
+            gaps = {("choose", b): [judged(notebook, b, seed).gap for seed in range(repetitions)] for b in budgets}
+            gaps |= compared(
+                notebook, budgets, repetitions, lambda cell: ending(notebook, cell.rule, cell.lr, cell.schedule)[1]
+            )
+        for (name, budget), of in gaps.items():
+            every.setdefault((name, budget), []).extend(of)
+            click.echo(f"{task:16} {budget:g} {name:16} " + " ".join(f"{100 * gap:7.2f}" for gap in of))
+    for budget in budgets:
+        scores = {name: of for (name, b), of in every.items() if b == budget}
+        ranks = mean_ranks(scores)
+        for name, of in scores.items():
+            near, middle = sum(gap <= 0.02 for gap in of) / len(of), sorted(of)[len(of) // 2]
+            click.echo(f"{budget:g} {name:16} mean rank {ranks[name]:.2f}, gap <= 2 % {100 * near:.0f} % of {len(of)}, "
+                       f"mean {100 * sum(of) / len(of):.2f} %, median {100 * middle:.2f} %")  # fmt: skip
+
+
 if __name__ == "__main__":
     main()

@@ -59,15 +59,20 @@ def choice(notebook: Notebook, runs: float, seed: int) -> Choice:
     return answer(choosing, notebook.card.name, 0.0)
 
 
+def ending(notebook: Notebook, rule: str, lr: float, schedule: str) -> tuple[float, float]:
+    """What an answer comes to at full length, mean over the seeds of the sweep, and its gap."""
+    best, start, _ = best_of_sweep(notebook)
+    ends = [notebook.run(Trial(rule, lr, seed, notebook.card.steps, schedule)).loss for seed in FULL_SEEDS]
+    loss = fmean(ends) if all(map(math.isfinite, ends)) else math.inf
+    return loss, (loss - best) / (start - best)
+
+
 def judged(notebook: Notebook, runs: float, seed: int) -> Judged:
     """An answer, trained at full length on the seeds of the sweep, at the nearest rate of the lattice."""
     found = choice(notebook, runs, seed)
-    best, start, _ = best_of_sweep(notebook)
-    lr = rate(nearest(found.lr))
-    ends = [notebook.run(Trial(found.rule, lr, s, notebook.card.steps, found.schedule)).loss for s in FULL_SEEDS]
-    loss = fmean(ends) if all(map(math.isfinite, ends)) else math.inf
+    best = best_of_sweep(notebook)[0]
+    loss, gap = ending(notebook, found.rule, rate(nearest(found.lr)), found.schedule)
     low, high = found.interval
-    gap = (loss - best) / (start - best)
     known = low <= loss <= high
     return Judged(
         notebook.card.name, runs, seed, found.rule, found.lr, found.schedule, loss, best, gap, known, found.spent,

@@ -37,17 +37,10 @@ class Sweep:
     def missing(self, runs: dict[Trial, Run]) -> list[Trial]:
         """The trials of the first stage that is not complete; none when the sweep is."""
         rules = [rule for rule in self.rules if rule not in self.failed]
-        scan = shortened(self.steps, SCAN)
-        middle = {}
-        todo = []
-        for rule in rules:
-            places = [k + 2 * j for k in [_even(rule)] for j in range(-3, 4)]
-            places, lacks = _settled(runs, rule, places, SHORT_SEEDS[:1], scan, "linear", 13)
-            todo += lacks
-            if not lacks:
-                middle[rule] = min(places, key=lambda k: (_loss(runs, rule, k, SHORT_SEEDS[:1], scan, "linear"), k))
+        todo = [trial for rule in rules for trial in self._scan(runs, rule)[1]]
         if todo:
             return todo
+        middle = self.middles(runs)
         for share, seeds, schedule in [
             *((share, SHORT_SEEDS, "linear") for share in SHORT * self.short),
             *((1.0, FULL_SEEDS, schedule) for schedule in SCHEDULES),
@@ -59,6 +52,22 @@ class Sweep:
             if todo:
                 return todo
         return []
+
+    def middles(self, runs: dict[Trial, Run]) -> dict[str, int]:
+        """Where the best rate of each rule lies in the scan, in places of the lattice."""
+        found = {}
+        for rule in (rule for rule in self.rules if rule not in self.failed):
+            losses = {k: _loss(runs, rule, k, *self._scanned) for k in self._scan(runs, rule)[0]}
+            found[rule] = min(losses, key=lambda k: (losses[k], k))
+        return found
+
+    @property
+    def _scanned(self) -> tuple[list[int], int, str]:
+        return SHORT_SEEDS[:1], shortened(self.steps, SCAN), "linear"
+
+    def _scan(self, runs: dict[Trial, Run], rule: str) -> tuple[list[int], list[Trial]]:
+        """The places of the scan of a rule, and what it still lacks."""
+        return _settled(runs, rule, [_even(rule) + 2 * j for j in range(-3, 4)], *self._scanned, 13)
 
 
 def sweep(notebook: Notebook, seconds: float, short: bool = True) -> Iterator[tuple[int, int]]:

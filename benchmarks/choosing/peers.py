@@ -1,0 +1,141 @@
+"""Other searches at the cost of `choose`: random, TPE, ASHA and Hyperband, as Optuna has them, on the sweep's table.
+
+They get every advantage that costs nothing. Their space is 6 rules x 2 schedules x the nine rates around the rule's
+best in the sweep's scan, two decades that hold the answer; `choose` begins with the same rates for every task. They see
+runs of a seed on which they are judged. What they have paid for once is free when they ask again, and a run that
+diverges costs the steps until it does. The last run that they begin is theirs to end. The answer is the best of their
+complete runs. Samplers and pruners are as their authors or Optuna's documentation recommend.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from descend.lab.choosing.lattice import rate, shortened
+from descend.lab.notebook import Notebook
+from descend.lab.trials.trial import LOOKS, Run, Trial, look_at
+
+from .sweep import FULL_SEEDS, RULES, SCHEDULES, Sweep
+
+AROUND = 4  # places of the lattice on each side of the scan's best
+ANNEALED = {1: 1 / 16, 4: 1 / 4, 16: 1.0}  # rung -> share of the steps, of a halving that anneals each of its runs
+IDLE = 50  # trials in a row that cost nothing: it has settled
+STARTUP = 5  # random trials before TPE; its default of 10 would leave nothing of the smaller budget
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A point of the space."""
+
+    rule: str
+    lr: float
+    schedule: str
+
+
+def searches(seed: int) -> dict[str, tuple[Any, Any, bool]]:
+    """Name -> Optuna's sampler, its pruner, and whether rungs are annealed runs of their own."""
+    import optuna
+    from optuna import pruners, samplers
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def tpe() -> Any:
+        return samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=STARTUP)
+
+    return {
+        "random": (samplers.RandomSampler(seed=seed), pruners.NopPruner(), False),
+        "TPE": (tpe(), pruners.NopPruner(), False),
+        "ASHA": (
+            samplers.RandomSampler(seed=seed),
+            pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=4),
+            False,
+        ),
+        "Hyperband": (tpe(), pruners.HyperbandPruner(1, LOOKS, reduction_factor=3), False),
+        "ASHA, annealed": (
+            samplers.RandomSampler(seed=seed),
+            pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=4),
+            True,
+        ),
+    }
+
+
+def answers(notebook: Notebook, name: str, budgets: list[float], repetition: int) -> list[Cell]:
+    """What a search says when it has spent each of the ascending budgets, in trainings of the full length."""
+    import optuna
+
+    sampler, pruner, annealed = searches(repetition)[name]
+    study = optuna.create_study(sampler=sampler, pruner=pruner)
+    middles = Sweep(notebook.card.steps).middles(notebook.known)
+    seed = FULL_SEEDS[repetition % len(FULL_SEEDS)]
+    spent, idle, found, left = 0.0, 0, [], list(budgets)
+    best: tuple[float, Cell] | None = None
+    paid: dict[Cell, int] = {}
+    while left and idle < IDLE:
+        before = spent
+        trial = study.ask()
+        rule = trial.suggest_categorical("rule", RULES)
+        offset = trial.suggest_int("place", -AROUND, AROUND)
+        cell = Cell(rule, rate(middles[rule] + offset), trial.suggest_categorical("schedule", SCHEDULES))
+        look = _rungs if annealed else _curve
+        for step, loss, cost, last in look(notebook, cell, seed):
+            if step > paid.get(cell, 0):
+                spent, paid[cell] = spent + cost, step
+            if last:
+                study.tell(trial, loss)
+                best = min(best or (math.inf, cell), (loss, cell), key=lambda of: of[0])
+                break
+            trial.report(loss, step)
+            if trial.should_prune():
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                break
+        idle = idle + 1 if spent == before else 0
+        while left and spent >= left[0] - 1e-9 and best is not None:
+            left.pop(0)
+            found.append(best[1])
+    return found + [best[1] for _ in left if best is not None]
+
+
+def _curve(notebook: Notebook, cell: Cell, seed: int) -> Iterator[tuple[int, float, float, bool]]:
+    """(look, loss, cost since the look before, whether it is over) of a full-length run that may be cut."""
+    steps = notebook.card.steps
+    run = notebook.run(Trial(cell.rule, cell.lr, seed, steps, cell.schedule))
+    at = dict(zip(look_at(steps), run.val_loss, strict=False))
+    for k in range(1, LOOKS + 1):
+        step = round(k * steps / LOOKS)
+        if run.diverged_at is not None and run.diverged_at <= step:
+            yield k, math.inf, max(run.diverged_at / steps - (k - 1) / LOOKS, 0.0), True
+            return
+        over = k == LOOKS
+        yield k, run.loss if over else at[step], 1 / LOOKS, over
+
+
+def _rungs(notebook: Notebook, cell: Cell, seed: int) -> Iterator[tuple[int, float, float, bool]]:
+    """The same of runs that are annealed themselves, each begun anew."""
+    for rung, share in ANNEALED.items():
+        run: Run = notebook.run(Trial(cell.rule, cell.lr, seed, shortened(notebook.card.steps, share), cell.schedule))
+        part = 1.0 if run.diverged_at is None else run.diverged_at / run.steps
+        yield rung, run.loss, part * share, share == 1 or run.diverged_at is not None
+
+
+def mean_ranks(scores: dict[str, list[float]]) -> dict[str, float]:
+    """The mean place of each name over paired scores, smaller being better; equals share their places."""
+    names = list(scores)
+    places: dict[str, list[float]] = {name: [] for name in names}
+    for row in zip(*scores.values(), strict=True):
+        for name, mine in zip(names, row, strict=True):
+            places[name].append(1 + sum(other < mine for other in row) + (sum(other == mine for other in row) - 1) / 2)
+    return {name: fmean(of) for name, of in places.items()}
+
+
+def compared(
+    notebook: Notebook, budgets: list[float], repetitions: int, gap: Callable[[Cell], float]
+) -> dict[tuple[str, float], list[float]]:
+    """(search, budget) -> the gap of its answer in each repetition."""
+    found: dict[tuple[str, float], list[float]] = {}
+    for repetition in range(repetitions):
+        for name in searches(0):
+            for budget, cell in zip(budgets, answers(notebook, name, budgets, repetition), strict=True):
+                found.setdefault((name, budget), []).append(gap(cell))
+    return found
