@@ -107,17 +107,13 @@ def judge(tasks: str, store: Path, runs: str, seeds: int) -> None:
 @click.option("--repetitions", default=3, show_default=True, help="Of each search.")
 def peers(tasks: str, store: Path, runs: str, repetitions: int) -> None:
     """Random search, TPE, ASHA and Hyperband (Optuna) beside `choose`, at equal cost: gaps, and mean ranks over all."""
-    from .judge import ending, judged
     from .peers import compared, mean_ranks
 
     budgets = sorted(map(float, runs.split(",")))
     every: dict[tuple[str, float], list[float]] = {}
     for task in tasks.split(","):
         with Notebook.of(Source(task), Store(store)) as notebook:
-            gaps = {("choose", b): [judged(notebook, b, seed).gap for seed in range(repetitions)] for b in budgets}
-            gaps |= compared(
-                notebook, budgets, repetitions, lambda cell: ending(notebook, cell.rule, cell.lr, cell.schedule)[1]
-            )
+            gaps = compared(notebook, budgets, repetitions)
         for (name, budget), of in gaps.items():
             every.setdefault((name, budget), []).extend(of)
             click.echo(f"{task:16} {budget:g} {name:16} " + " ".join(f"{100 * gap:7.2f}" for gap in of))
@@ -128,6 +124,25 @@ def peers(tasks: str, store: Path, runs: str, repetitions: int) -> None:
             near, middle = sum(gap <= 0.02 for gap in of) / len(of), sorted(of)[len(of) // 2]
             click.echo(f"{budget:g} {name:16} mean rank {ranks[name]:.2f}, gap <= 2 % {100 * near:.0f} % of {len(of)}, "
                        f"mean {100 * sum(of) / len(of):.2f} %, median {100 * middle:.2f} %")  # fmt: skip
+
+
+@main.command("transfer")
+@click.option("--store", type=click.Path(path_type=Path), required=True, help="SQLite file of the study.")
+@click.option("--runs", default=10.0, help="Budget, in trainings of the size that is asked for.", show_default=True)
+@click.option("--seeds", default=3, show_default=True, help="Choices for each.")
+def transfer(store: Path, runs: float, seeds: int) -> None:
+    """Asked at 500 steps and used at 4000; asked at width 64 and used at 512: how far the rate is from the best."""
+    from .transfer import STEPS, TIMES, carried, longer, wider
+
+    kept = Store(store)
+    cases = [("length", task, *longer(task, kept), STEPS * TIMES) for task in ("digits-logistic", "digits", "denoiser")]
+    cases += [("width", task, *wider(task, kept), None) for task in ("digits", "denoiser")]
+    for kind, task, small, large, horizon in cases:
+        for seed in range(seeds):
+            row = carried(small, large, runs, seed, horizon)
+            told = f"asked {row.asked:<8g} said {row.said:<8g} best {row.best:<8g} x{row.factor:.2f}"
+            end = f"behind {100 * row.behind:.2f} %, doubts {row.doubts}"
+            click.echo(f"{kind:6} {task:16} {row.rule:22} {row.schedule:6} {told} {end}")
 
 
 if __name__ == "__main__":

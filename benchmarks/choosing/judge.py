@@ -59,22 +59,26 @@ def choice(notebook: Notebook, runs: float, seed: int) -> Choice:
     return answer(choosing, notebook.card.name, 0.0)
 
 
-def ending(notebook: Notebook, rule: str, lr: float, schedule: str) -> tuple[float, float]:
-    """What an answer comes to at full length, mean over the seeds of the sweep, and its gap."""
-    best, start, _ = best_of_sweep(notebook)
-    ends = [notebook.run(Trial(rule, lr, seed, notebook.card.steps, schedule)).loss for seed in FULL_SEEDS]
-    loss = fmean(ends) if all(map(math.isfinite, ends)) else math.inf
-    return loss, (loss - best) / (start - best)
+def mean_loss(notebook: Notebook, rule: str, lr: float, schedule: str, seeds: list[int] = FULL_SEEDS) -> float:
+    """At full length, over seeds of the sweep."""
+    ends = [notebook.run(Trial(rule, lr, seed, notebook.card.steps, schedule)).loss for seed in seeds]
+    return fmean(ends) if all(map(math.isfinite, ends)) else math.inf
+
+
+def behind(notebook: Notebook, rule: str, lr: float, schedule: str, seeds: list[int] = FULL_SEEDS) -> float:
+    """The gap of an answer: its loss above that of the sweep's best, as a part of what the best has gained."""
+    best, start, at = best_of_sweep(notebook)
+    there = mean_loss(notebook, at.rule, at.lr, at.schedule, seeds)
+    return (mean_loss(notebook, rule, lr, schedule, seeds) - there) / (start - best)
 
 
 def judged(notebook: Notebook, runs: float, seed: int) -> Judged:
     """An answer, trained at full length on the seeds of the sweep, at the nearest rate of the lattice."""
     found = choice(notebook, runs, seed)
-    best = best_of_sweep(notebook)[0]
-    loss, gap = ending(notebook, found.rule, rate(nearest(found.lr)), found.schedule)
+    lr = rate(nearest(found.lr))
+    loss, gap = (of(notebook, found.rule, lr, found.schedule) for of in (mean_loss, behind))
     low, high = found.interval
-    known = low <= loss <= high
     return Judged(
-        notebook.card.name, runs, seed, found.rule, found.lr, found.schedule, loss, best, gap, known, found.spent,
-        found.confidence,
+        notebook.card.name, runs, seed, found.rule, found.lr, found.schedule, loss, best_of_sweep(notebook)[0], gap,
+        low <= loss <= high, found.spent, found.confidence,
     )  # fmt: skip

@@ -1,27 +1,32 @@
 """Other searches at the cost of `choose`: random, TPE, ASHA and Hyperband, as Optuna has them, on the sweep's table.
 
 They get every advantage that costs nothing. Their space is 6 rules x 2 schedules x the nine rates around the rule's
-best in the sweep's scan, two decades that hold the answer; `choose` begins with the same rates for every task. They see
-runs of a seed on which they are judged. What they have paid for once is free when they ask again, and a run that
-diverges costs the steps until it does. The last run that they begin is theirs to end. The answer is the best of their
-complete runs. Samplers and pruners are as their authors or Optuna's documentation recommend.
+best in the sweep's scan, two decades that hold the answer; `choose` begins with the same rates for every task. What
+they have paid for once is free when they ask again, and a run that diverges costs the steps until it does. A search
+that has settled begins anew with what it has seen, a halving at a later rung. The last run that they begin is theirs
+to end. The answer is the best of their complete runs. Samplers and pruners are as their authors or Optuna's
+documentation recommend. In each repetition a search sees one seed of the sweep, and all answers, that of `choose`
+too, are judged by the two others.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from descend.lab.choosing.lattice import rate, shortened
+from descend.lab.choosing.answer import Choice
+from descend.lab.choosing.lattice import nearest, rate, shortened
 from descend.lab.notebook import Notebook
 from descend.lab.trials.trial import LOOKS, Run, Trial, look_at
 
+from .judge import behind, choice
 from .sweep import FULL_SEEDS, RULES, SCHEDULES, Sweep
 
 AROUND = 4  # places of the lattice on each side of the scan's best
 ANNEALED = {1: 1 / 16, 4: 1 / 4, 16: 1.0}  # rung -> share of the steps, of a halving that anneals each of its runs
-IDLE = 50  # trials in a row that cost nothing: it has settled
+IDLE = 30  # trials in a row that cost nothing: it has settled, and begins anew with what it has seen
+STAGES = 6
 STARTUP = 5  # random trials before TPE; its default of 10 would leave nothing of the smaller budget
 
 
@@ -34,8 +39,12 @@ class Cell:
     schedule: str
 
 
-def searches(seed: int) -> dict[str, tuple[Any, Any, bool]]:
-    """Name -> Optuna's sampler, its pruner, and whether rungs are annealed runs of their own."""
+def searches(seed: int, stage: int = 0) -> dict[str, tuple[Any, Any, bool]]:
+    """Name -> Optuna's sampler, its pruner, and whether rungs are annealed runs of their own.
+
+    Args:
+        stage: how often it has settled before; halving then begins at a later rung.
+    """
     import optuna
     from optuna import pruners, samplers
 
@@ -43,6 +52,9 @@ def searches(seed: int) -> dict[str, tuple[Any, Any, bool]]:
 
     def tpe() -> Any:
         return samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=STARTUP)
+
+    def halving() -> Any:
+        return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=4, min_early_stopping_rate=stage)
 
     return {
         "random": (samplers.RandomSampler(seed=seed), pruners.NopPruner(), False),
@@ -65,20 +77,26 @@ def answers(notebook: Notebook, name: str, budgets: list[float], repetition: int
     """What a search says when it has spent each of the ascending budgets, in trainings of the full length."""
     import optuna
 
-    sampler, pruner, annealed = searches(repetition)[name]
-    study = optuna.create_study(sampler=sampler, pruner=pruner)
+    def begun(stage: int) -> Any:
+        sampler, pruner, _ = searches(repetition + 1000 * stage, stage)[name]
+        return optuna.create_study(sampler=sampler, pruner=pruner)
+
+    look = _rungs if searches(0)[name][2] else _curve
     middles = Sweep(notebook.card.steps).middles(notebook.known)
-    seed = FULL_SEEDS[repetition % len(FULL_SEEDS)]
+    seed = seen(repetition)
     spent, idle, found, left = 0.0, 0, [], list(budgets)
     best: tuple[float, Cell] | None = None
     paid: dict[Cell, int] = {}
-    while left and idle < IDLE:
+    study, stage = begun(0), 0
+    while left and idle < IDLE * STAGES:
+        if idle and idle % IDLE == 0:
+            stage += 1
+            study = begun(stage)
         before = spent
         trial = study.ask()
         rule = trial.suggest_categorical("rule", RULES)
         offset = trial.suggest_int("place", -AROUND, AROUND)
         cell = Cell(rule, rate(middles[rule] + offset), trial.suggest_categorical("schedule", SCHEDULES))
-        look = _rungs if annealed else _curve
         for step, loss, cost, last in look(notebook, cell, seed):
             if step > paid.get(cell, 0):
                 spent, paid[cell] = spent + cost, step
@@ -129,13 +147,25 @@ def mean_ranks(scores: dict[str, list[float]]) -> dict[str, float]:
     return {name: fmean(of) for name, of in places.items()}
 
 
-def compared(
-    notebook: Notebook, budgets: list[float], repetitions: int, gap: Callable[[Cell], float]
-) -> dict[tuple[str, float], list[float]]:
+def seen(repetition: int) -> int:
+    """The seed of the sweep that a search is shown."""
+    return FULL_SEEDS[repetition % len(FULL_SEEDS)]
+
+
+def compared(notebook: Notebook, budgets: list[float], repetitions: int) -> dict[tuple[str, float], list[float]]:
     """(search, budget) -> the gap of its answer in each repetition."""
     found: dict[tuple[str, float], list[float]] = {}
     for repetition in range(repetitions):
+        cells = {("choose", b): _chosen(choice(notebook, b, repetition)) for b in budgets}
         for name in searches(0):
-            for budget, cell in zip(budgets, answers(notebook, name, budgets, repetition), strict=True):
-                found.setdefault((name, budget), []).append(gap(cell))
+            cells |= {
+                (name, b): cell for b, cell in zip(budgets, answers(notebook, name, budgets, repetition), strict=True)
+            }
+        others = [seed for seed in FULL_SEEDS if seed != seen(repetition)]
+        for key, cell in cells.items():
+            found.setdefault(key, []).append(behind(notebook, cell.rule, cell.lr, cell.schedule, others))
     return found
+
+
+def _chosen(found: Choice) -> Cell:
+    return Cell(found.rule, rate(nearest(found.lr)), found.schedule)

@@ -1,7 +1,8 @@
 """What was chosen: the rule, the rate, the schedule; how sure that is, what it cost, and the optimizer itself."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from . import code, words
 from .found import Found, Option
 from .lattice import PER_DECADE
 from .reading import Expected, expected, extrapolated
-from .strategy import Choosing
+from .strategy import FEWEST, Choosing, Level, Outcome, cliff
 
 CLIFF = 2  # quarter decades between a rate and the lowest that diverged in the longest runs
 
@@ -49,6 +50,33 @@ class Choice(Found, Pictured):
         from .building import optimizer
 
         return optimizer(self.rule, model, self.rate())
+
+    def at(self, horizon: int) -> "Choice":
+        """This choice for a training of another length: rates and losses carried on by what they did so far.
+
+        Rule and schedule stay. Its doubts say so where the runs were too short for the new length.
+
+        Args:
+            horizon: steps of the other training, from 16 on.
+        Raises:
+            ValueError: no such horizon.
+        """
+        if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < FEWEST:
+            raise ValueError(f"horizon must be a whole number of steps from {FEWEST} on, got {horizon!r}")
+        times = horizon / self.asked_steps
+        options = tuple(_option(self.levels, self.outcomes, o.rule, o.step_s, o.price, times) for o in self.options)
+        return replace(
+            self,
+            asked_steps=horizon,
+            options=options,
+            steps=max(FEWEST, round(horizon / self.best.price)),
+            spent=self.spent / times,
+            levels=tuple(replace(level, share=level.share / times) for level in self.levels),
+            doubts=(
+                *(d for d in self.doubts if d != words.far(self.best.share)),
+                *filter(None, [words.far(options[0].share)]),
+            ),
+        )
 
     def code(self) -> str:
         """The lines that do without this library where torch has the rule, and otherwise those that use it.
@@ -113,7 +141,11 @@ def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
     if not choosing.levels:
         raise ValueError("it ended before all rules had one run each; give it more seconds, or fewer rules")
     last, start = choosing.levels[-1], choosing.start
-    options = sorted((_option(choosing, rule) for rule in last.valleys), key=lambda o: (o.expected.loss, o.lr))
+    outcomes = tuple(choosing.seen[trial] for trial in sorted(choosing.seen))
+    told = (
+        _option(choosing.levels, outcomes, rule, choosing.step_s(rule), choosing.price(rule)) for rule in last.valleys
+    )
+    options = sorted(told, key=lambda o: (o.expected.loss, o.lr))
     options = [o for o in options if math.isfinite(o.seen)]
     if not options:
         raise ValueError(f"every run diverged, at all rates that were tried; the loss begins at {start:.4g}")
@@ -135,20 +167,23 @@ def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
         seconds=seconds,
         start=start,
         levels=tuple(choosing.levels),
-        outcomes=tuple(choosing.seen[trial] for trial in sorted(choosing.seen)),
+        outcomes=outcomes,
         interrupted=choosing.interrupted,
     )
 
 
-def _option(choosing: Choosing, rule: str) -> Option:
-    levels = [level for level in choosing.levels if rule in level.valleys]
-    shares = [level.share for level in levels]
+def _option(
+    levels: Sequence[Level], outcomes: Sequence[Outcome], rule: str, step_s: float, price: float, times: float = 1.0
+) -> Option:
+    """What is said of a rule for a training so many times as long as the one that was chosen for."""
+    levels = [level for level in levels if rule in level.valleys]
+    shares = [level.share / times for level in levels]
     losses = [level.valleys[rule].loss for level in levels]
     finite = [k for k, loss in enumerate(losses) if math.isfinite(loss)]
     if not finite:
         return Option(rule, 0.0, Expected(math.inf, math.inf, math.inf), math.inf, shares[-1], 0.0, 1.0)
     place = extrapolated([levels[k].valleys[rule].place for k in finite], [shares[k] for k in finite])
-    place = min(place, choosing.cliff(rule) - CLIFF)
+    place = min(place, cliff(outcomes, rule) - CLIFF)
     guess = expected([losses[k] for k in finite], [shares[k] for k in finite], levels[finite[-1]].valleys[rule].losses)
     lr = float(f"{10 ** (place / PER_DECADE):.2g}")
-    return Option(rule, lr, guess, losses[-1], shares[-1], choosing.step_s(rule), choosing.price(rule))
+    return Option(rule, lr, guess, losses[-1], shares[-1], step_s, price)

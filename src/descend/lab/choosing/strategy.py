@@ -9,7 +9,7 @@ This file knows losses alone: it trains nothing, and is the same for a task of t
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..trials.trial import Trial
@@ -38,6 +38,16 @@ class Outcome:
     loss: float
     start: float
     step_s: float
+
+
+def cliff(outcomes: Iterable[Outcome], rule: str) -> float:
+    """The lowest place of the lattice above the good ones at which the longest runs of a rule gained nothing."""
+    runs = [o for o in outcomes if o.trial.rule == rule]
+    longest = max((o.trial.steps for o in runs), default=0)
+    runs = [o for o in runs if 2 * o.trial.steps >= longest]
+    good = max((o.trial.lr for o in runs if o.loss < o.start), default=math.inf)
+    fell = [o.trial.lr for o in runs if not o.loss < o.start and o.trial.lr > good]
+    return nearest(min(fell)) if fell else math.inf
 
 
 class TooLittle(ValueError):
@@ -185,15 +195,6 @@ class Choosing:
         """Seconds of a training step of a rule; 0 while none was timed."""
         seen = self.seen.get(self._first(rule))
         return seen.step_s if seen else 0.0
-
-    def cliff(self, rule: str) -> float:
-        """The lowest place of the lattice above the good ones at which the longest runs of a rule gained nothing."""
-        runs = [o for o in self.seen.values() if o.trial.rule == rule]
-        longest = max((o.trial.steps for o in runs), default=0)
-        runs = [o for o in runs if 2 * o.trial.steps >= longest]
-        good = max((o.trial.lr for o in runs if o.loss < o.start), default=math.inf)
-        fell = [o.trial.lr for o in runs if not o.loss < o.start and o.trial.lr > good]
-        return nearest(min(fell)) if fell else math.inf
 
     def _first(self, rule: str) -> Trial:
         """The run that tells what a step of a rule costs."""

@@ -15,7 +15,9 @@ FAR = 8  # doublings times two: a horizon so many times longer than the longest 
 
 def fraction(share: float) -> str:
     """ "a sixteenth" as 1/16; the whole is 1."""
-    return "the full length" if share == 1 else f"1/{round(1 / share)} of the length"
+    if share > 1:
+        return f"{share:.2g} times the length"
+    return "the full length" if share == 1 else f"1/{1 / share:.2g} of the length"
 
 
 def number(x: float) -> str:
@@ -40,15 +42,22 @@ def reason(choice: Found) -> str:
     return f"{said}; {other.rule} at {other.lr:g} comes second, {percent(choice.behind)} behind"
 
 
+def far(share: float) -> str:
+    """The doubt about runs that were so much shorter than what is chosen for; empty where there is none."""
+    if share > 1 / FAR:
+        return ""
+    return (
+        f"the longest runs had {fraction(share)}: the rate and the order of rules may still change; more seconds allow "
+        "longer ones"
+    )
+
+
 def doubts(choosing: Choosing, options: list[Option]) -> list[str]:
     """What speaks against trusting the answer, worst first."""
     best, last = options[0], choosing.levels[-1]
     said = [choosing.late] if choosing.late else []
-    if last.share <= 1 / FAR:
-        said.append(
-            f"the longest runs had {fraction(last.share)}: the rate and the order of rules may still change; more "
-            "seconds allow longer ones"
-        )
+    if far(last.share):
+        said.append(far(last.share))
     rivals = options[1:2]
     if len(choosing.levels) > 1 and rivals:
         before = choosing.levels[-2].valleys
