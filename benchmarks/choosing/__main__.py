@@ -135,8 +135,10 @@ def transfer(store: Path, runs: float, seeds: int) -> None:
     from .transfer import STEPS, TIMES, carried, longer, wider
 
     kept = Store(store)
-    cases = [("length", task, *longer(task, kept), STEPS * TIMES) for task in ("digits-logistic", "digits", "denoiser")]
-    cases += [("width", task, *wider(task, kept), None) for task in ("digits", "denoiser")]
+    cases = [("width", task, *wider(task, kept), None) for task in ("digits", "denoiser")]
+    cases += [
+        ("length", task, *longer(task, kept), STEPS * TIMES) for task in ("digits-logistic", "digits", "denoiser")
+    ]
     for kind, task, small, large, horizon in cases:
         for seed in range(seeds):
             row = carried(small, large, runs, seed, horizon)

@@ -85,7 +85,7 @@ def wider(task: str, store: Store) -> tuple[Notebook, Notebook]:
 def _wide(task: str, width: int) -> tuple[Perceptron, Task]:
     card, made = {"digits": (digits.TASK, digits.problem()), "denoiser": (denoiser.TASK, denoiser.problem())}[task]
     layers = (made.layers[0], width, made.layers[-1])
-    problem = type(made)(layers, made.train, made.val, made.batch)
+    problem = type(made)(layers, made.train, made.validation, made.batch)
     return problem, replace(
         card, steps=STEPS, model=f"MLP {'-'.join(map(str, layers))}, ReLU, He initialisation, float32"
     )

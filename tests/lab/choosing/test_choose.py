@@ -10,6 +10,7 @@ from torch import nn
 
 import descend.torch
 from descend.lab.choosing.on_model import choose
+from descend.lab.choosing.words import fraction
 
 generator = torch.Generator().manual_seed(0)
 X = torch.randn(96, 6, generator=generator)
@@ -146,28 +147,28 @@ class Normed(nn.Module):
     def __init__(self):
         super().__init__()
         self.first, self.second = nn.Linear(6, 8), nn.Linear(8, 1)
-        self.scale, self.recurrent = self.Scaled(8), nn.GRU(8, 8, batch_first=True)
-        self.out_bias, self.biased_table = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(8))
+        self.scale = self.Scaled(8)
+        self.out_bias, self.bias_out = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
+        self.biased_table = nn.Parameter(torch.ones(8))
         self.frozen = nn.Parameter(torch.ones(8), requires_grad=False)
 
     def forward(self, x):
         h = self.scale(self.first(x)) * self.biased_table * self.frozen
-        return self.second(self.recurrent(h[:, None])[0][:, 0]) + self.out_bias
+        return self.second(h) + self.out_bias + self.bias_out
 
 
 @pytest.mark.parametrize(
-    ("rule", "within"),
-    [("adamw", 1e-6), ("nesterov_accumulation", 1e-6), ("nadamw", 1e-6), ("lion", 0.0), ("muon", 0.0),
-     ("adamw+cautious", 0.0)],
+    ("rule", "schedule", "within"),
+    [("adamw", "linear", 1e-6), ("nesterov_accumulation", "cosine", 1e-6), ("nadamw", "cosine", 1e-6),
+     ("lion", "linear", 0.0), ("muon", "cosine", 0.0), ("adamw+cautious", "linear", 0.0)],
 )  # fmt: skip
-@pytest.mark.parametrize("schedule", ["linear", "cosine"])
-def test_the_code_does_what_the_optimizer_does(rule, within, schedule):
+def test_the_code_does_what_the_optimizer_does(rule, schedule, within):
     """The same parameters after many steps, to the bit where the code uses this library."""
-    steps = 300
+    steps = 100
     torch.manual_seed(0)
     models = [Normed().double(), Normed().double()]
     models[1].load_state_dict(models[0].state_dict())
-    found = replace(FOUND, options=(replace(FOUND.best, rule=rule, lr=0.01),), schedule=schedule, steps=steps)
+    found = replace(FOUND, model=(), options=(replace(FOUND.best, rule=rule, lr=0.01),), schedule=schedule, steps=steps)
     given = {"model": models[1]}
     exec(found.code(), given)
     optimizers = [found.optimizer(models[0]), given["optimizer"]]
@@ -180,6 +181,27 @@ def test_the_code_does_what_the_optimizer_does(rule, within, schedule):
             given["scheduler"].step()
     for a, b in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(a, b, rtol=within, atol=within)
+
+
+def test_a_net_of_another_width_is_warned_of():
+    with pytest.warns(UserWarning, match=r"not the model that was chosen for, \('0.weight', \(64, 6\)\) differs"):
+        FOUND.optimizer(nn.Sequential(nn.Linear(6, 64), nn.Tanh(), nn.Linear(64, 1)))
+
+
+def test_a_choice_for_another_length_says_what_its_runs_tell_of_it():
+    """Longer: a rate and a loss no higher, and the doubt that the runs were short. There and back is the same."""
+    longer = FOUND.at(8 * 64)
+    assert (longer.steps, longer.asked_steps, longer.rule) == (8 * 64, 8 * 64, FOUND.rule)
+    assert longer.lr <= FOUND.lr
+    assert longer.expected <= FOUND.expected
+    assert longer.best.share == FOUND.best.share / 8
+    assert any("the longest runs had 1/" in doubt for doubt in longer.doubts)
+    assert longer.optimizer(net()).param_groups[0]["lr"] == pytest.approx(longer.rate()(0))
+    back = longer.at(64)
+    assert (back.lr, back.expected, back.levels) == (FOUND.lr, FOUND.expected, FOUND.levels)
+    assert fraction(FOUND.at(16).best.share / FOUND.best.share) == "4 times the length"
+    with pytest.raises(ValueError, match="horizon must be a whole number of steps from 16 on, got 8"):
+        FOUND.at(8)
 
 
 def test_the_report_is_one_file(tmp_path):

@@ -1,5 +1,6 @@
 """The strategy on losses that are known in closed form: what it finds, what it spends, what it says."""
 
+import itertools
 import math
 import random
 
@@ -181,12 +182,27 @@ def test_the_middle_of_a_flat_valley_is_its_middle():
     flat = {k: [1.0 if -3 <= k <= 5 else 2.0] * 2 for k in range(-6, 9)}
     assert valley(flat).place == pytest.approx(1.0, abs=0.01)
     assert valley({0: [1.0], 1: [math.inf]}).place == 0
+
+
+def test_the_middle_of_a_steep_valley_moves_as_its_bottom_does():
+    """A parabola on the lattice whose lowest point lies between places: the middle follows it, not the best place."""
+    lowest = [k / 20 for k in range(-10, 11)]
+    middles = [valley({k: [0.001 + (k - at) ** 2] * 2 for k in range(-3, 4)}).place for at in lowest]
+    assert middles == sorted(middles)
+    assert max(abs(a - b) for a, b in itertools.pairwise(middles)) < 0.25
+    assert max(abs(a - b) for a, b in zip(middles, lowest, strict=True)) < 0.25
+    assert middles[10] == pytest.approx(0)
+
+
+def test_where_every_run_diverged_the_valley_is_somewhere():
     assert valley({0: [math.inf], 1: [math.inf]}).best == 0
 
 
 def test_extrapolation_follows_what_was_seen_part_of_the_way():
-    """Nothing moved: the usual small drift, at most. Two quarter decades per doubling: most of that."""
-    assert abs(extrapolated([3.0, 3.0, 3.0], [1 / 16, 1 / 8, 1 / 4]) - 3.0) < 2 * abs(DRIFT)
+    """Nothing moved: the usual small drift over the three doublings from their middle, at most. Two quarter decades per
+    doubling: most of that. From one length alone: the usual drift."""
+    assert 3.0 - 3 * abs(DRIFT) < extrapolated([3.0, 3.0, 3.0], [1 / 16, 1 / 8, 1 / 4]) < 3.0
+    assert extrapolated([3.0], [1 / 4]) == pytest.approx(3.0 + 2 * DRIFT)
     moved = extrapolated([7.0, 5.0, 3.0], [1 / 16, 1 / 8, 1 / 4])
     assert -1.0 <= moved < 3.0
     assert extrapolated([2.0], [1.0]) == 2.0

@@ -1,6 +1,7 @@
 """What was chosen: the rule, the rate, the schedule; how sure that is, what it cost, and the optimizer itself."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -46,9 +47,21 @@ class Choice(Found, Pictured):
         return annealed(self.schedule, self.lr, self.steps)
 
     def optimizer(self, model: Any) -> Any:
-        """The chosen optimizer for a torch module, with its schedule; `step()` it `steps` times."""
+        """The chosen optimizer for a torch module, with its schedule; `step()` it `steps` times.
+
+        Warns where the module is not the one that was chosen for: another width has another best rate.
+        """
         from .building import optimizer
 
+        shapes = tuple((name, tuple(p.shape)) for name, p in model.named_parameters())
+        if self.model and shapes != self.model:
+            other = next(
+                (a for a, b in zip(shapes, self.model, strict=False) if a != b), "another number of parameters"
+            )
+            warnings.warn(
+                f"this is not the model that was chosen for, {other} differs: its best rate may be another",
+                stacklevel=2,
+            )
         return optimizer(self.rule, model, self.rate())
 
     def at(self, horizon: int) -> "Choice":

@@ -6,12 +6,11 @@ The constants are the study's (docs/choose.md): `python -m benchmarks.choosing f
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import fmean, stdev
 
 DRIFT = -0.4  # quarter decades by which the best rate moves when runs get twice as long
-DRIFT_SPREAD = 0.5
-PLACE_SPREAD = 1.0  # quarter decades by which the middle of a valley errs
+DRIFT_SPREAD = 0.35
+PLACE_SPREAD = 0.8  # quarter decades by which the middle of a valley errs
 FLAT = 0.01  # relative differences of losses that do not matter
 FADING = 0.6  # what the next doubling gains, of what the last one did (in logarithms)
 USUAL_GAIN = -0.3  # of the first doubling, where only one length was seen
@@ -30,6 +29,7 @@ class Valley:
     place: float
     best: int
     losses: tuple[float, ...]  # by seed
+    middle: int  # around which the next level tries rates
 
     @property
     def loss(self) -> float:
@@ -41,21 +41,26 @@ def valley(losses: dict[int, list[float]]) -> Valley:
 
     Places weigh exp(-excess / tolerance), the excess being relative to the best mean loss, the tolerance what does not
     matter and what the seeds cannot tell apart. On a flat valley that is its middle, away from the cliff; the lowest
-    point of a few noisy numbers would jump from one end to the other.
+    point of a few noisy numbers would jump from one end to the other. In a steep one the better neighbour of the best
+    weighs 1/e, so that the middle lies between places and does not jump from one to the next.
     """
     means = {k: _mean(of) for k, of in losses.items()}
     best = min(means, key=lambda k: (means[k], k))
     if not math.isfinite(means[best]):
-        return Valley(float(best), best, tuple(losses[best]))
+        return Valley(float(best), best, tuple(losses[best]), best)
     scale = abs(means[best]) or 1.0
-    noise = [_error([a - b for a, b in zip(of, losses[best], strict=True)]) / scale for k, of in losses.items()
-             if k != best and math.isfinite(means[k])]  # fmt: skip
-    tolerance = FLAT + (min(noise) if noise else 0.0)
-    weight = {
-        k: math.exp(-(mean - means[best]) / scale / tolerance) for k, mean in means.items() if math.isfinite(mean)
-    }
-    place = sum(k * w for k, w in weight.items()) / sum(weight.values())
-    return Valley(place, best, tuple(losses[best]))
+    excess = {k: (mean - means[best]) / scale for k, mean in sorted(means.items()) if math.isfinite(mean)}
+    noise = [_error([a - b for a, b in zip(losses[k], losses[best], strict=True)]) / scale for k in excess if k != best]
+    at = list(excess).index(best)
+    beside = list(excess.values())[max(at - 1, 0) : at] + list(excess.values())[at + 1 : at + 2]
+    tolerance = FLAT + min(noise, default=0.0)
+    place = _middle(excess, max(tolerance, min(beside, default=0.0)))
+    return Valley(place, best, tuple(losses[best]), round(_middle(excess, tolerance)))
+
+
+def _middle(excess: dict[int, float], tolerance: float) -> float:
+    weight = {k: math.exp(-of / tolerance) for k, of in excess.items()}
+    return sum(k * w for k, w in weight.items()) / sum(weight.values())
 
 
 def _mean(losses: Sequence[float]) -> float:
@@ -70,14 +75,16 @@ def _error(differences: Sequence[float]) -> float:
 def extrapolated(places: Sequence[float], shares: Sequence[float]) -> float:
     """Where the valley lies at the whole horizon, from where it lay at ascending shares of it.
 
-    The drift per doubling is the mean of those seen and of what is usual, each by how far it is to be trusted.
+    A line through the places over the doublings that are still to come, by least squares: each errs by PLACE_SPREAD,
+    and its slope is the usual drift, give or take DRIFT_SPREAD.
     """
-    doublings = [math.log2(t / s) for s, t in pairwise(shares)]
-    seen = [(b - a) / n for (a, b), n in zip(pairwise(places), doublings, strict=True)]
-    trust = [n**2 / (2 * PLACE_SPREAD**2) for n in doublings]
-    usual = 1 / DRIFT_SPREAD**2
-    drift = (usual * DRIFT + sum(w * x for w, x in zip(trust, seen, strict=True))) / (usual + sum(trust))
-    return places[-1] + drift * math.log2(1 / shares[-1])
+    left = [math.log2(1 / share) for share in shares]
+    trust = (PLACE_SPREAD / DRIFT_SPREAD) ** 2
+    middle, place = fmean(left), fmean(places)
+    spread = sum((x - middle) ** 2 for x in left)
+    slope = sum((x - middle) * y for x, y in zip(left, places, strict=True))
+    drift = (trust * DRIFT - slope) / (trust + spread)
+    return place + drift * middle
 
 
 @dataclass(frozen=True)

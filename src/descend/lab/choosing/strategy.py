@@ -246,7 +246,7 @@ class Choosing:
             rules = self._kept(level, KEPT[number])
             if not rules:
                 return
-            middle = {rule: round(valleys[rule].place) for rule in rules}
+            middle = {rule: valleys[rule].middle for rule in rules}
         if not self.levels:
             return
         last, winner = self.levels[-1], self.levels[-1].ranked[0]
