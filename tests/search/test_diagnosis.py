@@ -40,6 +40,30 @@ def test_it_is_named_when_half_of_the_budget_is_gone():
     assert "jac is not the gradient of f" in found.message
 
 
+def pulled(x):
+    """A valley with a term that its gradient may have forgotten."""
+    return rosen(x) + 0.3 * x[1]
+
+
+FORGOTTEN = {
+    "a term": (pulled, rosen_der, "entry 1"),
+    "half of an entry": (rosen, lambda x: rosen_der(x) * [1, 1, 0.5], "entry 2"),
+    "a double entry": (rosen, lambda x: rosen_der(x) * [2, 1, 1], "entry 0"),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "what"),
+    [(method, what) for method in ("l_bfgs", "bfgs") for what in FORGOTTEN] + [("trust_ncg", "a term")],
+)
+def test_a_wrong_gradient_with_which_a_run_converges_is_named_with_its_entry(method, what):
+    f, g, entry = FORGOTTEN[what]
+    found = minimize(f, START, method, jac=g, tol=1e-5)
+    assert not found.success
+    assert "jac is not the gradient of f" in found.message
+    assert f"farthest off in {entry}," in found.message
+
+
 def answer(f, x):
     return lambda points: np.array([f(p) for p in points])
 
@@ -67,6 +91,16 @@ def test_no_gradient_is_accused_that_differences_cannot_refute(name):
 def test_a_factor_is_seen(factor):
     says = wrong_gradient(answer(rosen, START), START, rosen(START), factor * rosen_der(START), 2.0**-52)
     assert says.startswith("jac has the wrong sign" if factor == -1 else "jac is not the gradient of f")
+
+
+@pytest.mark.parametrize("method", WITH_GRADIENTS)
+@pytest.mark.parametrize("noise", [1e-12, 1e-8, 1e-3])
+def test_no_gradient_is_accused_for_the_noise_of_values(method, noise):
+    for seed in range(10):
+        draws = np.random.default_rng(seed).standard_normal(1000)
+        at = iter(draws)
+        found = minimize(lambda x, at=at: rosen(x) + noise * next(at), START, method, jac=rosen_der, budget=500)
+        assert "jac" not in found.message
 
 
 def test_a_right_gradient_costs_nothing():

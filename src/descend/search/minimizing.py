@@ -14,7 +14,7 @@ from . import names
 from .arrays import like
 from .arrays.base import Undifferentiable
 from .bounds import checked_start, middle, two_arrays
-from .diagnosis import TAKES, wrong_gradient
+from .diagnosis import TAKES, contradicts, worst_entry, wrong_gradient
 from .method import Best, Method, Wanted
 from .problem import Problem
 from .result import OptimizeResult
@@ -27,6 +27,12 @@ PATIENCE = 5
 
 TRIALS = 12
 """Gradients of one iteration from which on a gradient that was given is looked at: no line search needs so many."""
+
+LAST = 3
+"""Steps before success whose values and gradients are compared: at no cost, for a step that short is hardly bent."""
+
+NAMED = 100
+"""Coordinates up to which the entry of a wrong gradient that is farthest off is looked for."""
 
 SPELLED = {"gtol": "tol", "maxfev": "budget", "maxfun": "budget", "maxcor": "memory"}  # SciPy's options -> ours
 ELSEWHERE = {
@@ -198,26 +204,39 @@ def _run(
                 return _result(problem, method, SPENT, f"the {maxiter} iterations of maxiter are done")
     stop = method.stop
     assert stop is not None  # nothing is wanted
-    wrong = "" if stop.success else doubt.looked()
+    wrong = doubt.of_success() if stop.success else doubt.looked()
     message = f"{stop.message}; {wrong}" if wrong else stop.message
-    return _result(problem, method, CONVERGED if stop.success else STUCK, message)
+    return _result(problem, method, CONVERGED if stop.success and not wrong else STUCK, message)
+
+
+Seen = tuple[float, np.ndarray, np.ndarray]  # a value, where, and the gradient there
 
 
 class Doubt:
-    """A gradient that a user gave is looked at once: when it leads nowhere, or half of the budget is gone."""
+    """A gradient that a user gave is looked at once: when it leads nowhere, half of the budget is gone, or values and
+    gradients of the last steps contradict each other."""
 
     def __init__(self, problem: Problem, budget: int) -> None:
         self.problem, self.budget = problem, budget
         self.trials = 0
-        self.best: tuple[float, np.ndarray, np.ndarray] | None = None
+        self.best: Seen | None = None
+        self.last: Seen | None = None
+        self.told: list[tuple[Seen, Seen] | None] = []  # of the last steps that tell: their ends where they contradict
         self.open = problem.jac is True or callable(problem.jac)
 
     def heard(self, wanted: Wanted, answer: Any, iterated: bool) -> str:
         """What is wrong with the gradient, as far as this answer was reason to look; "" for nothing."""
         if not self.open or wanted.what != "gradient":
             return ""
-        if np.isfinite(answer[0]) and (self.best is None or answer[0] < self.best[0]):
-            self.best = answer[0], wanted.points[0], answer[1]
+        if np.isfinite(answer[0]):
+            seen = answer[0], wanted.points[0], answer[1]
+            if self.last is not None:
+                told = contradicts(self.last, seen, self.problem.eps)
+                if told is not None:
+                    self.told = [*self.told, (self.last, seen) if told else None][-LAST:]
+            self.last = seen
+            if self.best is None or seen[0] < self.best[0]:
+                self.best = seen
         self.trials = 0 if iterated else self.trials + 1
         return self.looked() if self.trials >= TRIALS or 2 * self.problem.nfev > self.budget else ""
 
@@ -225,8 +244,25 @@ class Doubt:
         if not self.open or self.best is None or self.problem.nfev + TAKES > self.budget:
             return ""
         self.open = False
-        value, x, gradient = self.best
+        return self._named(self.best, self._wrong(self.best))
+
+    def of_success(self) -> str:
+        """The last look, at two points that contradicted each other; noise is not the same at both."""
+        odd = next((one for one in reversed(self.told) if one), None)
+        if not self.open or odd is None or self.problem.nfev + 2 * TAKES > self.budget:
+            return ""
+        first, second = odd
+        return self._named(first, wrong) if (wrong := self._wrong(first)) and self._wrong(second) else ""
+
+    def _wrong(self, seen: Seen) -> str:
+        value, x, gradient = seen
         return wrong_gradient(self.problem.values, x, value, gradient, self.problem.eps)
+
+    def _named(self, seen: Seen, wrong: str) -> str:
+        _, x, gradient = seen
+        if not wrong or "sign" in wrong or len(x) > NAMED or self.problem.nfev + 2 * len(x) > self.budget:
+            return wrong
+        return wrong + worst_entry(self.problem.values, x, gradient, self.problem.eps)
 
 
 def _leaves_out_the_start(method: Method) -> bool:
