@@ -1,5 +1,6 @@
 """Rings around what is above a level, and the shapes of maps in SVG and on axes."""
 
+import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -66,6 +67,15 @@ def sample(seconds: float = 0.0) -> Chart:
     )
     chart.add(Arrow((0.0, 0.0), (1.0, 1.0), "s2", name="jump", title="<jump>"))
     return chart
+
+
+def test_a_walk_is_drawn_with_every_turn_and_without_what_lies_between():
+    chart = Chart(Axis(-2, 2, grid=False), Axis(-1.5, 1.5, grid=False), "a map")
+    chart.add(Walk([-2.0, -1.0, 0.0, 1.0, 0.0, -1.0, 0.5, 0.5], [0.0] * 7 + [1.0], "square", "s1"))
+    [line] = re.findall(r'<path class="line s1"[^>]* d="M([^"]*)"', svg(chart, 460, 300))
+    x = [float(place.split()[0]) for place in line.split("L")]
+    a, unit = x[0], (x[1] - x[0]) / 3
+    assert [round((at - a) / unit - 2, 2) for at in x] == [-2, 1, -1, 0.5, 0.5]
 
 
 def test_the_svg_has_area_walk_and_arrow_and_moves_only_if_asked():

@@ -15,7 +15,7 @@ from .scale import Scale, spread
 Place = tuple[float, float]
 MOMENTS = 200  # places of a mark that walks
 HEAD, ROW, GAP = 32, 17, 17  # heights: of the head line, of a row of labels, between names
-BEND = 0.12  # pixels that a ring may be moved where it is straightened
+BEND = 0.12  # pixels that a ring or a walk may be moved where it is straightened
 
 
 def svg(chart: Chart, width: int = 760, height: int = 340, key: str = "") -> str:
@@ -187,7 +187,7 @@ class _Drawing:
                 return _oval(x(shape.x), y(shape.y), shape, self.clip)
             case Walk():
                 places = [(round(x(a), 1), round(y(b), 1)) for a, b in zip(shape.x, shape.y, strict=True)]
-                return self._walk(shape, [place for place, _ in groupby(places)], places)
+                return self._walk(shape, _straightened([place for place, _ in groupby(places)]), places)
 
     def _walk(self, walk: Walk, line: Sequence[Place], places: Sequence[Place]) -> str:
         d = "L".join(f"{a:g} {b:g}" for a, b in line)
@@ -254,7 +254,8 @@ def _straightened(places: list[Place]) -> list[Place]:
         while k < len(places):
             (a, b), (x, y), (u, v) = kept[-1], places[k], places[min(k + 1, len(places) - 1)]
             off = abs((u - a) * (y - b) - (v - b) * (x - a))
-            dropped = k + 1 < len(places) and off < BEND * math.hypot(u - a, v - b)
+            between = (x - a) * (u - x) + (y - b) * (v - y) >= 0  # a walk that turns back is no straight line
+            dropped = k + 1 < len(places) and between and off < BEND * math.hypot(u - a, v - b)
             kept.append((u, v) if dropped else (x, y))
             k += 2 if dropped else 1
         places = kept

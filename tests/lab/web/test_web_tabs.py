@@ -1,6 +1,7 @@
 """The tabs that explain: what they answer is what the library says, and what they refuse."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -72,6 +73,19 @@ def test_a_schedule_is_drawn_and_its_code_makes_it(client, body, made):
     assert named["lr"] == made
     assert "<svg" in found["blocks"]
     assert f">{made(body.get('steps', 1000) // 2):.4g}<" in found["blocks"]
+
+
+def test_a_curve_that_is_drawn_by_fewer_points_keeps_its_kinks(client):
+    body = {"shape": "step", "every": 123, "factor": 0.5, "warmup": 77}
+    path = re.search(r'<path class="line[^>]* d="M([^"]*)"', client.post("api/schedules/draw", body).json()["blocks"])
+    assert path
+    places = np.array([[float(x) for x in place.split()] for place in path[1].split("L")])
+    falls = np.diff(places, axis=0)
+    steepest = falls[np.argsort(-falls[:, 1])[:7]]  # SVG's y points down
+    assert len(places) < 250
+    assert np.all(steepest[:, 0] < 1.2)  # each drop takes one of the 1000 steps, on 900 pixels
+    first = falls[: np.argmin(places[:, 1])]
+    assert np.ptp(first[:, 1] / first[:, 0]) < 0.3  # the warm-up is one straight line
 
 
 def test_what_the_store_holds_is_listed_and_its_reports_are_shown(client, tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """The page as one file that works from disk: styles, scripts and answers inside it, and stills for who runs no script.
 
-Modules of one file cannot import each other by address, so each becomes a data: address in the page's import map, under
-the name it has in `static/`. `net.js` is replaced by `offline/net.js`, which answers from what is baked in.
+`offline/start.js` unpacks the scripts and begins. They import each other by the names they have in `static/`, through
+an import map; `net.js` is replaced by `offline/net.js`, which answers from what is baked in.
 """
 
 from __future__ import annotations
@@ -36,42 +36,42 @@ def module(name: str) -> str:
 
 
 def modules(wanted: list[str]) -> dict[str, str]:
-    """Import map: every script outside `vendor/` and `offline/`, of tabs those that are wanted."""
+    """Name -> text of every script outside `vendor/` and `offline/`, of tabs those that are wanted."""
     names = [path.relative_to(STATIC).as_posix() for path in sorted(STATIC.rglob("*.js"))]
     kept = [
         name
         for name in names
         if not name.startswith(("vendor/", "offline/")) and (name[:5] != "tabs/" or name[5:-3] in wanted)
     ]
-    return {f"lab/{name}": _data(module(name)) for name in kept}
+    return {f"lab/{name}": module(name) for name in kept}
 
 
-def _data(text: str) -> str:
-    return "data:text/javascript;base64," + base64.b64encode(text.encode("utf-8")).decode("ascii")
-
-
-def _baked(answers: dict[str, Any]) -> str:
-    """The script that holds the answers: an index, and all of them behind each other, gzipped."""
-    index: dict[str, Any] = {}
-    pieces, at = [], 0
-    for key, answer in answers.items():
-        kind = "bytes" if isinstance(answer, bytes) else "json"
-        piece = answer if isinstance(answer, bytes) else json.dumps(answer, ensure_ascii=False).encode("utf-8")
-        pieces.append(piece)
-        index[key] = [kind, at, at + len(piece)]
-        at += len(piece)
-    data = base64.b64encode(gzip.compress(b"".join(pieces), mtime=0)).decode("ascii")
+def _packed(pieces: list[tuple[str, str, Any]]) -> str:
+    """The script that holds the pieces (name, kind, content): an index, and all of them behind each other, gzipped."""
+    index: list[tuple[str, str, int, int]] = []
+    parts, at = [], 0
+    for key, kind, content in pieces:
+        text = json.dumps(content, ensure_ascii=False) if kind == "json" else content
+        parts.append(text if isinstance(text, bytes) else text.encode("utf-8"))
+        index.append((key, kind, at, at + len(parts[-1])))
+        at += len(parts[-1])
+    data = base64.b64encode(gzip.compress(b"".join(parts), mtime=0)).decode("ascii")
     held = json.dumps({"index": index, "rates": bake.RATES, "data": data}).replace("</", "<\\/")
     return f"globalThis.descendBaked = {held};"
 
 
 def html(lab: Lab) -> str:
-    """The file. Of the tabs it has those that say what to bake in."""
-    kept = [tab for tab in tabs() if tab.baked is not None]
+    """The file: what its tabs have asked of the library, and a line where a tab needs the server."""
+    found = tabs()
+    kept = [tab for tab in found if tab.baked is not None]
     answers = {key: answer for tab in kept if tab.baked for key, answer in tab.baked(lab).items()}
     styles = "\n".join([page.colours(), *((STATIC / name).read_text(encoding="utf-8") for name in STYLES)])
-    importmap = json.dumps({"imports": modules([tab.name for tab in kept])})
-    plot = (STATIC / "vendor" / "uPlot.iife.min.js").read_text(encoding="utf-8")
+    pieces: list[tuple[str, str, Any]] = [
+        (key, "rows" if isinstance(answer, bytes) else "json", answer) for key, answer in answers.items()
+    ]
+    pieces += [(name, "module", text) for name, text in modules([tab.name for tab in kept]).items()]
+    pieces.append(("uPlot", "script", (STATIC / "vendor" / "uPlot.iife.min.js").read_text(encoding="utf-8")))
+    start = (STATIC / "offline" / "start.js").read_text(encoding="utf-8")
     icon = base64.b64encode((STATIC / "icon.svg").read_bytes()).decode("ascii")
     stills = "".join(tab.stills(lab) for tab in kept if tab.stills is not None)
     return (
@@ -80,7 +80,6 @@ def html(lab: Lab) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<title>descend lab</title>\n'
         f'<link rel="icon" href="data:image/svg+xml;base64,{icon}">\n<style>{styles}</style>\n</head>\n'
-        f"<body>{page.body(kept)}\n<noscript><main>{stills}</main></noscript>\n"
-        f'<script>{plot}</script>\n<script>{_baked(answers)}</script>\n<script type="importmap">{importmap}</script>\n'
-        '<script type="module">import "lab/lab.js";</script>\n</body>\n</html>\n'
+        f"<body>{page.body(found, served=False)}\n<noscript><main>{stills}</main></noscript>\n"
+        f"<script>{_packed(pieces)}</script>\n<script>{start}</script>\n</body>\n</html>\n"
     )

@@ -30,21 +30,29 @@ def navigation(tabs: Sequence[Tab]) -> str:
     )
 
 
-def panels(tabs: Sequence[Tab]) -> str:
+def panels(tabs: Sequence[Tab], served: bool) -> str:
+    """`served`: by the server, which some tabs cannot do without: instead of these stands a line that says so."""
+
+    def inside(tab: Tab) -> str:
+        if served or tab.baked is not None:
+            return f'<p class="about">{escape(tab.about)}</p>'
+        why = f"{escape(tab.title)} needs the server of <code>descend lab</code>: {escape(tab.needs)}."
+        return f'<p class="about" data-offline>{why}</p>'
+
     return "".join(
         f'<section role="tabpanel" id="panel-{tab.name}" aria-labelledby="tab-{tab.name}" tabindex="-1" hidden>'
-        f'<p class="about">{escape(tab.about)}</p></section>'
+        f"{inside(tab)}</section>"
         for tab in tabs
     )
 
 
-def body(tabs: Sequence[Tab], before: str = "") -> str:
-    """What stands on the page before any script runs. `before`: comes first of what is below the navigation."""
+def body(tabs: Sequence[Tab], served: bool = True) -> str:
+    """What stands on the page before any script runs."""
     return (
         '<header class="bar"><h1 class="brand"><span>descend</span> lab</h1>'
         f'<div role="tablist" aria-label="Subjects" class="tabs">{navigation(tabs)}</div>'
         '<button type="button" id="theme" class="quiet-button" aria-label="Light or dark">◐</button></header>'
-        f'<main id="lab">{before}<p id="trouble" role="alert" hidden></p>{panels(tabs)}</main>'
+        f'<main id="lab"><p id="trouble" role="alert" hidden></p>{panels(tabs, served)}</main>'
         '<div id="said" role="status" aria-live="polite" class="unseen"></div>'
     )
 

@@ -38,11 +38,18 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Tab:
-    """`about`: a sentence that stands under the title. `stills`: HTML that shows something of it without a script."""
+    """One subject of the page.
+
+    Attributes:
+        about: a sentence that stands under the title.
+        stills: HTML that shows something of it without a script.
+        baked: question -> answer, for a file without a server; without, `needs` says in half a sentence why not.
+    """
 
     name: str
     title: str
     about: str
     endpoints: tuple[Endpoint, ...] = ()
     stills: Callable[[Lab], str] | None = None
-    baked: Callable[[Lab], Any] | None = None
+    baked: Callable[[Lab], dict[str, Any]] | None = None
+    needs: str = ""

@@ -48,6 +48,7 @@ async function show() {
     trouble("");
   }
   try {
+    if (panels.get(name).querySelector("[data-offline]")) built.set(name, {});
     if (!built.has(name)) {
       const module = await import(`./tabs/${name}.js`);
       const root = h("div", { class: `tab ${name}` });

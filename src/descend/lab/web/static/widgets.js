@@ -79,6 +79,12 @@ export function number(value, { min, max, step = "any" }, onchange) {
 // A number that may be left out.
 export const entry = (bounds) => h("input", { type: "number", ...bounds });
 
+// Fields that an exported file shows and cannot change, with the line that says so.
+export function fixed(inputs, line) {
+  for (const one of inputs) one.disabled = true;
+  return h("p", { class: "hint" }, line, h("code", {}, "descend lab"), " takes any.");
+}
+
 // What a link says of these inputs, as far as it fits; whether one of them has changed.
 export function restored(state, inputs) {
   let other = false;

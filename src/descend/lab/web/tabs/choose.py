@@ -95,4 +95,5 @@ TAB = Tab(
     "Which rule, which rate, which schedule: short trainings, each annealed to zero, then longer ones of those that do "
     "well. Stop whenever you like: what is found so far is the answer, with its doubts.",
     (Endpoint("known", known), Endpoint("start", start, (_SOME, {"rules": ["adamw"], "seconds": 1.0}))),
+    needs="it trains",
 )

@@ -118,6 +118,22 @@ def steps(lab: Lab, fields: Fields) -> Any:
     return {"blocks": blocks, "p": shown(taken[-1].p)}
 
 
+def baked(lab: Lab) -> dict[str, Any]:
+    """Every rule, and one step of it by hand from the page's own numbers."""
+    told = known(lab, Fields({}))
+    answers: dict[str, Any] = {"explain/known": told}
+    for one in told:
+        asked: dict[str, Any] = {
+            "rule": one["name"],
+            **({"gradient": 1.0} if one["matrix"] else {"gradient": 0.5, "p": 1.0}),
+        }
+        if one["lr"] is not None:
+            asked["lr"] = one["lr"]
+        answers[f"explain/about {one['name']}"] = about(lab, Fields({"rule": one["name"]}))
+        answers[f"explain/steps {one['name']}"] = steps(lab, Fields(asked))
+    return answers
+
+
 TAB = Tab(
     "explain",
     "Explain",
@@ -129,4 +145,5 @@ TAB = Tab(
             "steps", steps, ({"rule": "adam", "lr": 0.1, "p": 1.0, "gradient": 0.5, "steps": 2}, {"rule": "muon"})
         ),
     ),
+    baked=baked,
 )

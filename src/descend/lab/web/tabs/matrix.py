@@ -144,4 +144,5 @@ TAB = Tab(
     "the k-th shown in proportion to 1/k. Muon makes the singular values of an update nearly alike; the others push "
     "where gradients are large.",
     (Endpoint("draw", draw, ({"steps": 20, "seed": 1, "muon": 0.1, "adamw": 0.01, "gradient_descent": 1.0},)),),
+    baked=lambda lab: {"matrix/draw": draw(lab, Fields({}))},
 )

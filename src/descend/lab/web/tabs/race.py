@@ -133,4 +133,5 @@ TAB = Tab(
     "Rules tuned alike and raced on fresh seeds until it is decided, here as it happens. The race is kept "
     "in the store, like those of the command line.",
     (Endpoint("known", known), Endpoint("start", start, (_quick(),))),
+    needs="it trains",
 )

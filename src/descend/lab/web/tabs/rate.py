@@ -64,4 +64,5 @@ TAB = Tab(
         Endpoint("known", known),
         Endpoint("start", start, ({"rule": "adam", "steps": 10, "repeats": 1, "seconds": 1.0, "seed": 0},)),
     ),
+    needs="it trains",
 )

@@ -75,4 +75,5 @@ TAB = Tab(
     "Runs",
     "The races that this computer has kept, those of the command line too. They are read here and never changed.",
     (Endpoint("kept", kept), Endpoint("report", report)),
+    needs="it reads the store of this computer",
 )

@@ -18,7 +18,40 @@ from ..tab import Endpoint, Lab, Tab
 STEPS = 10**6
 WARMUPS = ("linear", "exponential")
 SHAPES = ("cosine", "linear", "wsd", "constant", "step")
-POINTS = 1200
+POINTS, SPARE = 1200, 5  # points that are looked at; every fifth is drawn, and where the curve
+KINK = 1e-3  # has a kink: so much of its height
+
+
+EXAMPLES: tuple[dict[str, Any], ...] = (
+    {"name": "cosine", "title": "Warm-up, then cosine", "warmup": 100, "kind": "linear", "shape": "cosine", "end": 0.0},
+    {"name": "tail", "title": "Cosine to a tenth", "warmup": 50, "kind": "linear", "shape": "cosine", "end": 0.1},
+    {"name": "linear", "title": "Warm-up, then linear", "warmup": 33, "kind": "linear", "shape": "linear", "end": 0.0},
+    {
+        "name": "wsd",
+        "title": "Flat, then decay (WSD)",
+        "warmup": 50,
+        "kind": "linear",
+        "shape": "wsd",
+        "end": 0.0,
+        "decay": 0.2,
+    },
+    {"name": "steps", "title": "Halved in steps", "warmup": 0, "shape": "step", "every": 250, "factor": 0.5},
+    {"name": "exponential", "title": "Exponential warm-up", "warmup": 200, "kind": "exponential", "shape": "constant"},
+)  # each of a run of 1000 steps with a peak of 0.1
+
+
+def known(lab: Lab, fields: Fields) -> Any:
+    """Compositions to begin with."""
+    fields.end()
+    return [{"steps": 1000, "peak": 0.1, **one} for one in EXAMPLES]
+
+
+def baked(lab: Lab) -> dict[str, Any]:
+    """The compositions, drawn."""
+    told = known(lab, Fields({}))
+    plain = [{name: value for name, value in one.items() if name not in ("name", "title")} for one in told]
+    drawn = {f"schedules/draw {one['name']}": draw(lab, Fields(asked)) for one, asked in zip(told, plain, strict=True)}
+    return {"schedules/known": told, **drawn}
 
 
 def composed(fields: Fields) -> tuple[Schedule, int]:
@@ -57,7 +90,9 @@ def draw(lab: Lab, fields: Fields) -> Any:
     made, total = composed(fields)
     at = np.unique(np.rint(np.linspace(0, total, min(total, POINTS) + 1)))
     values = made(at)
-    chart = curve(at, values, f"learning rate by step: {made!r}", "step")
+    bends = np.pad(np.abs(np.diff(values, 2)) > KINK * values.max(), 1, constant_values=True)
+    drawn = bends | (np.arange(len(at)) % SPARE == 0)
+    chart = curve(at[drawn], values[drawn], f"learning rate by step: {made!r}", "step")
     marks = sorted({0, total // 10, total // 4, total // 2, 3 * total // 4, total - 1})
     rows = [(f"{k:,}", f"{float(made(k)):.4g}") for k in marks]
     average = math.fsum(values) / len(values)
@@ -76,5 +111,9 @@ TAB = Tab(
     "schedules",
     "Schedules",
     "A learning rate by step: a warm-up, then a decay, put together with the library's algebra; and the code for it.",
-    (Endpoint("draw", draw, (_SOME, {"shape": "wsd", "decay": 0.3}, {"shape": "step", "every": 100, "factor": 0.3})),),
+    (
+        Endpoint("known", known),
+        Endpoint("draw", draw, (_SOME, {"shape": "wsd", "decay": 0.3}, {"shape": "step", "every": 100, "factor": 0.3})),
+    ),
+    baked=baked,
 )

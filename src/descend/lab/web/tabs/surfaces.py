@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .... import rules as catalogue
+from ....draw.chart import Area
 from ....draw.svg import svg
 from ....rules.names import find_rule
 from ...surface import picture
@@ -25,7 +26,7 @@ from ..tab import Endpoint, Lab, Tab
 RULES, STEPS = 12, 2000
 TUNED_STEPS = 4000  # of all rules together: each is walked at 19 rates
 LARGEST_RATE, LARGEST_NOISE = 1e4, 1e3
-GRID = 161
+GRID, STILL = 161, 31  # places along an axis, of the map and of a still
 
 
 def known(lab: Lab, fields: Fields) -> Any:
@@ -105,8 +106,11 @@ def baked(lab: Lab) -> dict[str, Any]:
     """What an exported file answers with."""
     told: Any = known(lab, Fields({}))
     told["surfaces"] = [one for one in told["surfaces"] if one["name"] in SURFACES]
-    grounds = {f"surfaces/ground {name}": ground(lab, Fields({"surface": name})) for name in SURFACES}
-    return {"surfaces/known": told, **grounds, **bake.stories(lab.surfaces)}
+    return {
+        "surfaces/known": told,
+        "surfaces/ground": bake.grounds(SURFACES),
+        "surfaces/paths": bake.stories(lab.surfaces),
+    }
 
 
 def stills(lab: Lab) -> str:
@@ -117,10 +121,12 @@ def stills(lab: Lab) -> str:
         walked = [walk(find_rule(r), surface, story.start, lr, story.steps, engine="alone") for r, lr in story.rules]
         if len({path.rule for path in walked}) < len(walked):
             walked = [replace(path, rule=f"{path.rule}, {path.lr:g}") for path in walked]
-        drawn = replace(picture.chart(surface, walked, ""), foot=[])
+        drawn = picture.chart(surface, walked, "")
+        shapes = [shape for shape in drawn.shapes if not isinstance(shape, Area)]
+        drawn = replace(drawn, foot=[], shapes=picture.bands(*surface.heights(STILL))[::3] + shapes)
         parts.append(
             f"<section><h2>{escape(story.title)}</h2><p>{escape(story.sentence)}</p>"
-            f"<figure>{svg(drawn, 720, 420, f'still-{n}')}</figure></section>"
+            f"<figure>{svg(drawn, 480, 300, f'still-{n}')}</figure></section>"
         )
     return "".join(parts)
 

@@ -2,7 +2,7 @@
 
 import { blocks, h, say, trouble } from "../dom.js";
 import { post } from "../net.js";
-import { choice, field, number, restored } from "../widgets.js";
+import { choice, field, fixed, number, restored } from "../widgets.js";
 
 export async function build(root, lab) {
   const known = await post("explain/known");
@@ -25,6 +25,8 @@ export async function build(root, lab) {
     h("div", { class: "stage" }, about,
       h("section", { "aria-label": "By hand" }, h("h2", {}, "By hand"),
         h("div", { class: "fields" }, places.lr, places.p, places.gradient, field("steps", steps)), hand)));
+
+  if (lab.baked) hand.before(fixed([lr, p, gradient, steps], "This file holds one step with these numbers; "));
 
   async function show() {
     if (now !== rule.value) {
@@ -49,9 +51,9 @@ export async function build(root, lab) {
 
   async function again() {
     const one = rules.get(rule.value), mine = ++asked;
-    const body = { rule: rule.value, gradient: Number(gradient.value), steps: Math.round(Number(steps.value)) };
-    if (one.lr != null) body.lr = Number(lr.value);
-    if (!one.matrix) body.p = Number(p.value);
+    const body = lab.baked ? { rule: rule.value } : { rule: rule.value, gradient: Number(gradient.value), steps: Math.round(Number(steps.value)) };
+    if (one.lr != null && !lab.baked) body.lr = Number(lr.value);
+    if (!one.matrix && !lab.baked) body.p = Number(p.value);
     try {
       trouble("");
       const found = await post("explain/steps", body);
@@ -66,7 +68,7 @@ export async function build(root, lab) {
       if (rules.has(state.rule)) rule.value = state.rule;
       const fresh = now !== rule.value;
       if (fresh) await show();
-      if (restored(state, { lr, p, gradient, steps })) await again();
+      if (!lab.baked && restored(state, { lr, p, gradient, steps })) await again();
     },
   };
 }

@@ -2,7 +2,7 @@
 
 import { blocks, h, say, trouble } from "../dom.js";
 import { post } from "../net.js";
-import { field, number, restored } from "../widgets.js";
+import { field, fixed, number, restored } from "../widgets.js";
 
 export async function build(root, lab) {
   const rate = (value) => number(value, { min: 1e-9, max: 1e5 }, draw);
@@ -16,13 +16,14 @@ export async function build(root, lab) {
   root.append(
     h("div", { class: "ask" }, h("div", { class: "fields" }, Object.entries(made).map(([name, one]) => field(labels[name], one)))),
     said, shown);
+  if (lab.baked) said.before(fixed(Object.values(made), "This file holds the runs of these rates and this seed; "));
 
   let asked = 0;
   async function draw() {
     const mine = ++asked;
     said.textContent = "three runs are trained…";
-    const body = Object.fromEntries(Object.entries(made).map(([name, one]) => [name, Number(one.value)]));
-    for (const name of ["steps", "seed"]) body[name] = Math.round(body[name]);
+    const body = lab.baked ? {} : Object.fromEntries(Object.entries(made).map(([name, one]) => [name, Number(one.value)]));
+    for (const name of ["steps", "seed"]) if (name in body) body[name] = Math.round(body[name]);
     try {
       trouble("");
       const found = await post("matrix/draw", body);
@@ -37,7 +38,7 @@ export async function build(root, lab) {
   return {
     state: () => Object.fromEntries(Object.entries(made).map(([name, one]) => [name, one.value])),
     async restore(state) {
-      restored(state, made);
+      if (!lab.baked) restored(state, made);
       await draw();
     },
   };
