@@ -1,5 +1,6 @@
 """Sets from beginning to end: collected, gone on with, dropped from, checked, packed, and interrupted in every way."""
 
+import asyncio
 import csv
 import json
 import os
@@ -17,9 +18,10 @@ from PIL import Image
 from descend.lab.data.check import check
 from descend.lab.data.cli import data
 from descend.lab.data.collect import Collected, SourceError, collect
+from descend.lab.data.decoders import Decoders
 from descend.lab.data.drop import drop
 from descend.lab.data.manifest import SetError, read
-from descend.lab.data.picture import Settings
+from descend.lab.data.picture import Looked, Settings
 from descend.lab.data.shards import pack
 from descend.lab.tasks.yours.pictures import Folder
 
@@ -396,10 +398,44 @@ def test_a_call_that_is_killed_goes_on_to_the_same_set(tmp_path: Path, how: sign
         out, error = process.communicate(timeout=600)
         assert process.returncode == 0, error
         again = [path for path in server.hits if server.hits[path] > before[path] and path != "/robots.txt"]
-        assert len(again) <= 15, "what was finished is not asked for again"
+        assert len(again) <= 15, "what was fetched is not asked for again"
         whole = collect([tmp_path / "list.csv"], tmp_path / "whole", processes=0, web={"rate": 1e4})
         assert len(whole.rows) == 40
         assert same_set(tmp_path / "set", tmp_path / "whole")
+
+
+def test_what_was_fetched_and_not_looked_at_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Cut off between the two, as by Ctrl-C; of a file that is not whole any more the address is asked again."""
+    with serving() as server:
+        lines = [f"{server.picture(f'/{k}.jpg', jpeg(k))},{'ab'[k % 2]}" for k in range(8)]
+        (tmp_path / "list.csv").write_text("\n".join(["url,class", *lines]))
+        how = {"processes": 0, "web": {"rate": 1e4, "connections": 1}}
+        real, seen = Decoders.examine, 0
+
+        async def examine(self: Decoders, file: Path, claim: str) -> Looked:
+            nonlocal seen
+            seen += 1
+            if seen > 3:
+                while len(list((tmp_path / "set").rglob("raw/*.type"))) < 5:
+                    await asyncio.sleep(0.01)  # until the others have been fetched, too
+                raise KeyboardInterrupt
+            return await real(self, file, claim)
+
+        monkeypatch.setattr(Decoders, "examine", examine)
+        first = collect([tmp_path / "list.csv"], tmp_path / "set", **how)
+        assert first.partial
+        before = server.hits.copy()
+        assert [before[f"/{k}.jpg"] for k in range(8)] == [1] * 8
+        monkeypatch.setattr(Decoders, "examine", real)
+        raw = sorted((tmp_path / "set").rglob("raw/*.type"))
+        assert len(raw) == 5
+        cut = raw[0].with_suffix("")
+        cut.write_bytes(cut.read_bytes()[:-9])
+        made = collect([], tmp_path / "set", **how)
+        assert len(made.rows) == 8
+        again = [k for k in range(8) if server.hits[f"/{k}.jpg"] > 1]
+        assert len(again) == 1
+        assert not list((tmp_path / "set").rglob("raw/*"))
 
 
 @pytest.mark.slow

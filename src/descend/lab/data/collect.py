@@ -8,7 +8,6 @@ nor on how often the work was interrupted.
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -268,14 +267,19 @@ class Work:
         from .web.fetch import Refused
 
         file = self.home / "raw" / self.keys[one]
+        note = file.with_name(f"{file.name}.type")
         try:
-            kind = await fetcher.fetch(one.url, file)
-            return await decoders.examine(file, claimed(urlsplit(one.url).path, kind)), False
+            if (kind := _fetched(file, note)) is None:
+                kind = await fetcher.fetch(one.url, file)
+                note.write_text(f"{file.stat().st_size} {kind}", encoding="utf-8")
+            found = await decoders.examine(file, claimed(urlsplit(one.url).path, kind)), False
         except Refused as error:
-            return Looked(error.reason, error.detail), error.again
-        finally:
+            found = Looked(error.reason, error.detail), error.again
+        # Not where this was cut off: what has been fetched is looked at by the next call.
+        for done in (note, file):
             with suppress(OSError):
-                os.unlink(file)
+                done.unlink(missing_ok=True)
+        return found
 
     def _fetcher(self) -> Fetcher:
         try:
@@ -283,6 +287,15 @@ class Work:
         except ImportError as error:
             raise SourceError(f"addresses need {error.name}: pip install 'descend[data]'") from None
         return Fetcher(Limits(**{"largest": self.picture.largest, **self.web}), self.asked.seed)
+
+
+def _fetched(file: Path, note: Path) -> str | None:
+    """The type of a picture that an earlier call fetched whole and had no time to look at; None: there is none."""
+    try:
+        size, _, kind = note.read_text(encoding="utf-8").partition(" ")
+        return kind if file.stat().st_size == int(size) else None
+    except (OSError, ValueError):
+        return None
 
 
 def _interleaved(todo: list[Candidate]) -> list[Candidate]:
