@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -17,13 +18,24 @@ from rich.text import Text
 ROOM = 24  # an explanation with less room goes below what it explains
 
 
+def watched(file: Any) -> bool:
+    """Whether what is written there can be drawn over: a terminal, and not the one that a notebook gives to `!command`.
+
+    That one shows every picture of a bar below the other.
+    """
+    notebooks = "JPY_PARENT_PID" in os.environ and os.environ.get("TERM") == "xterm-color"
+    return bool(getattr(file, "isatty", lambda: False)()) and not notebooks
+
+
 def console(widest: int = sys.maxsize) -> Console:
     """A console on stdout: plain text where that is no terminal or NO_COLOR is set."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure and (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
         reconfigure(encoding="utf-8")  # formulas are made of signs that other encodings lack
     plain = bool(os.environ.get("NO_COLOR"))
-    made = Console(highlight=False, emoji=False, markup=False, color_system=None if plain else "auto")
+    made = Console(
+        highlight=False, emoji=False, markup=False, color_system=None if plain else "auto", force_jupyter=False
+    )
     made.width = min(made.width, widest)
     return made
 
@@ -38,9 +50,11 @@ def show(*parts: RenderableType) -> None:
 def text(*parts: RenderableType, width: int = 100) -> str:
     """The same as plain text, its lines without spaces at the end."""
     file = io.StringIO()
+    # In a notebook rich would show each part below the cell, and leave the file empty.
     to = Console(
-        file=file, width=width, color_system=None, highlight=False, emoji=False, markup=False, legacy_windows=False
-    )
+        file=file, width=width, color_system=None, highlight=False, emoji=False, markup=False, legacy_windows=False,
+        force_jupyter=False,
+    )  # fmt: skip
     for part in parts:
         to.print(part)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())

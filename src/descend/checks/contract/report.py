@@ -146,7 +146,15 @@ def column_of(names: Any) -> int:
 
 def plain(report: Report, width: int = 80) -> str:
     """The whole report as text."""
-    page = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, markup=False, emoji=False)
+    page = Console(
+        file=io.StringIO(),
+        force_jupyter=False,
+        width=width,
+        color_system=None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
     column = column_of(result.name for result in report.results)
     for result in report.results:
         print_result(page, result, column)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...draw.progress import Report, noticed
 from ...rules.names import find_rule
 from ...torch.learning_rate.trial import Mixed, set_mode
 from ...torch.learning_rate.trial import Trial as Loop
@@ -84,7 +85,7 @@ def choose(
             parameters of other names or shapes, or one judged with `val` where this is not, is refused; so is another
             loss, model or data, told by the loss of the first batch under fixed seeds. A loader that draws from a
             generator out of reach gives another batch each time: then this is not looked at.
-        progress: called after each run with the part (0 to 1) of the budget that is spent.
+        progress: called after each run with the part (0 to 1) of the budget spent; without it a notebook shows a bar.
     Raises:
         TypeError, ValueError: an argument, a loader, a model or a loss that does not fit; a loss that no rule moved;
             too few seconds. Nothing has changed.
@@ -106,7 +107,7 @@ def choose(
     if seconds is None and steps is None:
         runs = max(RUNS, a_first_level(len(names), horizon))
     choosing = Choosing(Asked(names, horizon, runs=runs, seconds=seconds or math.inf, seed=seed))
-    judged = "train" if val is None else "val"
+    judged, told = "train" if val is None else "val", None
     _refuse(more, horizon, judged)
     for outcome in more.outcomes if more is not None else ():
         choosing.take(outcome)
@@ -139,17 +140,22 @@ def choose(
                         return
                     except RuntimeError as error:  # one rule that cannot do this model is no end of the others
                         choosing.fail(trial.rule, f"{type(error).__name__}: {error}"[:200])
-                    if progress is not None:
+                    if told is not None:
                         spent = choosing.spent / choosing.budget if choosing.budget else 0.0
-                        progress(min(1.0, max(spent, (time.perf_counter() - begun) / (seconds or math.inf))))
+                        told(min(1.0, max(spent, (time.perf_counter() - begun) / (seconds or math.inf))), 1.0)
         except KeyboardInterrupt:
             choosing.interrupt()
 
-    with kept():
+    with kept(), noticed(f"choosing among {len(names)} rules") as bar:
+        told = bar if progress is None else _parts(progress)
         untouched(all_of_it, reseed)
     choosing.end()
     made = answer(choosing, train.name, time.perf_counter() - begun)
     return replace(made, model=tuple(train.shapes), judged=judged, mark=train.mark)
+
+
+def _parts(progress: Callable[[float], Any]) -> Report:
+    return lambda done, most: progress(done / most)
 
 
 class _Late(Exception):

@@ -208,7 +208,7 @@ def _console(to_stderr: bool) -> "Console":
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="replace")  # a terminal without Unicode shows ? for a sign, not a traceback
-    return Console(stderr=to_stderr, highlight=False, emoji=False)
+    return Console(stderr=to_stderr, highlight=False, emoji=False, force_jupyter=False)
 
 
 def _fresh(given: dict[str, Any], console: "Console") -> "tuple[Record, int]":

@@ -15,6 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table as Grid
 from rich.text import Text
 
+from ...draw import terminal
 from ...draw.terminal import Column, Table
 from ..tasks.task import Task
 from ..trials.runners.runner import Event, RuleFailed
@@ -43,8 +44,8 @@ def view_for(console: Console, record: Record, watch: Watch, quiet: bool) -> Vie
     """Nothing, a live table, or plain lines: what suits the console."""
     if quiet:
         return Silent()
-    watched = console.file.isatty() and not console.is_dumb_terminal
-    return LiveTable(console, record, watch) if watched else Lines(console, watch)
+    drawn = terminal.watched(console.file) and not console.is_dumb_terminal
+    return LiveTable(console, record, watch) if drawn else Lines(console, watch)
 
 
 def watched(drive: Drive, console: Console, quiet: bool) -> bool:
@@ -215,7 +216,9 @@ def print_judged(console: Console, record: Record, found: Results) -> None:
 
 def plain(record: Record) -> str:
     """The same as text, for ``print``."""
-    console = Console(file=StringIO(), width=WIDE, color_system=None, highlight=False, legacy_windows=False)
+    console = Console(
+        file=StringIO(), force_jupyter=False, width=WIDE, color_system=None, highlight=False, legacy_windows=False
+    )
     print_judged(console, record, results(record))
     return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())  # type: ignore[attr-defined]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...draw.progress import noticed
 from ..loop.batch import device_of
 from ..loop.feed import ONE_BATCH, Feed, refuse
 from ..loop.loss import objective
@@ -77,7 +78,7 @@ def find_lr(
         closure: whether the optimizer evaluates the loss itself; None: found out.
         full_batch: whether the loader's only batch is meant to be all there is to train on.
         form: `"model, batch"` or `"output, target"`, what `loss_fn` takes; None: its parameters' names say it.
-        progress: called after each step with (gradients so far, gradients at most).
+        progress: called after each step with (gradients so far, gradients at most); without, a notebook shows a bar.
     Raises:
         TypeError, ValueError: an argument, a loader, a model or a loss that does not fit. Nothing has changed.
     """
@@ -108,6 +109,7 @@ def find_lr(
         deadline=begun + seconds if seconds is not None else math.inf,
     )  # fmt: skip
 
+    told = progress
     most = accumulate * (steps * repeats + probes * (probe_steps or max(steps // 4, 1)))
 
     def trained(lrs: Iterable[float], paired: bool) -> Iterator[float]:
@@ -116,8 +118,8 @@ def find_lr(
             reseed()
             feed.rewind()
         for value in trial.steps(lrs):
-            if progress is not None:
-                progress(trial.evaluations, most)
+            if told is not None:
+                told(trial.evaluations, most)
             yield value
 
     def validate() -> float:
@@ -150,7 +152,8 @@ def find_lr(
         return LRFinding(name, found, tuple(bases), where, trial.evaluations, took, trial.late, free)
 
     try:
-        with kept():
+        with kept(), noticed(f"range test of {type(opt).__name__}") as bar:
+            told = progress if progress is not None else bar
             return untouched(all_of_it, restore, reseed)
     finally:
         feed.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +14,9 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from ...core.untraced import untraced
-from ...draw.terminal import Table
+from ...draw.progress import Pane, in_notebook
+from ...draw.terminal import Table, watched
+from ...draw.terminal import text as plain
 from ..step.telemetry import RATIO, Measured, of_all
 from ..step.telemetry_words import HINT, columns_of, first_line, short
 from .alarms import Alarm, Alarms, summary
@@ -51,18 +54,23 @@ def live(
         raise ValueError(f"refresh and interval are seconds, 0 or more; got {refresh!r} and {interval!r}")
     names = names if names is None or isinstance(names, torch.nn.Module) else list(names)
     alarms = alarms or Alarms(optimizer, names=names)
-    console = console or Console()
-    return View(optimizer, alarms, console, refresh if console.is_terminal else interval)
+    pane = Pane() if console is None and in_notebook() else None
+    console = console or Console(force_jupyter=False)
+    drawn = pane is not None or (console.is_terminal and watched(console.file))
+    return View(optimizer, alarms, console, refresh if drawn else interval, pane)
 
 
 @untraced
 class View:
     """What ``live`` returns: a context manager."""
 
-    def __init__(self, optimizer: RuleOptimizer, alarms: Alarms, console: Console, every: float) -> None:
+    def __init__(
+        self, optimizer: RuleOptimizer, alarms: Alarms, console: Console, every: float, pane: Pane | None
+    ) -> None:
         self.telemetry, self.alarms, self.console = alarms.telemetry, alarms, console
         self._optimizer, self._every, self._next = optimizer, every, 0.0
         self._live: RichLive | None = None
+        self._pane = pane
         self._hook: Any = None
         self._said: list[str] = []
         self._shown = (-1, -1)
@@ -71,7 +79,7 @@ class View:
         return f"<live view of {self.telemetry!r}>"
 
     def __enter__(self) -> View:
-        if self.console.is_terminal and not self.console.is_dumb_terminal:
+        if self.console.is_terminal and watched(self.console.file) and not self.console.is_dumb_terminal:
             self._live = RichLive(console=self.console, auto_refresh=False, transient=False)
             self._live.start()
         self._next = 0.0
@@ -99,6 +107,11 @@ class View:
         if self._live is not None:
             self._said = (self._said + summary(new))[-3:]
             self._live.update(self.table(), refresh=True)
+            return
+        if self._pane is not None:
+            self._said = (self._said + summary(new))[-3:]
+            said = plain(self.table(), width=self.console.width)
+            self._pane.show(f'<pre style="line-height:1.25">{escape(said)}</pre>', said)
             return
         self._print(self.line())
         for text in summary(new):

@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from ....draw import files
+from ....draw import files, terminal
 from ...tasks.catalogue import MODULES
 from ...tasks.source import Source, lacking
 from .. import asked
@@ -64,7 +64,7 @@ def race_all(
         say(f"[{k + 1}/{len(sources)}] {card.name}: {card.model.split(',')[0]}")
         seconds = None if end is None else max(0.0, end - perf_counter())
         drive = Drive(record, source, processes, store, seconds, given["on"] or "")
-        interrupted = watched(drive, console, quiet or not console.file.isatty())
+        interrupted = watched(drive, console, quiet or not terminal.watched(console.file))
         found = results(record)
         if found.tuned:
             done.append((record, found))
