@@ -23,7 +23,7 @@ import torch
 from descend.lab.race.space import usual
 from descend.lab.tasks import digits
 from descend.lab.tasks.perceptron import Perceptron
-from descend.lab.tasks.torch_digits import Batches, model
+from descend.lab.tasks.torch_digits import HELD, Batches, model
 from descend.lab.trials.train import train
 from descend.lab.trials.trial import Trial
 from descend.torch.learning_rate import LRFinding, find_lr
@@ -36,7 +36,7 @@ WAYS = (".lr", "geometric median", "valley", "steepest", "minimum/10", "usual")
 
 def trained(rule: str, lr: float, seed: int) -> float:
     """The final validation loss of a training; infinite if it diverged."""
-    data = digits.load()
+    data = digits.load(share=HELD)
     problem = Perceptron(digits.LAYERS, (data.train_x, data.train_y), (data.val_x, data.val_y), batch=64)
     run = train(Trial(rule, lr, seed, 600, "constant"), problem)
     return math.inf if run.diverged_at is not None else run.val_loss[-1]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from descend.lab.tasks import digits, perceptron
+from descend.lab.tasks import digits, perceptron, torch_digits
 from descend.lab.tasks.problem import Problem
 from descend.lab.trials.annealing import annealed
 from descend.lab.trials.train import train
@@ -55,11 +55,24 @@ def test_the_data_are_those_of_scikit_learn():
     assert np.array_equal(mine[1], labels)
 
 
-def test_the_split_is_fixed_stratified_and_covers_all():
-    data = digits.load()
+@pytest.mark.parametrize("share", [None, torch_digits.HELD])
+def test_the_split_is_fixed_stratified_and_covers_all(share: float | None):
+    data = digits.load() if share is None else digits.load(share=share)
     assert sorted([*data.train_rows, *data.val_rows]) == list(range(1797))
     shares = np.bincount(data.val_y) / (np.bincount(data.train_y) + np.bincount(data.val_y))
-    assert np.all(np.abs(shares - 0.2) < 0.005)
+    assert np.all(np.abs(shares - (share or 0.5)) < 0.005)
+
+
+def test_the_card_counts_the_images_of_its_own_split():
+    data, problem = digits.load(), digits.problem()
+    counts = f"{len(data.train_y)} images for training, {len(data.val_y)} for validation"
+    assert digits.TASK.split == f"fixed, stratified: {counts}"
+    assert (len(problem.train[1]), len(problem.validation[1])) == (len(data.train_y), len(data.val_y))
+    assert len(torch_digits.Batches(0).y) == 1438  # more to train on, as docs/kfac.md and docs/minimize.md have it
+
+
+def test_the_split_does_not_change():
+    data = digits.load()
     digits.load.cache_clear()
     assert np.array_equal(digits.load().val_rows, data.val_rows)
 

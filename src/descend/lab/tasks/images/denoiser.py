@@ -43,6 +43,6 @@ def noisy(clean: Array, rng: np.random.Generator) -> Array:
 
 
 def problem() -> Denoiser:
-    data = digits.load(share=digits.RACED_SHARE)
+    data = digits.load()
     fixed = noisy(data.val_x, np.random.default_rng(7))
     return Denoiser((64, 96, 64), (data.train_x, data.train_x), (fixed, data.val_x), TASK.batch)

@@ -20,5 +20,5 @@ TASK = replace(
 
 
 def problem() -> Perceptron:
-    data = digits.load(share=digits.RACED_SHARE)
+    data = digits.load()
     return Perceptron((64, 10), (data.train_x, data.train_y), (data.val_x, data.val_y), TASK.batch)
