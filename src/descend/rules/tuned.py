@@ -80,15 +80,16 @@ def prodigy_tensor(
 ):  # fmt: skip
     """Prodigy, tensor by tensor: each has an estimate of its own (Mishchenko & Defazio 2023, Algorithm 4, per tensor).
 
-    Dialect: as prodigy, with sums over a tensor instead of all of them, and decoupled decay at the rate lr * d, as the
-    authors' package has it. LoganBooker's prodigy-plus-schedule-free keeps an estimate for each parameter group.
+    Dialect: as prodigy, with sums over a tensor instead of all of them, and decoupled decay of lr * weight_decay,
+    whatever the estimate; the authors' package has lr * d * weight_decay. LoganBooker's prodigy-plus-schedule-free
+    keeps an estimate for each parameter group.
     """
     decay = sqrt(beta2)
     m = beta1 * m + (1 - beta1) * d * g
     v = beta2 * v + (1 - beta2) * d * d * g * g
     r = decay * r + (1 - decay) * d * d * total(lr * g * (p0 - p))
     s = decay * s + (1 - decay) * lr * d * d * g
-    p = (1 - lr * d * weight_decay) * p - lr * d * m / (sqrt(v) + d * eps)
+    p = (1 - lr * weight_decay) * p - lr * d * m / (sqrt(v) + d * eps)
     distance = total(absolute(s))
     d = where(distance > 0, maximum(d, r / distance), d)
     return p, m, v, s, p0, d, r

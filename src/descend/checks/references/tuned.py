@@ -129,7 +129,7 @@ def prodigy_tensor(
     d0: float,
     weight_decay: float,
 ) -> Trace:
-    """Mishchenko & Defazio 2023, Algorithm 4, run on each tensor as if it were all; decoupled decay at x's rate."""
+    """Mishchenko & Defazio 2023, Algorithm 4, run on each tensor as if it were all; decoupled decay, without d."""
     x0, m, v, s = x, np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
     r, d, beta3 = 0.0, d0, math.sqrt(beta2)
     for g in gradients:
@@ -137,7 +137,7 @@ def prodigy_tensor(
         v = beta2 * v + (1 - beta2) * d**2 * g**2
         r = beta3 * r + (1 - beta3) * lr * d**2 * float(np.sum(g * (x0 - x)))
         s = beta3 * s + (1 - beta3) * lr * d**2 * g
-        x = (1 - lr * d * weight_decay) * x - lr * d * m / (np.sqrt(v) + d * eps)
+        x = (1 - lr * weight_decay) * x - lr * d * m / (np.sqrt(v) + d * eps)
         s_1 = float(np.sum(np.abs(s)))
         d = max(d, r / s_1) if s_1 > 0 else d
         yield x, {"m": m, "v": v, "s": s, "r": np.asarray(r), "d": np.asarray(d)}
