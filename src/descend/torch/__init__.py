@@ -39,7 +39,6 @@ from .optim.muon import muon_groups
 
 if TYPE_CHECKING:
     from .check.checking import check_gradients, initial_loss, overfit_one_batch
-    from .default import default
     from .groups.groups import param_groups
     from .in_backward.step import step_in_backward
     from .kronecker.optimizer import KFAC
@@ -64,6 +63,7 @@ if TYPE_CHECKING:
     from .switching.policy import switch_at
     from .switching.rule import switch
     from .switching.swats import swats
+    from .untuned import default
     from .watch.alarms import Alarms
     from .watch.live import live
     from .watch.log import TelemetryLogger
@@ -104,7 +104,7 @@ _AROUND = {
     "TelemetryLogger": "watch.log",
     "check_gradients": "check.checking",
     "choose": ".lab.choosing.on_model",  # above this room, with the lab: its name is looked up when it is asked for
-    "default": "default",
+    "default": "untuned",
     "initial_loss": "check.checking",
     "overfit_one_batch": "check.checking",
     "evolve": "population",
