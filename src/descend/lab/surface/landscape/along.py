@@ -13,7 +13,7 @@ from ....draw.chart import Axis, Chart, Line
 from ....draw.pictured import Pictured
 from ....draw.terminal import Table, text
 
-HEAD = ("path", "at step", "sharpness", "largest", "limit", "of it first", "last", "2nd half")
+HEAD = ("path", "at step", "sharpness", "largest", "limit", "share first", "last", "2nd half")
 CAPTION = "How near the limit; the last column is a median"
 
 

@@ -140,8 +140,8 @@ class Trained:
             many = f"{len(data[0][1]):,} examples"
         said = [f"{card.name}: {self.steps} steps of {how} from the weights of seed {self.seed}"]
         said[0] += ", each rule at its best rate of those tried by this loss" * self.tuned
-        said += [f"the loss is the mean over {many} of training"]
-        return said + [f"time was up before {', '.join(self.left_out)} had been trained"] * bool(self.left_out)
+        said += [f"The loss is the mean over {many} of training"]
+        return said + [f"Time was up before {', '.join(self.left_out)} had been trained"] * bool(self.left_out)
 
 
 def train(

@@ -135,7 +135,7 @@ class Landscape(Pictured):
         """A page of its own: no script, no request."""
         from .page import html
 
-        method = [f"{self.said}.", *(f"{line}." for line in self.about)]
+        method = [f"{self.said[0].upper()}{self.said[1:]}.", *(f"{line}." for line in self.about)]
         method.append("The lower a place, the nearer its colour is to that of the page; a band is no fixed height.")
         if self.paths:
             method.append(
