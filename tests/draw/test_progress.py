@@ -5,8 +5,10 @@ import re
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from descend import minimize
 from descend.draw import progress as module
 from descend.draw.progress import lines, noticed, progress
 from descend.draw.terminal import watched
@@ -67,7 +69,7 @@ def shown(monkeypatch) -> list[tuple[str, str]]:
 
 def test_a_bar_in_a_notebook_is_one_that_moves_and_goes(shown):
     clock = Clock()
-    with noticed("<b>", clock) as report:
+    with noticed("<b>", clock=clock) as report:
         assert report is not None
         for step in range(101):
             clock.now = step / 8
@@ -92,6 +94,26 @@ def test_it_goes_where_the_work_stops_and_never_comes_where_nothing_is_told(show
     with progress("x"):
         pass
     assert len(shown) == 2
+
+
+def test_a_search_of_over_a_second_has_a_bar_and_a_short_one_none(shown, monkeypatch):
+    clock = Clock()
+
+    def slow(x: np.ndarray) -> float:
+        clock.now += 0.25
+        return float(((x - 1) ** 2).sum())
+
+    def noticing(title: str, after: float):
+        return noticed(title, after, clock)
+
+    monkeypatch.setattr("descend.search.minimizing.noticed", noticing)
+    minimize(slow, np.zeros(2), "cma_es", seed=0, budget=4)
+    assert shown == []
+    found = minimize(slow, np.zeros(2), "cma_es", seed=0, budget=60)
+    assert found.nfev == 60
+    assert {place for place, _ in shown} == {"place 0"}
+    assert shown[0][1].startswith("minimize, cma_es, evaluations · 1")
+    assert shown[-1][1] == ""
 
 
 def test_without_a_notebook_there_is_no_bar():

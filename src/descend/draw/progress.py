@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
-from .terminal import watched
-
 EVERY = 2.0  # seconds between the first lines of progress
 PART = 0.1  # of the time so far, which lies between later ones: a run of an hour says some fifty
 REFRESH = 0.2  # seconds between two pictures of a bar in a notebook
@@ -32,6 +30,8 @@ def progress(title: str, silent: bool = False, unit: str = "step") -> Iterator[R
         with noticed(title) as report:
             yield report
         return
+    from .terminal import watched  # rich takes a while to load, and a search or a range test may want no bar
+
     if not watched(sys.stderr):
         print(f"{title}: loading", file=sys.stderr, flush=True)
         yield lines(unit)
@@ -88,13 +88,13 @@ class Pane:
 
 
 @contextlib.contextmanager
-def noticed(title: str, clock: Callable[[], float] = time.monotonic) -> Iterator[Report | None]:
-    """A bar below the cell of a notebook, gone at the end; None anywhere else."""
+def noticed(title: str, after: float = 0.0, clock: Callable[[], float] = time.monotonic) -> Iterator[Report | None]:
+    """A bar below the cell of a notebook, gone at the end; None anywhere else. `after`: so many seconds have gone."""
     if not in_notebook():
         yield None
         return
     pane, begun, shown = Pane(), clock(), False
-    next_ = begun
+    next_ = begun + after
 
     def report(done: float, most: float) -> None:
         nonlocal shown, next_

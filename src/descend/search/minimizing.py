@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..draw.progress import noticed
 from . import names
 from .arrays import like
 from .arrays.base import Undifferentiable
@@ -137,7 +138,8 @@ def minimize(
         given.setdefault("patience", PATIENCE)
     built = names.build(method, start, None if bounds is None else (low, high), seed=seed, eps=problem.eps, **given)
     _warn_of_unused(built, {"jac": jac, "hess": hess, "hessp": hessp})
-    result = run(problem, built, limit, target, callback, maxiter)
+    with noticed(f"minimize, {method}, evaluations", after=1.0) as bar:
+        result = run(problem, built, limit, target, callback, maxiter, bar)
     if automatic and method != "auto":
         result.message = f"{result.message} (auto took {method})"
     return result
@@ -150,10 +152,14 @@ def run(
     target: float | None = None,
     callback: Callable[..., Any] | None = None,
     maxiter: int | None = None,
+    progress: Callable[[float, float], Any] | None = None,
 ) -> OptimizeResult:
-    """Answer a method from a problem until it stops, the target is reached or the budget or ``maxiter`` spent."""
+    """Answer a method from a problem until it stops, the target is reached or the budget or ``maxiter`` spent.
+
+    ``progress`` is called with evaluations, those so far and at most.
+    """
     try:
-        return _run(problem, method, budget, target, callback, maxiter)
+        return _run(problem, method, budget, target, callback, maxiter, progress)
     except KeyboardInterrupt as interruption:
         best = _result(problem, method, INTERRUPTED, "interrupted; the best so far")
         interruption.result = best  # type: ignore[attr-defined]
@@ -168,6 +174,7 @@ def _run(
     target: float | None,
     callback: Callable[..., Any] | None,
     maxiter: int | None,
+    progress: Callable[[float, float], Any] | None,
 ) -> OptimizeResult:
     problem.limit = budget
     doubt = Doubt(problem, budget)
@@ -178,6 +185,8 @@ def _run(
             return _result(problem, method, CONVERGED, f"the target {target:g} is reached")
     while (wanted := method.wanted) is not None:
         done = method.nit
+        if progress is not None:
+            progress(problem.nfev, budget)
         if problem.nfev + problem.cost(wanted) > budget:
             _spend(problem, method, wanted, budget - problem.nfev)
             if target is not None and _best(problem, method).f <= target:
