@@ -206,7 +206,7 @@ class Method:
 
     def see(self, points: Any, values: Any) -> None:
         """Keep the best of these points (n, D), if it is the best so far."""
-        i = int(np.argmin(values))
+        i = int(values.argmin())
         if values[i] < self.best_f:
             self.best_x, self.best_f = np.array(points[i]), float(values[i])
 

@@ -117,7 +117,7 @@ class CMAES(Restarted):
         order = values.argsort(kind="stable")
         if not math.isfinite(values[order[0]]):
             return []  # nothing was learned: the next generation is another draw of the same distribution
-        self.learn(Y[order], Z[order], order)
+        self.learn(Y.take(order, axis=0), Z.take(order, axis=0), order)
         return self.ended(values[order].tolist())
 
     # ---------------------------------------------------------------- sampling
@@ -177,7 +177,10 @@ class CMAES(Restarted):
         return self.B @ z
 
     def learn_covariance(self, decay: float, weights: Array, Y: Array) -> None:
-        self.C = decay * self.C + (weights[:, None] * Y).T @ Y + self.rates.c1 * self.pc[:, None] * self.pc
+        C = decay * self.C
+        C += (weights[:, None] * Y).T @ Y
+        C += self.rates.c1 * self.pc[:, None] * self.pc
+        self.C = C
 
     # ---------------------------------------------------------------- ending
 

@@ -104,7 +104,7 @@ class LqCMAES(CMAES):
         X, f = np.concatenate((X[::-1], self.archive_x))[:size], np.concatenate((f[::-1], self.archive_f))[:size]
         if latest > 1:
             order = f[:latest].argsort(kind="stable")
-            X[:latest], f[:latest] = X[:latest][order], f[:latest][order]
+            X[:latest], f[:latest] = X.take(order, axis=0), f.take(order)
         self.archive_x, self.archive_f = X, f
 
 
@@ -160,7 +160,7 @@ def monomials(kind: str, X: Array, mean: Array, B: Array, scale: Array) -> Array
     size, n = X.shape
     factor = np.empty((n + 1, size))
     factor[0] = 1
-    factor[1:] = (((X - mean) @ B) / scale).T
+    np.divide(((X - mean) @ B).T, scale[:, None], out=factor[1:])
     first, second = factors(kind, n)
     return factor.take(first, axis=0) * factor.take(second, axis=0)
 
@@ -176,8 +176,9 @@ def fitted(X: Array, f: Array, mean: Array, B: Array, scale: Array) -> Model:
     used = min(size, max(coefficients_of(kind, n) + 2, int(TRUNCATION * (size + 1))))
     best = f.argsort(kind="stable")[:used]
     weights = weights_of(used)
-    A = weights * monomials(kind, X[best], mean, B, scale)
-    above = np.minimum(f[best] - f[best[0]], 1e290)
+    A = weights * monomials(kind, X.take(best, axis=0), mean, B, scale)
+    above = f.take(best)
+    above = np.minimum(above - above[0], 1e290)
     return Model(kind, least_squares(A, weights * above), mean, B, scale)
 
 
@@ -232,6 +233,6 @@ def kendall(x: Array, y: Array) -> float:
     """Kendall's rank correlation tau-b; 0 where one of them is constant or there are fewer than three points."""
     if len(x) < 3:
         return 0.0
-    dx, dy = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
+    dx, dy = np.sign(x[:, None] - x).ravel(), np.sign(y[:, None] - y).ravel()
     norm = math.sqrt(np.count_nonzero(dx) * np.count_nonzero(dy))
-    return float((dx * dy).sum()) / norm if norm else 0.0
+    return float(dx @ dy) / norm if norm else 0.0
