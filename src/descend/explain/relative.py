@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import lru_cache
 
 from .. import rules
 from ..core.rule import Rule
@@ -34,9 +35,15 @@ class _Bones(Terminal):
         return "x" if x.when and x.name not in ("p", "g") else super().name(x)
 
 
+@lru_cache(256)
+def _bones(rule: Rule) -> list[str]:
+    """The lines of a rule so written: each is compared with nine others, on average."""
+    return [x for part in formulas(rule) for x in _Bones().lines(part)]
+
+
 def _distance(other: Rule, rule: Rule) -> tuple[int, int]:
     """Lines that differ; then, words that differ, where a word lost weighs as much as two added."""
-    theirs, mine = ([x for part in formulas(r) for x in _Bones().lines(part)] for r in (other, rule))
+    theirs, mine = _bones(other), _bones(rule)
     changed = sum(line[0] != " " for line in _marked(theirs, mine))
     a, b = (re.findall(r"\w+|\S", "\n".join(x)) for x in (theirs, mine))
     matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
