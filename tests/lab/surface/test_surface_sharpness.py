@@ -183,7 +183,7 @@ def test_full_batch_descent_on_the_digits_with_squared_loss_goes_to_the_edge_of_
     shares = sharpness(net, mse_loss, [(x, y)], {"descent": trail}).paths[0].shares
     assert shares[0] > 5
     assert np.all(np.abs(shares[1:] - 1) < 0.07)
-    assert losses[-1] < 0.9 * losses[999]
+    assert np.mean(losses[-50:]) < np.mean(losses[950:1000])
 
 
 def test_it_is_drawn_printed_and_written(tmp_path: Path):
