@@ -86,18 +86,22 @@ def fit(tasks: str, store: Path) -> None:
 @click.option("--seeds", default=3, show_default=True, help="Choices for each.")
 def judge(tasks: str, store: Path, runs: str, seeds: int) -> None:
     """What `choose` answers, and how far that is from the best of the sweep."""
-    from .judge import judged
+    from .judge import Judged, judged, summary
 
+    every: list[Judged] = []
     click.echo("task runs seed rule lr schedule loss best gap% covered spent confidence")
     for task in tasks.split(","):
         with Notebook.of(Source(task), Store(store)) as notebook:
             for budget in map(float, runs.split(",")):
                 for seed in range(seeds):
                     j = judged(notebook, budget, seed)
+                    every.append(j)
                     click.echo(
                         f"{task} {budget:g} {seed} {j.rule} {j.lr:g} {j.schedule} {j.loss:.4g} {j.best:.4g} "
                         f"{100 * j.gap:.2f} {'yes' if j.covered else 'no'} {j.spent:.1f} {j.confidence}"
                     )
+    for budget in map(float, runs.split(",")):
+        click.echo(summary([j for j in every if j.runs == budget]))
 
 
 @main.command("peers")
@@ -105,15 +109,19 @@ def judge(tasks: str, store: Path, runs: str, seeds: int) -> None:
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="SQLite file of the study.")
 @click.option("--runs", default="10,30", help="Budgets, in trainings of the full length.", show_default=True)
 @click.option("--repetitions", default=3, show_default=True, help="Of each search.")
-def peers(tasks: str, store: Path, runs: str, repetitions: int) -> None:
+@click.option("--without", default="", help="Searches to leave out, separated by semicolons.")
+@click.option("--centred", is_flag=True, help="Search the nine rates around the best only, which nobody knows before.")
+def peers(tasks: str, store: Path, runs: str, repetitions: int, without: str, centred: bool) -> None:
     """Random search, TPE, ASHA and Hyperband (Optuna) beside `choose`, at equal cost: gaps, and mean ranks over all."""
-    from .peers import compared, mean_ranks
+    from .peers import compared, mean_ranks, searches
+
+    names = [name for name in searches(0) if name not in without.split(";")]
 
     budgets = sorted(map(float, runs.split(",")))
     every: dict[tuple[str, float], list[float]] = {}
     for task in tasks.split(","):
         with Notebook.of(Source(task), Store(store)) as notebook:
-            gaps = compared(notebook, budgets, repetitions)
+            gaps = compared(notebook, budgets, repetitions, names, centred)
         for (name, budget), of in gaps.items():
             every.setdefault((name, budget), []).extend(of)
             click.echo(f"{task:16} {budget:g} {name:16} " + " ".join(f"{100 * gap:7.2f}" for gap in of))

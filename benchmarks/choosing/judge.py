@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean
 
 from descend.lab.choosing.answer import Choice, answer
@@ -12,6 +13,8 @@ from descend.lab.notebook import Notebook
 from descend.lab.trials.trial import Run, Trial
 
 from .sweep import FULL_SEEDS, RULES
+
+AGREE = 1.5  # two rates that differ by no more are the same
 
 
 @dataclass(frozen=True)
@@ -82,3 +85,15 @@ def judged(notebook: Notebook, runs: float, seed: int) -> Judged:
         notebook.card.name, runs, seed, found.rule, found.lr, found.schedule, loss, best_of_sweep(notebook)[0], gap,
         low <= loss <= high, found.spent, found.confidence,
     )  # fmt: skip
+
+
+def summary(of: list[Judged]) -> str:
+    """One budget: how many answers are near the best, how many intervals held, how often choices agree."""
+    pairs = [(a, b) for a, b in combinations(of, 2) if a.task == b.task]
+    same = [max(a.lr, b.lr) / min(a.lr, b.lr) for a, b in pairs if a.rule == b.rule]
+    near, held = sum(j.gap <= 0.02 for j in of), sum(j.covered for j in of)
+    close = sum(x <= AGREE for x in same)
+    return (
+        f"{of[0].runs:g} trainings: gap <= 2 % {near} of {len(of)}, interval holds {held} of {len(of)}; of "
+        f"{len(pairs)} pairs {len(same)} have the same rule, of these {close} rates within {AGREE:g}"
+    )

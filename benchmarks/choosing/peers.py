@@ -1,7 +1,8 @@
 """Other searches at the cost of `choose`: random, TPE, ASHA and Hyperband, as Optuna has them, on the sweep's table.
 
-They get every advantage that costs nothing. Their space is 6 rules x 2 schedules x the nine rates around the rule's
-best in the sweep's scan, two decades that hold the answer; `choose` begins with the same rates for every task. What
+Their space is that of `choose`: 6 rules x 2 schedules x rates, the same for every task, five decades around the rate
+at which a rule is expected to be best; the best of every task lies in them. They get every advantage that costs
+nothing. A rate that the sweep did not reach counts as the nearest that it did, a decade from the scan's best. What
 they have paid for once is free when they ask again, and a run that diverges costs the steps until it does. A search
 that has settled begins anew with what it has seen, a halving at a later rung. The last run that they begin is theirs
 to end. The answer is the best of their complete runs. Samplers and pruners are as their authors or Optuna's
@@ -12,10 +13,12 @@ too, are judged by the two others.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from statistics import fmean
 from typing import Any
 
 from descend.lab.choosing.answer import Choice
+from descend.lab.choosing.candidates import prior
 from descend.lab.choosing.lattice import nearest, rate, shortened
 from descend.lab.notebook import Notebook
 from descend.lab.trials.trial import LOOKS, Run, Trial, look_at
@@ -23,7 +26,8 @@ from descend.lab.trials.trial import LOOKS, Run, Trial, look_at
 from .judge import behind, choice
 from .sweep import FULL_SEEDS, RULES, SCHEDULES, Sweep
 
-AROUND = 4  # places of the lattice on each side of the scan's best
+AROUND = 10  # places of the lattice on each side of the expected rate
+CENTRED = 4  # on each side of the best of the sweep's scan: what only who knows the answer can ask for
 ANNEALED = {1: 1 / 16, 4: 1 / 4, 16: 1.0}  # rung -> share of the steps, of a halving that anneals each of its runs
 IDLE = 30  # trials in a row that cost nothing: it has settled, and begins anew with what it has seen
 STAGES = 6
@@ -73,7 +77,20 @@ def searches(seed: int, stage: int = 0) -> dict[str, tuple[Any, Any, bool]]:
     }
 
 
-def answers(notebook: Notebook, name: str, budgets: list[float], repetition: int) -> list[Cell]:
+def rates(notebook: Notebook, centred: bool) -> dict[tuple[str, str], list[float]]:
+    """(rule, schedule) -> the rates that are searched, ascending; as many for each."""
+    middles = Sweep(notebook.card.steps).middles(notebook.known)
+    found = {}
+    for rule, schedule in product(RULES, SCHEDULES):
+        last = (rule, schedule, notebook.card.steps, FULL_SEEDS[-1])
+        swept = [nearest(t.lr) for t in notebook.known if (t.rule, t.schedule, t.steps, t.seed) == last]
+        middle, around = (middles[rule], CENTRED) if centred else (nearest(prior(rule)), AROUND)
+        places = range(middle - around, middle + around + 1)
+        found[rule, schedule] = [rate(min(max(k, min(swept)), max(swept))) for k in places]
+    return found
+
+
+def answers(notebook: Notebook, name: str, budgets: list[float], repetition: int, centred: bool) -> list[Cell]:
     """What a search says when it has spent each of the ascending budgets, in trainings of the full length."""
     import optuna
 
@@ -82,7 +99,7 @@ def answers(notebook: Notebook, name: str, budgets: list[float], repetition: int
         return optuna.create_study(sampler=sampler, pruner=pruner)
 
     look = _rungs if searches(0)[name][2] else _curve
-    middles = Sweep(notebook.card.steps).middles(notebook.known)
+    space = rates(notebook, centred)
     seed = seen(repetition)
     spent, idle, found, left = 0.0, 0, [], list(budgets)
     best: tuple[float, Cell] | None = None
@@ -95,8 +112,9 @@ def answers(notebook: Notebook, name: str, budgets: list[float], repetition: int
         before = spent
         trial = study.ask()
         rule = trial.suggest_categorical("rule", RULES)
-        offset = trial.suggest_int("place", -AROUND, AROUND)
-        cell = Cell(rule, rate(middles[rule] + offset), trial.suggest_categorical("schedule", SCHEDULES))
+        schedule = trial.suggest_categorical("schedule", SCHEDULES)
+        at = space[rule, schedule]
+        cell = Cell(rule, at[trial.suggest_int("place", 0, len(at) - 1)], schedule)
         for step, loss, cost, last in look(notebook, cell, seed):
             if step > paid.get(cell, 0):
                 spent, paid[cell] = spent + cost, step
@@ -152,14 +170,17 @@ def seen(repetition: int) -> int:
     return FULL_SEEDS[repetition % len(FULL_SEEDS)]
 
 
-def compared(notebook: Notebook, budgets: list[float], repetitions: int) -> dict[tuple[str, float], list[float]]:
+def compared(
+    notebook: Notebook, budgets: list[float], repetitions: int, names: list[str], centred: bool
+) -> dict[tuple[str, float], list[float]]:
     """(search, budget) -> the gap of its answer in each repetition."""
     found: dict[tuple[str, float], list[float]] = {}
     for repetition in range(repetitions):
         cells = {("choose", b): _chosen(choice(notebook, b, repetition)) for b in budgets}
-        for name in searches(0):
+        for name in names:
             cells |= {
-                (name, b): cell for b, cell in zip(budgets, answers(notebook, name, budgets, repetition), strict=True)
+                (name, b): cell
+                for b, cell in zip(budgets, answers(notebook, name, budgets, repetition, centred), strict=True)
             }
         others = [seed for seed in FULL_SEEDS if seed != seen(repetition)]
         for key, cell in cells.items():

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -64,6 +65,21 @@ def test_the_budget_is_kept(runs):
     assert found.spent == choosing.spent
 
 
+def test_a_large_budget_ends_with_all_its_rules_at_full_length():
+    """A rule that wins only in long runs: short ones tell its rate, long ones that it is the best."""
+    late = world({**EASY, "muon": (-0.05, 0.05)})
+
+    def run(trial):
+        seen = late(trial)
+        return replace(seen, loss=seen.loss + 30 / trial.steps) if trial.rule == "muon" else seen
+
+    choosing, found = chosen(run, runs=30.0)
+    assert (found.rule, found.best.share) == ("muon", 1.0)
+    assert choosing.spent <= 30 * 1.1
+    assert {t.rule for t in choosing.seen if t.steps == T} >= {"adamw", "lion", "muon"}
+    assert chosen(run, runs=8.0)[1].rule != "muon"
+
+
 def test_more_budget_means_longer_runs():
     shares = [chosen(world(EASY), runs=runs)[1].best.share for runs in (1.0, 4.0, 30.0)]
     assert shares == sorted(shares)
@@ -72,7 +88,7 @@ def test_more_budget_means_longer_runs():
 
 def test_a_rule_with_slow_steps_gets_fewer_of_them():
     slow = {"muon": 4e-3}
-    best = {**EASY, "muon": (-0.01, 0.05)}
+    best = {**EASY, "muon": (-0.005, 0.05)}  # ahead in equal steps; with a quarter of them behind by 4/400 - 4/1600
     choosing, found = chosen(world(best, slow))
     lengths = {t.steps for t in choosing.seen if t.rule == "muon"}
     assert choosing.price("muon") == 4.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from ..trials.trial import Trial
 from .candidates import prior
 from .lattice import grown, nearest, rate
-from .reading import Valley, valley
+from .reading import Valley, extrapolated, valley
 
 SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the horizon: the lengths of runs
 BEGIN = 1 / 16  # the first of them, where the budget allows
@@ -215,8 +215,13 @@ class Choosing:
         if affordable < 1:
             raise TooLittle(self.budget, len(WIDE) * self._begin())
         rules = rules[:affordable]
+        finals = 0  # rules that can have runs of the full length, and one more run for the other schedule
         for share in [s for s in lengths(self.asked.horizon) if s >= self._begin()]:
             number = len(self.levels)
+            if number >= 2 and finals >= len(rules):  # short runs have told the rates; rules are told by long ones
+                if share < 1:
+                    continue
+                middle = {rule: self._ahead(rule) for rule in rules}
             offsets = (WIDE, CLOSE)[number] if number < 2 else NARROW
             each = len(rules) * len(offsets) * share
             seeds = min(MOST_SEEDS, max(0, int(left * (ROOM if share < 1 else 1) / each)))
@@ -243,7 +248,8 @@ class Choosing:
             valleys = {rule: valley(self._losses(rule, places[rule], seeds, share)) for rule in rules}
             level = Level(share, seeds, valleys)
             self.levels.append(level)
-            rules = self._kept(level, KEPT[number])
+            finals = int((left - 1) / len(NARROW))
+            rules = self._kept(level, max(KEPT[number], finals))
             if not rules:
                 return
             middle = {rule: valleys[rule].middle for rule in rules}
@@ -259,6 +265,11 @@ class Choosing:
                 return
             a, b = (sum(self.seen[t].loss for t in of) / len(of) for of in twice)
             self.other = (a, b)
+
+    def _ahead(self, rule: str) -> int:
+        """Where the best rate of a rule is expected in runs of the full length."""
+        levels = [level for level in self.levels if rule in level.valleys]
+        return round(extrapolated([level.valleys[rule].place for level in levels], [level.share for level in levels]))
 
     def _read_part(self, rules: list[str], places: dict[str, list[int]], share: float) -> None:
         """A level in which runs are missing: its rates that have a run on the first seed, if they say anything new."""
