@@ -18,13 +18,14 @@ from rich.text import Text
 ROOM = 24  # an explanation with less room goes below what it explains
 
 
-def watched(file: Any) -> bool:
-    """Whether what is written there can be drawn over: a terminal, and not the one that a notebook gives to `!command`.
+def by_notebook() -> bool:
+    """Whether this is a `!command` of a notebook, whose terminal shows every picture of a bar below the other."""
+    return "JPY_PARENT_PID" in os.environ and os.environ.get("TERM") == "xterm-color"
 
-    That one shows every picture of a bar below the other.
-    """
-    notebooks = "JPY_PARENT_PID" in os.environ and os.environ.get("TERM") == "xterm-color"
-    return bool(getattr(file, "isatty", lambda: False)()) and not notebooks
+
+def watched(file: Any) -> bool:
+    """Whether what is written there can be drawn over: a terminal, and none of a notebook's."""
+    return bool(getattr(file, "isatty", lambda: False)()) and not by_notebook()
 
 
 def console(widest: int = sys.maxsize) -> Console:

@@ -9,7 +9,7 @@ from typing import Protocol
 from rich.console import Console
 from rich.text import Text
 
-from ...draw.terminal import watched
+from ...draw.terminal import by_notebook
 
 EVERY = 5.0  # seconds between two lines
 
@@ -46,7 +46,7 @@ class Lines(Silent):
         self.left_out: Counter[str] = Counter()
         self.begin = self.said = perf_counter()
         self.live = None
-        if watched(console.file) and not console.is_dumb_terminal:
+        if console.is_terminal and not by_notebook() and not console.is_dumb_terminal:
             from rich.live import Live
 
             self.live = Live(get_renderable=self._line, console=console, refresh_per_second=8, transient=True)

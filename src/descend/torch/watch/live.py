@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ...core.untraced import untraced
 from ...draw.progress import Pane, in_notebook
-from ...draw.terminal import Table, watched
+from ...draw.terminal import Table, by_notebook
 from ...draw.terminal import text as plain
 from ..step.telemetry import RATIO, Measured, of_all
 from ..step.telemetry_words import HINT, columns_of, first_line, short
@@ -56,7 +56,7 @@ def live(
     alarms = alarms or Alarms(optimizer, names=names)
     pane = Pane() if console is None and in_notebook() else None
     console = console or Console(force_jupyter=False)
-    drawn = pane is not None or (console.is_terminal and watched(console.file))
+    drawn = pane is not None or (console.is_terminal and not by_notebook())
     return View(optimizer, alarms, console, refresh if drawn else interval, pane)
 
 
@@ -79,7 +79,7 @@ class View:
         return f"<live view of {self.telemetry!r}>"
 
     def __enter__(self) -> View:
-        if self.console.is_terminal and watched(self.console.file) and not self.console.is_dumb_terminal:
+        if self.console.is_terminal and not by_notebook() and not self.console.is_dumb_terminal:
             self._live = RichLive(console=self.console, auto_refresh=False, transient=False)
             self._live.start()
         self._next = 0.0
