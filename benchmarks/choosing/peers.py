@@ -96,7 +96,8 @@ def answers(notebook: Notebook, name: str, budgets: list[float], repetition: int
 
     def begun(stage: int) -> Any:
         sampler, pruner, _ = searches(repetition + 1000 * stage, stage)[name]
-        return optuna.create_study(sampler=sampler, pruner=pruner)
+        # Hyperband draws brackets by the study's name, which is random if it is not given
+        return optuna.create_study(sampler=sampler, pruner=pruner, study_name=f"{name} {repetition} {stage}")
 
     look = _rungs if searches(0)[name][2] else _curve
     space = rates(notebook, centred)
