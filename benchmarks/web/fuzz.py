@@ -55,7 +55,7 @@ HEADERS = (
 class _Idle(Jobs):
     """Jobs whose work is nothing."""
 
-    def begin(self, kind: str, work: Callable[[Job], None]) -> Job:
+    def begin(self, kind: str, work: Callable[[Job], object]) -> Job:
         return super().begin(kind, lambda job: None)
 
 

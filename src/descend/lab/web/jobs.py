@@ -26,7 +26,7 @@ class Job:
         asked_to_stop: work looks at it between two of its steps. on_stop: what else wakes it.
     """
 
-    def __init__(self, kind: str, work: Callable[[Job], None]) -> None:
+    def __init__(self, kind: str, work: Callable[[Job], object]) -> None:
         self.id, self.kind = secrets.token_urlsafe(9), kind
         self.asked_to_stop = threading.Event()
         self.on_stop: Callable[[], None] = lambda: None
@@ -80,7 +80,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
 
-    def begin(self, kind: str, work: Callable[[Job], None]) -> Job:
+    def begin(self, kind: str, work: Callable[[Job], object]) -> Job:
         """Raises: Refused: one of this kind is running."""
         with self._lock:
             if any(job.kind == kind and not job.over for job in self._jobs.values()):
