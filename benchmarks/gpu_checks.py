@@ -15,7 +15,7 @@ from descend.engines.base import Row, Work
 
 CHECKED = ((4, 3), (5,), (), (1,), (0,), (1029,), (1024,), (300, 1000))
 # They take the distance of p from where it started: any float32 engine is far from the oracle (tests/triton_engine).
-CANCELLING = ("dog", "dowg", "prodigy", "dadapt_adam")
+CANCELLING = ("dog", "dowg", "prodigy", "prodigy_tensor", "dadapt_adam")
 
 
 def engine() -> Any:
