@@ -55,7 +55,7 @@ def killed(kills: int, folder: Path, seed: int = 3) -> Iterator[int]:
     for at in sorted(random.Random(seed).sample(range(RUNS), kills)):
         while process.poll() is None and stored(data) < at:
             try:
-                process.wait(0.01)
+                process.wait(0.05)
             except subprocess.TimeoutExpired:
                 continue
         if process.poll() is not None:
