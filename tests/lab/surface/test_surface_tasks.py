@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -220,7 +219,6 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path):
     for line in process.stderr:
         if line.startswith("place"):
             break
-    time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
