@@ -26,9 +26,10 @@ CHAINS = {
 # float32 against float64 after 30 steps, relative to the largest number of a tensor. One rounding of p per step comes
 # to 5e-7. Shampoo's inverse roots and schedule-free SGD's weights (lr = 1 on gradients of 100) multiply it.
 # CAME's product of row and column is 0 / 0 in float32 while a tensor has had no gradient, so it always gets one.
-# prodigy_tensor divides by a sum over a tensor: over one of a single element it cancels to a thirtieth of its terms.
+# prodigy_tensor: in its first steps a tensor moves by 1e-6, of which a float32 p near 1 keeps four bits, and
+# p0 - p decides on d (the oracle with p alone rounded to float32 ends 9e-6 off, d by 3 %).
 FLOAT32, MORE = 6e-7, {"shampoo": 2e-6, "soap": 2e-6, "schedule_free_sgd": 4e-6, "prodigy_tensor": 5e-6}
-FLOAT64, MORE_IN_64 = 1e-12, {"prodigy_tensor": 3e-11}
+FLOAT64 = 1e-12
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -39,12 +40,11 @@ def test_a_transformation_equals_the_oracle_in_float64(name):
     with jax.enable_x64(True):
         p, state = scanned(getattr(dj, name)(**settings), rule, jnp.float64, trace)
     expected = by_oracle(rule, trace, **settings)
-    bound = MORE_IN_64.get(name, FLOAT64)
-    assert apart(p, expected["p"]) <= bound
+    assert apart(p, expected["p"]) <= FLOAT64
     for slot in rule.slots:
         ours = state.slots[slot.saved_as]
         ours = list(np.broadcast_to(ours, len(p))) if slot.init.is_number else ours
-        assert apart([np.asarray(x) for x in ours], [np.asarray(x) for x in expected[slot.name]]) <= bound, slot.name
+        assert apart([np.asarray(x) for x in ours], [np.asarray(x) for x in expected[slot.name]]) <= FLOAT64, slot.name
 
 
 # One of each kind; for the others float32 differs from float64 in nothing but rounding.
