@@ -34,6 +34,27 @@ def test_directions_have_filters_as_long_as_the_models(biases: str):
         assert np.allclose(got.numpy(), expected, rtol=1e-8, atol=1e-9)
 
 
+# What the authors' own `normalize_directions_for_weights` (their net_plotter.py, norm="filter") made of the directions below.
+OF_FILTERS = [-0.488574307, -0.767405759, 1.127281264, -0.170823305, -0.849025, 0.853864161, 0.138359261, -0.969019698]
+OF_ROWS = [-0.305551625, -0.068015307, 0.447296115, -0.507620259]
+OF_BIASES = {"own": ([0.909297427, -0.756802495], [-0.756802495, 0.989358247]), "zero": ([0.0, 0.0], [0.0, 0.0])}
+
+
+@pytest.mark.parametrize("biases", OF_BIASES)
+def test_directions_are_those_of_the_authors_program(biases: str):
+    net = nn.Sequential(nn.Conv2d(1, 2, 2), nn.Flatten(), nn.Linear(2, 2)).double()
+    drawn = []
+    with torch.no_grad():
+        for k, p in enumerate(net.parameters()):
+            n = torch.arange(1.0, p.numel() + 1, dtype=torch.float64)
+            p.copy_(torch.sin((k + 1) * n).reshape(p.shape))
+            drawn.append(torch.cos((k + 2) * n).reshape(p.shape))
+    first, second = OF_BIASES[biases]
+    expected = [OF_FILTERS, first, OF_ROWS, second]
+    for got, theirs in zip(filter_normalised(net, drawn, biases), expected, strict=True):
+        assert got.flatten().tolist() == pytest.approx(theirs, abs=1e-8)
+
+
 def test_around_the_model_is_the_model_in_the_middle_and_nothing_of_it_changes():
     net = model().train()
     before = {name: value.clone() for name, value in net.state_dict().items()}
