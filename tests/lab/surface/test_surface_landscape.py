@@ -34,7 +34,7 @@ def test_directions_have_filters_as_long_as_the_models(biases: str):
         assert np.allclose(got.numpy(), expected, rtol=1e-8, atol=1e-9)
 
 
-# What the authors' own `normalize_directions_for_weights` (their net_plotter.py, norm="filter") made of the directions below.
+# What the authors' `normalize_directions_for_weights` (net_plotter.py, norm="filter") made of the directions below.
 OF_FILTERS = [-0.488574307, -0.767405759, 1.127281264, -0.170823305, -0.849025, 0.853864161, 0.138359261, -0.969019698]
 OF_ROWS = [-0.305551625, -0.068015307, 0.447296115, -0.507620259]
 OF_BIASES = {"own": ([0.909297427, -0.756802495], [-0.756802495, 0.989358247]), "zero": ([0.0, 0.0], [0.0, 0.0])}
