@@ -1,21 +1,21 @@
 """`python -m pytest -n 2 --durations=0 --durations-min=0.02 | python -m benchmarks.long_tests > tests/long.txt`
 
-The files of tests that `make check` leaves out: those whose tests take two seconds together, or as many as are given.
+The files of tests that `make check` leaves out: those whose tests take 1.5 seconds together, or as many as are given.
 """
 
 import re
 import sys
-from collections import Counter
+from collections import defaultdict
 
 TEST = re.compile(r"(\d+\.\d+)s (?:call|setup|teardown) +tests/(\S+?)::")
 
 
 def main() -> None:
-    took: Counter[str] = Counter()
+    took: defaultdict[str, float] = defaultdict(float)
     for line in sys.stdin:
         if found := TEST.match(line):
             took[found[2]] += float(found[1])
-    limit = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    limit = float(sys.argv[1]) if len(sys.argv) > 1 else 1.5
     print(*sorted(name for name, seconds in took.items() if seconds > limit), sep="\n")
 
 
