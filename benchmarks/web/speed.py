@@ -18,20 +18,11 @@ from typing import Any
 
 from PIL import Image
 
+from descend.lab.race.space import DEFAULT_RULES
 from descend.lab.web.app import STATIC
 
 BARS = {"first_paint_ms": 1000.0, "drag_ms": 100.0, "frame_ms": 16.0, "script_bytes": 300_000.0}
-EIGHT = (
-    "gradient_descent",
-    "momentum_accumulation",
-    "nesterov_accumulation",
-    "adagrad",
-    "rmsprop",
-    "adam",
-    "adamw",
-    "lion",
-)
-TWELVE = (*EIGHT, "nadam", "adamax", "signum", "adadelta")
+TWELVE = (*DEFAULT_RULES, "nadam", "adamax", "signum", "adadelta")
 
 
 def link(rules: tuple[str, ...], lr: float = 0.001) -> str:
@@ -100,7 +91,7 @@ def _measured(browser: Any, url: str, drags: int) -> dict[str, Any]:
             ready.append(page.evaluate("performance.now()"))
         page.close()
     page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
-    page.goto(url + link(EIGHT))
+    page.goto(url + link(DEFAULT_RULES))
     page.wait_for_selector("html[data-ready=surfaces]", timeout=60_000)
     box = page.locator("canvas.map").bounding_box()
     x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] / 3
