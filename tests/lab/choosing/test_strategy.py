@@ -110,7 +110,9 @@ def test_seconds_are_a_budget_once_a_step_was_timed():
 
 def test_too_little_is_refused_by_how_much():
     with pytest.raises(TooLittle, match=r"give .* times as much"):
-        chosen(world(EASY), runs=0.01)
+        Choosing(Asked(RULES, T, runs=0.01)).missing()  # before anything has run
+    with pytest.raises(TooLittle, match=r"give .* times as much"):
+        chosen(world(EASY), seconds=0.01 * T * 1e-3)
 
 
 def test_a_small_budget_leaves_rules_out_and_says_so():

@@ -134,6 +134,7 @@ def test_workers_that_are_ended_are_no_rules_that_failed():
         ({**QUICK, "task": "../x.py"}, "task: no '../x.py'"),
         ({**QUICK, "task": "quadratik"}, "Did you mean 'quadratic'?"),
         ({**QUICK, "rules": ["adamm"]}, "no rule 'adamm'"),
+        ({**QUICK, "rules": ["adam#2"]}, "by its name alone"),
         ({**QUICK, "rules": ["clip_norm"]}, "it is a modifier"),
         ({"rules": ["adamw"], "seconds": 1e9}, "seconds must be a number from 1 to 3600"),
     ],

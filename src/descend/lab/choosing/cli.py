@@ -69,7 +69,7 @@ def choose(
     from .strategy import Asked
 
     wanted = Asked(
-        DEFAULT if asked is None else rules_of(asked),
+        DEFAULT if asked is None else rules_of(asked, again=False),
         steps,
         runs=runs or math.inf,
         seconds=(seconds or math.inf) * processes,

@@ -206,6 +206,9 @@ class Choosing:
 
     def _stages(self) -> Iterator[list[Trial]]:
         """What is wanted, stage after stage; each is asked for only when all before it is there."""
+        fewest = len(WIDE) * lengths(self.asked.horizon)[0]
+        if self.asked.runs < fewest:  # known before a step is timed
+            raise TooLittle(self.asked.runs, fewest)
         yield [self._first(rule) for rule in self.rules]
         rules, middle = self.rules, {rule: nearest(prior(rule)) for rule in self.rules}
         left = self.budget

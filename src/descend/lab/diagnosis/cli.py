@@ -41,7 +41,7 @@ def map_(
     from ..race.asked import rules_of
     from .atlas import Atlas, drawn
 
-    names = list(rules_of(asked)) if asked else ["adamw"] if target else list(catalogue.all())
+    names = list(rules_of(asked, again=False)) if asked else ["adamw"] if target else list(catalogue.all())
     find = functools.partial(rule_named, None if target is None else target)
     if target is not None:
         for both in [name for name in names if name in _own(target)]:

@@ -95,8 +95,11 @@ def card_of(source: Source) -> Task:
     return card
 
 
-def rules_of(asked: str | None) -> tuple[str, ...]:
+def rules_of(asked: str | None, again: bool = True) -> tuple[str, ...]:
     """The rules asked for, each once; `adamw#2` is adamw once more, on seeds of its own.
+
+    Args:
+        again: whether a rule may stand there once more; only a race compares a rule with itself.
 
     Raises:
         UsageError: one that does not exist; the message has the nearest.
@@ -108,6 +111,9 @@ def rules_of(asked: str | None) -> tuple[str, ...]:
     words = [word.strip() for word in asked.split(",") if word.strip()]
     if not words:
         raise click.BadParameter("no rule named; `descend list` shows all.", param_hint="--rules")
+    if not again and (numbered := next((word for word in words if "#" in word), None)):
+        said = f"{numbered!r}: a rule is asked for by its name alone; only a race takes one once more, as adamw#2."
+        raise click.BadParameter(said, param_hint="--rules")
     return tuple(dict.fromkeys(_label(word) for word in words))
 
 

@@ -42,7 +42,7 @@ def known(lab: Lab, fields: Fields) -> Any:
 def start(lab: Lab, fields: Fields) -> Any:
     """Begin a choice; its job's id. Refused before anything trains."""
     source = tasks.taken(lab, fields)
-    labels = asked.rules_of(",".join(fields.words("rules", RULES)))
+    labels = asked.rules_of(",".join(fields.words("rules", RULES)), again=False)
     seconds, runs = fields.number("seconds", None, 1.0, SECONDS), fields.number("runs", None, 0.01, RUNS)
     horizon, seed = fields.whole("horizon", None, 16, HORIZON), fields.whole("seed", 0, 0, 10**6)
     fields.end()
