@@ -1,5 +1,7 @@
 """Finite differences: steps that follow the noise and the bend of the function, and what is said where they end."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.optimize import approx_fprime, rosen, rosen_der
@@ -108,7 +110,8 @@ def test_what_can_be_reached_is_reached_and_said(method, kind):
     assert found.success or (method, kind) == ("newton", "computed in float32"), found.message
     assert rosen(np.asarray(found.x, float)) < 1e-5
     if kind == "float32":
-        assert "finite differences cannot tell from 0" in found.message
+        # which of the two comes first is the processor's rounding: the slopes are too small, or no lower value is found
+        assert re.search("finite differences cannot tell from 0|as low as its rounding .* finite diff", found.message)
         assert "tol = 1e-06 is out of their reach" in found.message
 
 

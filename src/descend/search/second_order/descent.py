@@ -92,7 +92,7 @@ class Descent(Method):
         if self.unsure[1] is not None and bool((abs(slopes) <= self.unsure[1]).all()):
             return Stop(
                 f"no entry of the gradient is above {size:.2g}, which finite differences cannot tell from 0 here: "
-                f"values are exact to {self.unsure[0]:.2g}; tol = {self.tol:g} is out of their reach"
+                + self._reach()
             )
         if self.flat >= FLAT:
             size, hidden = self.hidden()
@@ -101,6 +101,9 @@ class Descent(Method):
             says += f"; the gradient is up to {size:.2g}"
             return Stop(says, success=hidden)
         return None
+
+    def _reach(self) -> str:
+        return f"values are exact to {self.unsure[0]:.2g}; tol = {self.tol:g} is out of their reach"
 
     def hidden(self) -> tuple[float, bool]:
         """The largest entry of the gradient; whether what it promises is below the rounding of the values."""
@@ -114,7 +117,8 @@ class Descent(Method):
         """Why there is no lower point: the rounding of the values hides it, or the gradient is wrong."""
         size, hidden = self.hidden()
         if hidden:
-            return Stop(f"the value is as low as its rounding lets one see; the gradient is at most {size:.2g}")
+            says = f"the value is as low as its rounding lets one see; the gradient is at most {size:.2g}"
+            return Stop(says if self.unsure[1] is None else f"{says} by finite differences: {self._reach()}")
         return Stop(f"no lower value along the direction, though the gradient is up to {size:.2g}", success=False)
 
 
