@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import per_tensor
 
 
 @per_tensor
-def adam(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def adam(x, gradients, *, lr, beta1, beta2, eps):
     """Kingma & Ba 2015, Algorithm 1."""
     m = v = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -21,7 +21,7 @@ def adam(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: floa
 
 
 @per_tensor
-def adam_uncorrected(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def adam_uncorrected(x, gradients, *, lr, beta1, beta2, eps):
     """Kingma & Ba 2015, Algorithm 1 without its two bias corrections."""
     m = v = np.zeros_like(x)
     for g in gradients:
@@ -32,7 +32,7 @@ def adam_uncorrected(x: Array, gradients: Gradients, *, lr: float, beta1: float,
 
 
 @per_tensor
-def adam_eps_inside(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def adam_eps_inside(x, gradients, *, lr, beta1, beta2, eps):
     """Kingma & Ba 2015, Algorithm 1 with eps under the root."""
     m = v = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -45,7 +45,7 @@ def adam_eps_inside(x: Array, gradients: Gradients, *, lr: float, beta1: float, 
 
 
 @per_tensor
-def adam_epsilon_hat(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def adam_epsilon_hat(x, gradients, *, lr, beta1, beta2, eps):
     """Kingma & Ba 2015, end of section 2 (eps is its epsilon hat); torch.optim.SparseAdam, TensorFlow, Keras."""
     m = v = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -57,9 +57,7 @@ def adam_epsilon_hat(x: Array, gradients: Gradients, *, lr: float, beta1: float,
 
 
 @per_tensor
-def adamw(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
-) -> Trace:
+def adamw(x, gradients, *, lr, beta1, beta2, eps, weight_decay):
     """Loshchilov & Hutter 2019, Algorithm 2; torch: the decay is multiplied by lr and comes first."""
     m = v = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -73,7 +71,7 @@ def adamw(
 
 
 @per_tensor
-def amsgrad(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def amsgrad(x, gradients, *, lr, beta1, beta2, eps):
     """Reddi, Kale & Kumar 2018, Algorithm 2; torch: bias corrections as in Adam, the maximum is of raw v."""
     m = v = v_max = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -87,9 +85,7 @@ def amsgrad(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: f
 
 
 @per_tensor
-def amsgradw(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
-) -> Trace:
+def amsgradw(x, gradients, *, lr, beta1, beta2, eps, weight_decay):
     """Reddi, Kale & Kumar 2018, Algorithm 2 with decoupled decay; torch.optim.AdamW(amsgrad=True)."""
     m = v = v_max = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -104,7 +100,7 @@ def amsgradw(
 
 
 @per_tensor
-def adamax(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def adamax(x, gradients, *, lr, beta1, beta2, eps):
     """Kingma & Ba 2015, Algorithm 2; torch: eps is added to |g| inside the maximum."""
     m = u = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -115,9 +111,7 @@ def adamax(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: fl
 
 
 @per_tensor
-def nadam(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, momentum_decay: float
-) -> Trace:
+def nadam(x, gradients, *, lr, beta1, beta2, eps, momentum_decay):
     """Dozat 2016, Algorithm 2; torch: mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), m decays with beta1."""
     m = v = np.zeros_like(x)
     mu_product = 1.0
@@ -134,17 +128,7 @@ def nadam(
 
 
 @per_tensor
-def nadamw(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    momentum_decay: float,
-    weight_decay: float,
-) -> Trace:
+def nadamw(x, gradients, *, lr, beta1, beta2, eps, momentum_decay, weight_decay):
     """Dozat 2016, Algorithm 2 with decoupled decay; torch.optim.NAdam(decoupled_weight_decay=True)."""
     m = v = np.zeros_like(x)
     mu_product = 1.0
@@ -162,7 +146,7 @@ def nadamw(
 
 
 @per_tensor
-def radam(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def radam(x, gradients, *, lr, beta1, beta2, eps):
     """Liu et al. 2020, Algorithm 2.
 
     torch: rectified from rho_t > 5 on (the paper: > 4), eps is added to sqrt(v) before its correction.
@@ -184,9 +168,7 @@ def radam(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: flo
 
 
 @per_tensor
-def radamw(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
-) -> Trace:
+def radamw(x, gradients, *, lr, beta1, beta2, eps, weight_decay):
     """Liu et al. 2020, Algorithm 2 with decoupled decay; torch.optim.RAdam(decoupled_weight_decay=True).
 
     torch: rectified from rho_t > 5 on (the paper: > 4), eps is added to sqrt(v) before its correction.

@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import Array, per_tensor
 
 
 @per_tensor
-def yogi(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, initial_accumulator: float
-) -> Trace:
+def yogi(x, gradients, *, lr, beta1, beta2, eps, initial_accumulator):
     """Zaheer et al. 2018, Algorithm 2, with Adam's bias corrections (the paper has none).
 
     Only v starts at initial_accumulator, m at zero; optax and pytorch_optimizer start both there.
@@ -25,7 +23,7 @@ def yogi(
 
 
 @per_tensor
-def adabelief(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def adabelief(x, gradients, *, lr, beta1, beta2, eps):
     """Zhuang et al. 2020, Algorithm 2: eps enters twice, inside the recursion of s and beside the root."""
     m = s = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -38,7 +36,7 @@ def adabelief(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2:
 
 
 @per_tensor
-def laprop(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def laprop(x, gradients, *, lr, beta1, beta2, eps):
     """Ziyin, Wang & Ueda 2020, Algorithm 1: first scale, then average; lr stays outside the average."""
     m = n = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -50,7 +48,7 @@ def laprop(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: fl
 
 
 @per_tensor
-def adopt(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float) -> Trace:
+def adopt(x, gradients, *, lr, beta1, beta2, eps):
     """Taniguchi et al. 2024, Algorithm 2: the first gradient only fills v; then t counts from 1."""
     m = v = np.zeros_like(x)
     for t, g in enumerate(gradients, 0):
@@ -66,17 +64,7 @@ def adopt(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: flo
 
 
 @per_tensor
-def adan(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    beta3: float,
-    eps: float,
-    weight_decay: float,
-) -> Trace:
+def adan(x, gradients, *, lr, beta1, beta2, beta3, eps, weight_decay):
     """Xie et al. 2022, Algorithm 1, with betas as in the authors' code (1 minus the paper's).
 
     Authors' code: three bias corrections, eps beside the root of the corrected n, and the first
@@ -99,18 +87,7 @@ def adan(
 
 
 @per_tensor
-def ademamix(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    beta3: float,
-    alpha: float,
-    eps: float,
-    weight_decay: float,
-) -> Trace:
+def ademamix(x, gradients, *, lr, beta1, beta2, beta3, alpha, eps, weight_decay):
     """Pagliardini, Ablin & Grangier 2024, Algorithm 1 with alpha and beta3 held constant.
 
     The slow average m2 has no bias correction.
@@ -127,9 +104,7 @@ def ademamix(
 
 
 @per_tensor
-def grams(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
-) -> Trace:
+def grams(x, gradients, *, lr, beta1, beta2, eps, weight_decay):
     """Cao et al. 2024: the size of Adam's update with the sign of the gradient.
 
     The decay is AdamW's, lr * weight_decay * x.
@@ -146,17 +121,7 @@ def grams(
 
 
 @per_tensor
-def mars(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    gamma: float,
-) -> Trace:
+def mars(x, gradients, *, lr, beta1, beta2, eps, weight_decay, gamma):
     """Yuan et al. 2024, Algorithm 2 (MARS-AdamW) in the approximate form (last step's gradient).
 
     The first difference is zero (x_1 = x_0 in the paper; the authors' code starts g_previous at zero).
@@ -180,17 +145,7 @@ def mars(
 
 
 @per_tensor
-def sophia(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    rho: float,
-    eps: float,
-    weight_decay: float,
-    h0: float = 0.0,
-) -> Trace:
+def sophia(x, gradients, *, lr, beta1, rho, eps, weight_decay, h0=0.0):
     """Liu et al. 2023, Algorithm 3 between two looks at the Hessian: its estimate h stays at h0.
 
     rho is the paper's gamma (the authors' code calls it rho). Decay comes first.
@@ -206,17 +161,7 @@ def sophia(
 
 
 @per_tensor
-def adahessian(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    d0: float = 1.0,
-) -> Trace:
+def adahessian(x, gradients, *, lr, beta1, beta2, eps, weight_decay, d0=1.0):
     """Yao et al. 2021, Algorithm 1, its averages as sums over all steps, k = 1; the averaged diagonal D stays at d0.
 
     ε and the decay, which the paper leaves out, as in the authors' code: θ is shrunk by η·λ first.

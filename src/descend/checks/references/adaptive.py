@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import per_tensor
 
 
 @per_tensor
-def adagrad(
-    x: Array, gradients: Gradients, *, lr: float, lr_decay: float, initial_accumulator_value: float, eps: float
-) -> Trace:
+def adagrad(x, gradients, *, lr, lr_decay, initial_accumulator_value, eps):
     """Duchi, Hazan & Singer 2011 (diagonal), torch.optim.Adagrad's settings; eps outside the root."""
     G = np.full_like(x, initial_accumulator_value)
     for t, g in enumerate(gradients, 1):
@@ -19,7 +17,7 @@ def adagrad(
 
 
 @per_tensor
-def adagrad_eps_inside(x: Array, gradients: Gradients, *, lr: float, eps: float) -> Trace:
+def adagrad_eps_inside(x, gradients, *, lr, eps):
     """Duchi, Hazan & Singer 2011 (diagonal), eps inside the root."""
     G = np.zeros_like(x)
     for g in gradients:
@@ -29,7 +27,7 @@ def adagrad_eps_inside(x: Array, gradients: Gradients, *, lr: float, eps: float)
 
 
 @per_tensor
-def rmsprop(x: Array, gradients: Gradients, *, lr: float, alpha: float, eps: float) -> Trace:
+def rmsprop(x, gradients, *, lr, alpha, eps):
     """Tieleman & Hinton 2012, lecture 6e; torch: eps outside the root."""
     v = np.zeros_like(x)
     for g in gradients:
@@ -39,7 +37,7 @@ def rmsprop(x: Array, gradients: Gradients, *, lr: float, alpha: float, eps: flo
 
 
 @per_tensor
-def rmsprop_centered(x: Array, gradients: Gradients, *, lr: float, alpha: float, eps: float) -> Trace:
+def rmsprop_centered(x, gradients, *, lr, alpha, eps):
     """Graves 2013, equations 38 to 40 without momentum: variance in place of the second moment."""
     v = a = np.zeros_like(x)
     for g in gradients:
@@ -51,7 +49,7 @@ def rmsprop_centered(x: Array, gradients: Gradients, *, lr: float, alpha: float,
 
 
 @per_tensor
-def rmsprop_momentum(x: Array, gradients: Gradients, *, lr: float, alpha: float, eps: float, momentum: float) -> Trace:
+def rmsprop_momentum(x, gradients, *, lr, alpha, eps, momentum):
     """torch.optim.RMSprop(momentum=...): momentum on the scaled gradient, lr outside."""
     v = b = np.zeros_like(x)
     for g in gradients:
@@ -62,9 +60,7 @@ def rmsprop_momentum(x: Array, gradients: Gradients, *, lr: float, alpha: float,
 
 
 @per_tensor
-def rmsprop_centered_momentum(
-    x: Array, gradients: Gradients, *, lr: float, alpha: float, eps: float, momentum: float
-) -> Trace:
+def rmsprop_centered_momentum(x, gradients, *, lr, alpha, eps, momentum):
     """Graves 2013, equations 38 to 41; torch: eps outside the root, lr outside the momentum."""
     v = a = b = np.zeros_like(x)
     for g in gradients:
@@ -77,7 +73,7 @@ def rmsprop_centered_momentum(
 
 
 @per_tensor
-def adadelta(x: Array, gradients: Gradients, *, lr: float, rho: float, eps: float) -> Trace:
+def adadelta(x, gradients, *, lr, rho, eps):
     """Zeiler 2012, Algorithm 1; torch: the step is multiplied by lr, the accumulated square is not."""
     v = u = np.zeros_like(x)
     for g in gradients:

@@ -4,15 +4,13 @@
 new state list). t counts the steps from 1; every state begins at the start parameters.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from .registry import Array, after
+from .registry import after
 
 
 @after
-def cautious(p: Sequence[Array], q: Sequence[Array], g: Sequence[Array]) -> list[Array]:
+def cautious(p, q, g):
     """Liang et al. 2024, Algorithm 1: only entries of the step that agree with the gradient's sign.
 
     The mask is divided by its mean over the tensor, at least 1e-3, as the authors' C-AdamW does (the paper
@@ -28,9 +26,7 @@ def cautious(p: Sequence[Array], q: Sequence[Array], g: Sequence[Array]) -> list
 
 
 @after
-def cautious_weight_decay(
-    p: Sequence[Array], q: Sequence[Array], g: Sequence[Array], *, lr: float, weight_decay: float
-) -> list[Array]:
+def cautious_weight_decay(p, q, g, *, lr, weight_decay):
     """Chen et al. 2025, "Cautious Weight Decay", Algorithm 1: decay only where the step goes that way too.
 
     The paper decays also where the step is zero (u p >= 0); here u p > 0.
@@ -43,18 +39,14 @@ def cautious_weight_decay(
 
 
 @after
-def ema(
-    p: Sequence[Array], q: Sequence[Array], g: Sequence[Array], e: Sequence[Array], *, decay: float
-) -> tuple[list[Array], list[Array]]:
+def ema(p, q, g, e, *, decay):
     """Polyak & Juditsky 1992 with exponential weights: e follows the points and changes none."""
     new_e = [np.asarray(decay * e_i + (1 - decay) * q_i) for e_i, q_i in zip(e, q, strict=True)]
     return list(q), new_e
 
 
 @after
-def lookahead(
-    p: Sequence[Array], q: Sequence[Array], g: Sequence[Array], slow: Sequence[Array], *, t: int, k: int, alpha: float
-) -> tuple[list[Array], list[Array]]:
+def lookahead(p, q, g, slow, *, t, k, alpha):
     """Zhang et al. 2019, Algorithm 1: after every k-th step slow (phi) goes alpha of the way, q joins it."""
     if t % k != 0:
         return list(q), list(slow)
@@ -63,9 +55,7 @@ def lookahead(
 
 
 @after
-def swa(
-    p: Sequence[Array], q: Sequence[Array], g: Sequence[Array], average: Sequence[Array], *, t: int, start: int
-) -> tuple[list[Array], list[Array]]:
+def swa(p, q, g, average, *, t, start):
     """Izmailov et al. 2018, Algorithm 1: the mean of the points after steps start, ..., t (start >= 1).
 
     Before step start the average is a copy of the point; q is left as it is.

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import per_tensor
 
 
 @per_tensor
-def asgd(x: Array, gradients: Gradients, *, lr: float, lambd: float, alpha: float, t0: float) -> Trace:
+def asgd(x, gradients, *, lr, lambd, alpha, t0):
     """Polyak & Juditsky 1992; torch.optim.ASGD: eta and mu are set after each step, for the next one.
 
     The states eta and mu are one number for each tensor, the values the next step will use.
@@ -25,7 +25,7 @@ def asgd(x: Array, gradients: Gradients, *, lr: float, lambd: float, alpha: floa
 
 
 @per_tensor
-def lookahead_sgd(x: Array, gradients: Gradients, *, lr: float, k: int, alpha: float) -> Trace:
+def lookahead_sgd(x, gradients, *, lr, k, alpha):
     """Zhang et al. 2019, Algorithm 1 around plain SGD; x is the fast point theta, slow is phi."""
     phi = x
     for t, g in enumerate(gradients, 1):
@@ -37,9 +37,7 @@ def lookahead_sgd(x: Array, gradients: Gradients, *, lr: float, k: int, alpha: f
 
 
 @per_tensor
-def schedule_free_sgd(
-    x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_decay: float, warmup_steps: int
-) -> Trace:
+def schedule_free_sgd(x, gradients, *, lr, momentum, weight_decay, warmup_steps):
     """Defazio et al. 2024, Schedule-Free SGD, weighted by the square of the largest lr so far.
 
     The parameter given and returned is y; state x is the average. schedulefree 1.4.1: linear warmup
@@ -59,17 +57,7 @@ def schedule_free_sgd(
 
 
 @per_tensor
-def schedule_free_adamw(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    weight_decay: float,
-    warmup_steps: int,
-) -> Trace:
+def schedule_free_adamw(x, gradients, *, lr, beta1, beta2, eps, weight_decay, warmup_steps):
     """Defazio et al. 2024, Algorithm 1 (Schedule-Free AdamW).
 
     The parameter given and returned is y; state x is the average. schedulefree 1.4.1: v is bias
@@ -92,9 +80,7 @@ def schedule_free_adamw(
 
 
 @per_tensor
-def schedule_free_radam(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
-) -> Trace:
+def schedule_free_radam(x, gradients, *, lr, beta1, beta2, eps, weight_decay):
     """RAdamScheduleFree of schedulefree 1.4.1 (silent_sgd_phase=True); no paper states it.
 
     The rectification of Liu et al. 2020 takes the place of the warmup; until rho_t > 4 nothing moves,

@@ -4,21 +4,11 @@ import math
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import per_tensor
 
 
 @per_tensor
-def adafactor(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta2_decay: float,
-    eps1: float,
-    eps2: float,
-    d: float,
-    weight_decay: float,
-) -> Trace:
+def adafactor(x, gradients, *, lr, beta2_decay, eps1, eps2, d, weight_decay):
     """Shazeer & Stern 2018, Algorithms 4 and 5, as torch.optim.Adafactor has them.
 
     torch: lr bounds the relative step size, eps1 bounds the estimate from below in place of being added,
@@ -49,19 +39,7 @@ def adafactor(
 
 
 @per_tensor
-def came(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    beta3: float,
-    eps1: float,
-    eps2: float,
-    clip_threshold: float,
-    weight_decay: float,
-) -> Trace:
+def came(x, gradients, *, lr, beta1, beta2, beta3, eps1, eps2, clip_threshold, weight_decay):
     """Luo et al. 2023, Algorithm 2.
 
     Authors' code: decay lr * weight_decay * x; tensors with fewer than two dimensions keep a full second

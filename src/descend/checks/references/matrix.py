@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import per_tensor
 
 
 @per_tensor
-def muon(x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_decay: float, eps: float) -> Trace:
+def muon(x, gradients, *, lr, momentum, weight_decay, eps):
     """Jordan et al. 2024, Muon with Nesterov momentum and five Newton-Schulz steps, in float64.
 
     torch.optim.Muon and the author's code: the momentum is a moving average, decay before the step.
@@ -37,9 +37,7 @@ def muon(x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_d
 
 
 @per_tensor
-def muon_polar_express(
-    x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_decay: float, eps: float
-) -> Trace:
+def muon_polar_express(x, gradients, *, lr, momentum, weight_decay, eps):
     """Amsel et al. 2025, Implementation 1 (degree 5, l = 1e-3, five steps) in the place of Muon's Newton-Schulz.
 
     The paper's code divides by 1.01 norm + 1e-7 (here eps) and stretches every polynomial by 1.01. Momentum,
@@ -72,9 +70,7 @@ def muon_polar_express(
 
 
 @per_tensor
-def normuon(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
-) -> Trace:
+def normuon(x, gradients, *, lr, beta1, beta2, eps, weight_decay):
     """Li et al. 2025, Algorithm 1: orthogonalise, then divide each row by its root mean square over time.
 
     The Newton-Schulz steps are Jordan's five with norm + 1e-7, in float64. The authors' code differs: it
@@ -106,7 +102,7 @@ def normuon(
 
 
 @per_tensor
-def shampoo(x: Array, gradients: Gradients, *, lr: float, eps: float) -> Trace:
+def shampoo(x, gradients, *, lr, eps):
     """Gupta, Koren & Singer 2018, Algorithm 1: L and R start at eps I and sum; inverse fourth roots."""
     if x.ndim != 2:
         raise ValueError(f"shampoo takes matrices, got shape {x.shape}")
@@ -126,18 +122,7 @@ def shampoo(x: Array, gradients: Gradients, *, lr: float, eps: float) -> Trace:
 
 
 @per_tensor
-def soap(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    shampoo_beta: float,
-    eps: float,
-    weight_decay: float,
-    precondition_frequency: int,
-) -> Trace:
+def soap(x, gradients, *, lr, beta1, beta2, shampoo_beta, eps, weight_decay, precondition_frequency):
     """Vyas et al. 2024, Algorithms 3 and 4.
 
     Authors' code, where the paper is silent: the first gradient only fills L and R and gives the first

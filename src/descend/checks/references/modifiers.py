@@ -1,15 +1,14 @@
 """Changes of the gradients before a rule sees them: (x list, g list) -> new g list."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
-from .registry import Array, modifier
+from .registry import modifier
 
 
 @modifier
-def clip_norm(x: Sequence[Array], g: Sequence[Array], *, max_norm: float) -> list[Array]:
+def clip_norm(x, g, *, max_norm):
     """Pascanu, Mikolov & Bengio 2013 over all tensors; torch: clip_grad_norm_ adds 1e-6 to the norm."""
     squares = 0.0
     for g_i in g:
@@ -21,25 +20,25 @@ def clip_norm(x: Sequence[Array], g: Sequence[Array], *, max_norm: float) -> lis
 
 
 @modifier
-def clip_value(x: Sequence[Array], g: Sequence[Array], *, max_value: float) -> list[Array]:
+def clip_value(x, g, *, max_value):
     """torch.nn.utils.clip_grad_value_: every entry into [-max_value, max_value]."""
     return [np.minimum(np.maximum(g_i, -max_value), max_value) for g_i in g]
 
 
 @modifier
-def decay_l2(x: Sequence[Array], g: Sequence[Array], *, weight_decay: float) -> list[Array]:
+def decay_l2(x, g, *, weight_decay):
     """The gradient of weight_decay/2 * |x|^2 added to g."""
     return [np.asarray(g_i + weight_decay * x_i) for x_i, g_i in zip(x, g, strict=True)]
 
 
 @modifier
-def unscale(x: Sequence[Array], g: Sequence[Array], *, loss_scale: float) -> list[Array]:
+def unscale(x, g, *, loss_scale):
     """torch.amp.GradScaler: the loss was multiplied by the scale, so each gradient was."""
     return [np.asarray(g_i / loss_scale) for g_i in g]
 
 
 @modifier
-def clip_tensor(x: Sequence[Array], g: Sequence[Array], *, max_norm: float) -> list[Array]:
+def clip_tensor(x, g, *, max_norm):
     """Pascanu, Mikolov & Bengio 2013 for each tensor by itself; as in torch 1e-6 is added to the norm."""
     clipped = []
     for g_i in g:
@@ -49,7 +48,7 @@ def clip_tensor(x: Sequence[Array], g: Sequence[Array], *, max_norm: float) -> l
 
 
 @modifier
-def adaptive_clip(x: Sequence[Array], g: Sequence[Array], *, clipping: float, eps: float) -> list[Array]:
+def adaptive_clip(x, g, *, clipping, eps):
     """Brock et al. 2021, equation 3 (AGC): each unit's gradient against clipping times its weights.
 
     A unit is a slice along the first dimension, or the whole tensor where that has fewer than two. The
@@ -69,7 +68,7 @@ def adaptive_clip(x: Sequence[Array], g: Sequence[Array], *, clipping: float, ep
 
 
 @modifier
-def centralize(x: Sequence[Array], g: Sequence[Array]) -> list[Array]:
+def centralize(x, g):
     """Yong et al. 2020, equation 1: each unit's mean leaves its gradient, in tensors of two dimensions up."""
     centred = []
     for g_i in g:

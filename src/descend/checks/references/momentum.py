@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import per_tensor
 
 
 @per_tensor
-def gradient_descent(x: Array, gradients: Gradients, *, lr: float) -> Trace:
+def gradient_descent(x, gradients, *, lr):
     """Cauchy 1847: a step of length lr against the gradient."""
     for g in gradients:
         x = x - lr * g
@@ -14,7 +14,7 @@ def gradient_descent(x: Array, gradients: Gradients, *, lr: float) -> Trace:
 
 
 @per_tensor
-def momentum_accumulation(x: Array, gradients: Gradients, *, lr: float, momentum: float) -> Trace:
+def momentum_accumulation(x, gradients, *, lr, momentum):
     """Polyak 1964 in torch's form: v sums gradients, lr multiplies the sum."""
     v = np.zeros_like(x)
     for g in gradients:
@@ -24,7 +24,7 @@ def momentum_accumulation(x: Array, gradients: Gradients, *, lr: float, momentum
 
 
 @per_tensor
-def momentum_dampened(x: Array, gradients: Gradients, *, lr: float, momentum: float, dampening: float) -> Trace:
+def momentum_dampened(x, gradients, *, lr, momentum, dampening):
     """torch.optim.SGD with dampening; torch: the first gradient enters undampened."""
     v = np.zeros_like(x)
     for t, g in enumerate(gradients, 1):
@@ -34,7 +34,7 @@ def momentum_dampened(x: Array, gradients: Gradients, *, lr: float, momentum: fl
 
 
 @per_tensor
-def momentum_ema(x: Array, gradients: Gradients, *, lr: float, beta: float) -> Trace:
+def momentum_ema(x, gradients, *, lr, beta):
     """Momentum as an exponential moving average of the gradients, starting at zero, uncorrected."""
     v = np.zeros_like(x)
     for g in gradients:
@@ -44,7 +44,7 @@ def momentum_ema(x: Array, gradients: Gradients, *, lr: float, beta: float) -> T
 
 
 @per_tensor
-def momentum_velocity(x: Array, gradients: Gradients, *, lr: float, momentum: float) -> Trace:
+def momentum_velocity(x, gradients, *, lr, momentum):
     """Sutskever et al. 2013, equations 1 and 2: v is a velocity and carries the learning rate."""
     v = np.zeros_like(x)
     for g in gradients:
@@ -54,7 +54,7 @@ def momentum_velocity(x: Array, gradients: Gradients, *, lr: float, momentum: fl
 
 
 @per_tensor
-def nesterov_lookahead(x: Array, gradients: Gradients, *, lr: float, momentum: float) -> Trace:
+def nesterov_lookahead(x, gradients, *, lr, momentum):
     """Sutskever et al. 2013, equations 3 and 4; g must have been taken at x + momentum * v."""
     v = np.zeros_like(x)
     for g in gradients:
@@ -64,7 +64,7 @@ def nesterov_lookahead(x: Array, gradients: Gradients, *, lr: float, momentum: f
 
 
 @per_tensor
-def nesterov_rewritten(x: Array, gradients: Gradients, *, lr: float, momentum: float) -> Trace:
+def nesterov_rewritten(x, gradients, *, lr, momentum):
     """Bengio et al. 2013 (CS231n's form): the stored point is the look-ahead point y = x + momentum * v.
 
     Kept here as the two sequences it came from: y is left for x, the step is made, y is entered again.
@@ -80,7 +80,7 @@ def nesterov_rewritten(x: Array, gradients: Gradients, *, lr: float, momentum: f
 
 
 @per_tensor
-def nesterov_accumulation(x: Array, gradients: Gradients, *, lr: float, momentum: float) -> Trace:
+def nesterov_accumulation(x, gradients, *, lr, momentum):
     """torch.optim.SGD(nesterov=True)."""
     v = np.zeros_like(x)
     for g in gradients:
@@ -90,7 +90,7 @@ def nesterov_accumulation(x: Array, gradients: Gradients, *, lr: float, momentum
 
 
 @per_tensor
-def quasi_hyperbolic(x: Array, gradients: Gradients, *, lr: float, beta: float, nu: float) -> Trace:
+def quasi_hyperbolic(x, gradients, *, lr, beta, nu):
     """Ma & Yarats 2019, QHM: nu mixes the average with the plain gradient."""
     m = np.zeros_like(x)
     for g in gradients:

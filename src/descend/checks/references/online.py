@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import per_tensor
 
 
 @per_tensor
-def ftrl(
-    x: Array, gradients: Gradients, *, lr: float | tuple[float, ...], smoothing: float, l1: float, l2: float
-) -> Trace:
+def ftrl(x, gradients, *, lr, smoothing, l1, l2):
     """McMahan et al. 2013, Algorithm 1 (per-coordinate FTRL-Proximal), alpha = lr, beta = smoothing.
 
     z starts at zero as in the paper, where x starts at zero too; with another start the first step

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import Array, per_tensor
 
 WORD = 2**32
 
@@ -40,18 +40,8 @@ def norm_lower_bound(H: Array) -> float:
 
 @per_tensor
 def psgd_kron(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    momentum: float,
-    weight_decay: float,
-    precondition_lr: float,
-    update_probability: float,
-    update_decay: float,
-    update_start: float,
-    seed: float,
-) -> Trace:
+    x, gradients, *, lr, momentum, weight_decay, precondition_lr, update_probability, update_decay, update_start, seed
+):
     """Li 2018 and 2022, as Li's and Walters' kron_torch has it: Q2 and Q1 descend the whitening loss.
 
     kron_torch: the whitening sees the corrected momentum; updates come with a probability that is 1 for

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import per_tensor
 
 
 @per_tensor
-def lion(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, weight_decay: float) -> Trace:
+def lion(x, gradients, *, lr, beta1, beta2, weight_decay):
     """Chen et al. 2023, Algorithm 2."""
     m = np.zeros_like(x)
     for g in gradients:
@@ -17,7 +17,7 @@ def lion(x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: floa
 
 
 @per_tensor
-def sign_sgd(x: Array, gradients: Gradients, *, lr: float) -> Trace:
+def sign_sgd(x, gradients, *, lr):
     """Bernstein et al. 2018, Algorithm 1 (signSGD)."""
     for g in gradients:
         x = x - lr * np.sign(g)
@@ -25,7 +25,7 @@ def sign_sgd(x: Array, gradients: Gradients, *, lr: float) -> Trace:
 
 
 @per_tensor
-def signum(x: Array, gradients: Gradients, *, lr: float, beta: float) -> Trace:
+def signum(x, gradients, *, lr, beta):
     """Bernstein et al. 2018, Algorithm 1 (Signum, with the momentum as a moving average)."""
     m = np.zeros_like(x)
     for g in gradients:
@@ -35,7 +35,7 @@ def signum(x: Array, gradients: Gradients, *, lr: float, beta: float) -> Trace:
 
 
 @per_tensor
-def tiger(x: Array, gradients: Gradients, *, lr: float, beta: float, weight_decay: float) -> Trace:
+def tiger(x, gradients, *, lr, beta, weight_decay):
     """Su 2023 (Tiger: Lion with one beta); the sign is taken of the new average."""
     m = np.zeros_like(x)
     for g in gradients:
@@ -45,9 +45,7 @@ def tiger(x: Array, gradients: Gradients, *, lr: float, beta: float, weight_deca
 
 
 @per_tensor
-def rprop(
-    x: Array, gradients: Gradients, *, lr: float, eta_minus: float, eta_plus: float, step_min: float, step_max: float
-) -> Trace:
+def rprop(x, gradients, *, lr, eta_minus, eta_plus, step_min, step_max):
     """Riedmiller & Braun 1993 without weight back-tracking (iRprop-, Igel & Huesken 2000).
 
     torch: where the sign turned, the gradient is forgotten, so this step does not move and the next
@@ -66,9 +64,7 @@ def rprop(
 
 
 @per_tensor
-def rprop_simple(
-    x: Array, gradients: Gradients, *, lr: float, eta_minus: float, eta_plus: float, step_min: float, step_max: float
-) -> Trace:
+def rprop_simple(x, gradients, *, lr, eta_minus, eta_plus, step_min, step_max):
     """A rate per parameter that grows while the sign stays and shrinks when it turns (no paper).
 
     The move is made also where the sign turned. The rate starts at lr and is held within

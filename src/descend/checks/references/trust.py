@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from .registry import Array, Gradients, Trace, per_tensor
+from .registry import per_tensor
 
 
 @per_tensor
-def lars(
-    x: Array, gradients: Gradients, *, lr: float, momentum: float, weight_decay: float, trust_coefficient: float
-) -> Trace:
+def lars(x, gradients, *, lr, momentum, weight_decay, trust_coefficient):
     """You, Gitman & Ginsburg 2017, Algorithm 1.
 
     Here lr stands outside the velocity (the paper puts it inside; for a constant lr the points are the
@@ -28,9 +26,7 @@ def lars(
 
 
 @per_tensor
-def lamb(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
-) -> Trace:
+def lamb(x, gradients, *, lr, beta1, beta2, eps, weight_decay):
     """You et al. 2020, Algorithm 2, phi the identity.
 
     The ratio is 1 where either norm is zero, which the paper leaves open.
@@ -51,9 +47,7 @@ def lamb(
 
 
 @per_tensor
-def novograd(
-    x: Array, gradients: Gradients, *, lr: float, beta1: float, beta2: float, eps: float, weight_decay: float
-) -> Trace:
+def novograd(x, gradients, *, lr, beta1, beta2, eps, weight_decay):
     """Ginsburg et al. 2019, Algorithm 1: v is one number for each tensor, m sums without (1 - beta1).
 
     eps is added in the first step too, where the paper prints none.

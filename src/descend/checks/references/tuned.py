@@ -4,17 +4,14 @@ A state that is one number for the whole problem is a list of one 0-d array.
 """
 
 import math
-from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .registry import Array, Gradients, ListTrace, Trace, per_tensor, whole
+from .registry import per_tensor, whole
 
 
 @whole
-def dadapt_sgd(
-    x: Sequence[Array], gradients: Iterable[Sequence[Array]], *, lr: float, momentum: float, d0: float
-) -> ListTrace:
+def dadapt_sgd(x, gradients, *, lr, momentum, d0):
     """Defazio & Mishchenko 2023, Algorithm 4 (SGD with D-Adaptation), beta = momentum.
 
     While every gradient so far was zero nothing moves (the paper divides by |g_0|; here it is the first
@@ -41,16 +38,7 @@ def dadapt_sgd(
 
 
 @whole
-def dadapt_adam(
-    x: Sequence[Array],
-    gradients: Iterable[Sequence[Array]],
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    d0: float,
-) -> ListTrace:
+def dadapt_adam(x, gradients, *, lr, beta1, beta2, eps, d0):
     """Defazio & Mishchenko 2023, Algorithm 5 (Adam with D-Adaptation).
 
     Unsure which A weights the inner product of g and s: here the new one, A_{k+1}; the packages
@@ -81,16 +69,7 @@ def dadapt_adam(
 
 
 @whole
-def prodigy(
-    x: Sequence[Array],
-    gradients: Iterable[Sequence[Array]],
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    d0: float,
-) -> ListTrace:
+def prodigy(x, gradients, *, lr, beta1, beta2, eps, d0):
     """Mishchenko & Defazio 2023, Algorithm 4 (Prodigy, Adam version), no bias correction, no decay.
 
     x moves with d_k throughout; the package prodigyopt 1.1.2 takes the new d in the eps term only, and
@@ -118,17 +97,7 @@ def prodigy(
 
 
 @per_tensor
-def prodigy_tensor(
-    x: Array,
-    gradients: Gradients,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    d0: float,
-    weight_decay: float,
-) -> Trace:
+def prodigy_tensor(x, gradients, *, lr, beta1, beta2, eps, d0, weight_decay):
     """Mishchenko & Defazio 2023, Algorithm 4, run on each tensor as if it were all; decoupled decay, without d."""
     x0, m, v, s = x, np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
     r, d, beta3 = 0.0, d0, math.sqrt(beta2)
@@ -144,9 +113,7 @@ def prodigy_tensor(
 
 
 @whole
-def dog(
-    x: Sequence[Array], gradients: Iterable[Sequence[Array]], *, lr: float, reps_rel: float, eps: float
-) -> ListTrace:
+def dog(x, gradients, *, lr, reps_rel, eps):
     """Ivgi, Hinder & Carmon 2023, equation DoG, all tensors as one vector.
 
     r_epsilon = reps_rel (1 + |x_0|) as the authors advise; eps is added once to the sum of squares.
@@ -165,7 +132,7 @@ def dog(
 
 
 @whole
-def dowg(x: Sequence[Array], gradients: Iterable[Sequence[Array]], *, lr: float, r_eps: float) -> ListTrace:
+def dowg(x, gradients, *, lr, r_eps):
     """Khaled, Mishchenko & Jin 2023, Algorithm 1, all tensors as one vector, starting from r_bar = r_eps.
 
     While every gradient was zero nothing moves. The package dowgopt 0.13 starts r_bar^2 at its eps and
