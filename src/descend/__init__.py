@@ -40,7 +40,7 @@ from .core.shown import PICTURES
 
 
 def _drawn(one: Rule) -> str:
-    from .explain.formula.notebook import picture
+    from .explain.formula.markup import picture
 
     return picture(one)
 

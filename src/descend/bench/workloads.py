@@ -11,17 +11,6 @@ import torch
 
 Shapes = list[tuple[int, ...]]
 
-ABOUT = {
-    "20M": "one tensor: the speed of memory",
-    "1000x1000": "many middling tensors",
-    "100000x16": "very many tiny tensors",
-    "mlp": "the network of descend race, four tensors: the cost of a call",
-    "mlp-784": "784-128-10, four tensors",
-    "resnet18": "the shapes of torchvision's ResNet-18",
-    "vit_small": "the shapes of ViT-S/16",
-    "convnext_tiny": "the shapes of ConvNeXt-T",
-}
-
 
 @functools.cache
 def workloads() -> dict[str, Shapes]:

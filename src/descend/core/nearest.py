@@ -42,13 +42,13 @@ def edits(a: str, b: str) -> int:
     return last[-1]
 
 
-def listed(names: Iterable[str]) -> str:
-    """``'a', 'b' or 'c'``."""
-    *most, last = map(repr, names)
-    return f"{', '.join(most)} or {last}" if most else last
+def listed(names: Iterable[str], joint: str = "and") -> str:
+    """``a, b and c``."""
+    *most, last = [*names] or [""]
+    return f"{', '.join(most)} {joint} {last}" if most else last
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """What to say to somebody who meant one of these, with a space before it; empty if none is near."""
     near = nearest(name, known)
-    return f" Did you mean {listed(near)}?" if near else ""
+    return f" Did you mean {listed(map(repr, near), 'or')}?" if near else ""

@@ -61,6 +61,16 @@ def text(*parts: RenderableType, width: int = 100) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
+def print_line(to: Console, line: str) -> None:
+    """A line that stays one line, whatever the width: paths and log lines are for copying and grepping."""
+    to.print(Text(line), soft_wrap=True)
+
+
+def count(n: int, one: str, many: str = "") -> str:
+    """``1 seed``, ``1,200 seeds``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
 def drop_output() -> None:
     """After a write that failed: what stdout did not take would be tried again, and fail, at the very end."""
     with contextlib.suppress(OSError, ValueError):

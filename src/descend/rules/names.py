@@ -126,7 +126,7 @@ def _one(name: str) -> Rule:
         return known[meant[0]]
     longer = [other for other in known if spelled in map("".join, _beginnings(other))]
     if len(longer) > 1:
-        raise UnknownRule(f"no rule {name!r}: it may mean {listed(longer)}.")
+        raise UnknownRule(f"no rule {name!r}: it may mean {listed(map(repr, longer), 'or')}.")
     raise UnknownRule(f"no rule {name!r}.{did_you_mean(spelled, [*known, *WORDS])} `descend list` shows all.")
 
 

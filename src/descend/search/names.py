@@ -58,9 +58,7 @@ SPELLINGS = {  # how SciPy and others call some of them -> the name here
     "openai_es": "es",
     "lshade": "l_shade",
 }
-_FOLDED = {folded(name): name for name in METHODS} | {
-    folded(other): name for other, name in SPELLINGS.items() if name in METHODS
-}
+_FOLDED = {folded(name): here for name, here in [*zip(METHODS, METHODS, strict=True), *SPELLINGS.items()]}
 
 
 def spelled(name: str) -> str | None:
@@ -80,8 +78,9 @@ def find(name: Any) -> type[Method]:
         raise ValueError(f"method must be a name or a class of methods, got {name!r}")
     found = spelled(name)
     if found is None:
-        known = [*METHODS, *(other for other, here in SPELLINGS.items() if here in METHODS)]
-        raise ValueError(f"no method {name!r}.{did_you_mean(name, known)} Methods: {', '.join(METHODS)}.")
+        raise ValueError(
+            f"no method {name!r}.{did_you_mean(name, [*METHODS, *SPELLINGS])} Methods: {', '.join(METHODS)}."
+        )
     module, _, kind = METHODS[found].partition(":")
     return getattr(importlib.import_module(f"{__package__}.{module}"), kind)
 
@@ -99,7 +98,7 @@ def suited(differentiable: bool, n: int, curved: bool = False) -> str:
     """
     if curved and differentiable:
         return "trust_krylov"
-    if differentiable and "l_bfgs" in METHODS:
+    if differentiable:
         return "l_bfgs"
     return "auto" if n <= 1_000 else "sep_cma_es"  # to decompose a full covariance of 1,000 coordinates takes a second
 

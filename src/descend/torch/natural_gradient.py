@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
+from ..core.settings import check_count
 from ..core.untraced import untraced
 from .second_order.flat import Rateless
 from .sharded.refusals import refuse_use
@@ -70,9 +71,9 @@ class NaturalGradient(torch.optim.Optimizer):
             raise TypeError(f"NaturalGradient takes a model, got {type(model).__name__}")
         if not SMALLEST <= damping <= LARGEST:
             raise ValueError(f"NaturalGradient: damping must be within {SMALLEST} and {LARGEST}, got {damping!r}")
-        for name, value in (("trials", trials), ("max_bytes", max_bytes), ("chunk_size", chunk_size)):
-            if not (value is None and name == "chunk_size") and (not isinstance(value, int) or value < 1):
-                raise ValueError(f"NaturalGradient: {name} must be a whole number, at least 1; got {value!r}")
+        rows = 1 if chunk_size is None else chunk_size
+        for name, value in (("trials", trials), ("max_bytes", max_bytes), ("chunk_size", rows)):
+            check_count(f"NaturalGradient: {name}", value)
         self._params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not self._params:
             raise ValueError("NaturalGradient: the model has no parameter that requires a gradient")

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 from html import escape
 
+from ...core.rule import Rule
 from ...core.symbols import LATEX, glyph
 from .print import ATOM, Terminal, split
+from .read import formulas
 from .tree import Formula, Line, Loop, Name, Tree
 
 INDEX = {"old": "t−1", "now": "t", "": ""}
@@ -31,6 +33,16 @@ def mathml(formula: Formula) -> list[str]:
     """The formula as MathML, one ``math`` element per line."""
     start = '<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">'
     return [f"{start}{line}</math>" for line in MathML().lines(formula)]
+
+
+def picture(rule: Rule) -> str:
+    """Title and formula for a notebook; what cannot be read, as of a rule typed at a prompt, is left out."""
+    try:
+        lines = ["<style>mtd.left { text-align: left; }</style>"]
+        lines += [line for part in formulas(rule) for line in mathml(part)]
+    except (OSError, SyntaxError, TypeError, ValueError):
+        lines = []
+    return "".join([f"<p><b>{escape(rule.title or rule.name)}</b></p>", *lines])
 
 
 class Latex(Terminal):

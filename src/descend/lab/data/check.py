@@ -17,7 +17,7 @@ from .alike import ALIKE, SAME, pairs
 from .decoders import PROCESSES
 from .manifest import Asked, SetError
 from .picture import BY_ENDING, Settings, Unfit, decoded, perceptual
-from .progress import Silent, View
+from .progress import Silent
 from .split import SPLITS
 
 SHOWN = 3  # pictures named where many are meant
@@ -75,7 +75,7 @@ def pictures(folder: Path) -> list[str]:
     return files
 
 
-def check(folder: Path, processes: int | None = None, view: View | None = None) -> list[Check]:
+def check(folder: Path, processes: int | None = None, view: Silent | None = None) -> list[Check]:
     """All checks of a set that `descend data collect` made, or of any folder of pictures.
 
     Args:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...draw import terminal
+from ...draw.terminal import count, print_line
 from ...draw.verb import INTERRUPTED, json_or_quiet
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ def drop(folder: Path, marks: tuple[str, ...], as_json: bool, quiet: bool) -> No
     elif not quiet:
         console = _console()
         before = f"; {gone:,} had gone before" if gone else ""
-        _line(console, f"dropped {_count(went, 'picture')}{before}")
+        print_line(console, f"dropped {count(went, 'picture')}{before}")
         _show(made, console)
 
 
@@ -155,9 +157,9 @@ def check(ctx: click.Context, folder: Path, processes: int | None, as_json: bool
         click.echo(json.dumps({"folder": str(folder), "ok": not wrong, "checks": rows}, ensure_ascii=False, indent=1))
     elif not quiet:
         for one in found:
-            _line(console, f"{'✗' if one.wrong else '✓'} {one.name:10} {one.says}")
+            print_line(console, f"{'✗' if one.wrong else '✓'} {one.name:10} {one.says}")
             if one.wrong:
-                _line(console, f"{'':13}{one.wrong}")
+                print_line(console, f"{'':13}{one.wrong}")
     ctx.exit(int(bool(wrong)))
 
 
@@ -182,13 +184,11 @@ def pack(folder: Path, out: Path, per_shard: int, seed: int, as_json: bool, quie
     if as_json:
         click.echo(json.dumps({"files": [str(file) for file in files]}, indent=1))
     elif not quiet:
-        _line(_console(), f"wrote {_count(len(files), 'shard')} to {out}")
+        print_line(_console(), f"wrote {count(len(files), 'shard')} to {out}")
 
 
 def _console(to_stderr: bool = False) -> Console:
-    from ...draw.terminal import console
-
-    made = console(110)
+    made = terminal.console(110)
     made.stderr = to_stderr
     return made
 
@@ -197,15 +197,6 @@ def _view(console: Console, quiet: bool) -> Any:
     from .progress import Lines, Silent
 
     return Silent() if quiet else Lines(console)
-
-
-def _line(console: Console, text: str) -> None:
-    """A line that stays one: for copying and grepping."""
-    console.print(text, soft_wrap=True)
-
-
-def _count(n: int, one: str) -> str:
-    return f"{n:,} {one}{'' if n == 1 else 's'}"
 
 
 def _words(text: str | None) -> list[str] | None:
@@ -227,31 +218,29 @@ def _shares(text: str | None) -> list[float] | None:
 
 def _show(made: Collected, console: Console) -> None:
     """What there is, what is missing, what was left out, and what to do next."""
-    from ...draw.terminal import Table
-
     head, rows = made.table()
-    console.print(Table(head, rows, right=head[1:], indent=2, style="cyan"))
+    console.print(terminal.Table(head, rows, right=head[1:], indent=2, style="cyan"))
     if made.others:
-        _line(console, f"passed over: {made.others:,} files or rows that are no picture, or of no class asked for")
+        print_line(console, f"passed over: {made.others:,} files or rows that are no picture, or of no class asked for")
     if reasons := made.reasons():
-        _line(
+        print_line(
             console,
             f"left out: {', '.join(f'{n:,} {reason}' for reason, n in reasons.items())}  ({made.folder}/rejected.csv)",
         )
     if made.conflicts:
-        _line(
+        print_line(
             console,
-            f"{_count(made.conflicts, 'label conflict')}: the same picture under two labels, so under neither now",
+            f"{count(made.conflicts, 'label conflict')}: the same picture under two labels, so under neither now",
         )
     if made.partial:
-        _line(console, "stopped; what is finished is kept, and the same command goes on")
+        print_line(console, "stopped; what is finished is kept, and the same command goes on")
     elif made.missing:
         counts = made.counts()
         lacking = ", ".join(f"{row['missing']:,} of {label}" for label, row in counts.items() if row["missing"])
-        _line(console, f"missing: {lacking}; collect again with more sources")
+        print_line(console, f"missing: {lacking}; collect again with more sources")
     if made.again:
-        _line(console, f"{made.again:,} may be had at another time: the same command asks for them again")
+        print_line(console, f"{made.again:,} may be had at another time: the same command asks for them again")
     if made.looked:
-        _line(console, f"{made.looked:,} looked at in {made.seconds:.1f} s")
-    _line(console, f"look through them: {made.folder}/contact.html")
-    _line(console, f"race on them: descend race {made.folder}")
+        print_line(console, f"{made.looked:,} looked at in {made.seconds:.1f} s")
+    print_line(console, f"look through them: {made.folder}/contact.html")
+    print_line(console, f"race on them: descend race {made.folder}")

@@ -26,7 +26,7 @@ from .decoders import PROCESSES, Decoders
 from .journal import Busy, Entry, Journal
 from .manifest import Asked, Rejected, Row
 from .picture import NAME, Looked, Settings, claimed
-from .progress import Silent, View
+from .progress import Silent
 from .result import Collected
 from .sources.find import Candidate, Classes, SourceError, find
 from .split import SHARES, split
@@ -50,7 +50,7 @@ def collect(
     picture: Settings | None = None,
     web: Mapping[str, float] | None = None,
     processes: int | None = None,
-    view: View | None = None,
+    view: Silent | None = None,
 ) -> Collected:
     """Collect pictures for a classifier into a folder, or go on with it; what is finished is kept at once.
 
@@ -141,7 +141,7 @@ class Work:
 
     def __init__(
         self, found: list[Candidate], journal: Journal, asked: Asked, home: Path, picture: Settings,
-        web: Mapping[str, float], processes: int | None, view: View,
+        web: Mapping[str, float], processes: int | None, view: Silent,
     ) -> None:  # fmt: skip
         self.journal, self.asked, self.home, self.picture, self.view = journal, asked, home, picture, view
         self.web, self.processes = web, max(1, min(PROCESSES, cores())) if processes is None else processes

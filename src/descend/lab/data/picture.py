@@ -35,12 +35,7 @@ BY_ENDING = {ending: name for name, endings in ENDINGS.items() for ending in end
 NAME = 16  # hexadecimal digits of a hash that name a file: 64 bits
 THUMB = 160  # pixels of a thumbnail's longer side
 SECONDS = 30.0  # that a picture may take to decode
-TURNS = {
-    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE",
-    8: "ROTATE_90",
-}  # fmt: skip
 SCREEN = (b"sRGB", b"s\0R\0G\0B")  # how profiles name the colours of screens
-ORIENTATION = 0x0112  # EXIF's tag
 
 
 @dataclass(frozen=True)
@@ -144,6 +139,8 @@ def decoded(data: bytes, claim: str, settings: Settings) -> Image.Image:
 
 
 def _checked(image: Image.Image, claim: str, settings: Settings) -> Image.Image:
+    from PIL import ImageOps
+
     found = (
         "JPEG" if image.format == "MPO" else str(image.format)
     )  # what phones write: a JPEG with a smaller one inside
@@ -163,18 +160,11 @@ def _checked(image: Image.Image, claim: str, settings: Settings) -> Image.Image:
     if settings.side:  # decodes a JPEG at a fraction of its size where that is enough (draft mode)
         image.thumbnail((settings.side, settings.side), reducing_gap=2.0)
     image.load()
-    image = _srgb(_upright(image))
+    with suppress(Exception):  # damaged EXIF says nothing
+        ImageOps.exif_transpose(image, in_place=True)
+    image = _srgb(image)
     image.info = {}
     return image
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    from PIL import Image
-
-    turn = 1
-    with suppress(Exception):  # damaged EXIF says nothing
-        turn = image.getexif().get(ORIENTATION, 1)
-    return image.transpose(Image.Transpose[TURNS[turn]]) if turn in TURNS else image
 
 
 def _srgb(image: Image.Image) -> Image.Image:

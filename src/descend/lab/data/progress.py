@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from time import perf_counter
-from typing import Protocol
+from typing import Self
 
 from rich.console import Console
 from rich.text import Text
@@ -14,17 +14,10 @@ from ...draw.terminal import by_notebook
 EVERY = 5.0  # seconds between two lines
 
 
-class View(Protocol):
-    """Something that shows how far the work is; a context manager."""
-
-    def __enter__(self) -> View: ...
-    def __exit__(self, *error: object) -> None: ...
-    def more(self, count: int) -> None: ...
-    def step(self, reason: str) -> None: ...
-
-
 class Silent:
-    def __enter__(self) -> View:
+    """What is told how far the work is, and shows nothing; a context manager."""
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -51,7 +44,7 @@ class Lines(Silent):
 
             self.live = Live(get_renderable=self._line, console=console, refresh_per_second=8, transient=True)
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> Self:
         self.begin = self.said = perf_counter()
         if self.live:
             self.live.start()

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from ...core.nearest import listed
 from ...draw.files import write
 from ...draw.page import page, table
 from .manifest import HOME, Rejected, Row
@@ -77,9 +78,9 @@ def html(made: Collected) -> str:
     counts = made.counts()
     missing = [f"{row['missing']:,} of {label}" for label, row in counts.items() if row["missing"]]
     lead = f"{made.per_class:,} of each class were asked for; missing: {', '.join(missing)}." if missing else ""
-    head, rows = made.table()
+    (head, rows), classes = made.table(), listed(made.classes)
     body = [
-        f"<h1>{len(made.rows):,} pictures of {escape(_and(made.classes))}</h1>",
+        f"<h1>{len(made.rows):,} pictures of {escape(classes)}</h1>",
         f'<p class="lead">{escape(lead)}</p>' if lead else "",
         table(rows, head, right=range(1, len(head)), label="Pictures by class and split"),
         HOW,
@@ -97,7 +98,7 @@ def html(made: Collected) -> str:
         '<dialog id="large" aria-label="The picture"><img alt=""><p></p></dialog>',
     ]  # fmt: skip
     made_page = page(
-        f"Pictures of {_and(made.classes)}", "\n".join(part for part in body if part), STYLE, images=True, script=SCRIPT
+        f"Pictures of {classes}", "\n".join(part for part in body if part), STYLE, images=True, script=SCRIPT
     )
     mark = hashlib.sha256(str(made.folder.resolve()).encode()).hexdigest()[:12]
     return made_page.replace("<main>", f'<main data-set="{mark}">', 1)
@@ -144,7 +145,3 @@ def _left_out(made: Collected) -> str:
         "<h2>Left out</h2><p>Each with its reason in rejected.csv.</p>"
         + table(rows, ("reason", "candidates"), right=(1,), label="Why candidates were left out")
     )  # fmt: skip
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

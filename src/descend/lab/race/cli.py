@@ -140,8 +140,8 @@ def _all(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Cons
 def _claims(ctx: click.Context, given: dict[str, Any], folder: Path, console: "Console") -> int:
     """The lecture's claims, one after the other; the exit code."""
     from ...core.jsonable import jsonable
+    from ...draw.terminal import print_line
     from .claims.run import names, plain, run
-    from .live import print_line
 
     if words := [f"--{name}" for name in CONFIGURES[1:] if name != "seed" and _was_given(ctx, name)]:
         raise click.UsageError(f"claims are tested as they are, so {', '.join(words)} cannot change them.")

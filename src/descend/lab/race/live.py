@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
-from typing import Protocol
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,7 +16,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from ...draw import terminal
-from ...draw.terminal import Column, Table
+from ...draw.terminal import Column, Table, count, print_line
 from ..tasks.task import Task
 from ..trials.runners.runner import Event, RuleFailed
 from .drive import Drive
@@ -32,15 +32,7 @@ WIDE = 96  # characters from which on a table carries its loss curves
 STYLES = {"leader": "bold green", "equal": "green", "better": "bold green", "undecided": "yellow"}
 
 
-class View(Protocol):
-    """Something that shows events as they come; a context manager."""
-
-    def __enter__(self) -> "View": ...
-    def __exit__(self, *error: object) -> None: ...
-    def take(self, event: Event | Round, stages: Stages) -> None: ...
-
-
-def view_for(console: Console, record: Record, watch: Watch, quiet: bool) -> View:
+def view_for(console: Console, record: Record, watch: Watch, quiet: bool) -> "Silent":
     """Nothing, a live table, or plain lines: what suits the console."""
     if quiet:
         return Silent()
@@ -64,7 +56,9 @@ def watched(drive: Drive, console: Console, quiet: bool) -> bool:
 
 
 class Silent:
-    def __enter__(self) -> View:
+    """What is told events as they come, and shows nothing; a context manager."""
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -111,7 +105,7 @@ class LiveTable(Silent):
         self.tuned = ""
         self.live = Live(get_renderable=self._draw, console=console, refresh_per_second=8, transient=True)
 
-    def __enter__(self) -> View:
+    def __enter__(self) -> Self:
         self.live.start()
         return self
 
@@ -164,10 +158,10 @@ def print_header(console: Console, config: Config, card: Task, processes: int) -
     parts = (
         f"[bold]descend race[/bold]: {config.task}",
         card.model.split(",")[0],
-        f"{_count(len(config.rules), 'rule')} × {2 * config.side + 3} learning rates",
+        f"{count(len(config.rules), 'rule')} × {2 * config.side + 3} learning rates",
         f"up to {config.seeds} fresh seeds",
         f"{config.steps} steps, {config.schedule}",
-        _count(processes, "process", "processes"),
+        count(processes, "process", "processes"),
     )
     console.print(" · ".join(parts))
     if "unreadable" in card.data or "left out" in card.data:
@@ -223,11 +217,6 @@ def plain(record: Record) -> str:
     return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())  # type: ignore[attr-defined]
 
 
-def print_line(console: Console, text: str) -> None:
-    """A line that stays one line, whatever the width: paths and log lines are for copying and grepping."""
-    console.print(Text(text), soft_wrap=True)
-
-
 def _sparks(lines: Sequence[Line], record: Record) -> list[str]:
     curves = [mean_curve(record.looks, line.runs).mean for line in lines]
     every = [x for curve in curves for x in curve]
@@ -240,7 +229,3 @@ def _row(*parts: RenderableType) -> Grid:
     grid = Grid.grid(padding=(0, 1))
     grid.add_row(*parts)
     return grid
-
-
-def _count(n: int, one: str, many: str = "") -> str:
-    return f"{n} {one if n == 1 else many or one + 's'}"

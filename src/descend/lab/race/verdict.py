@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ...core.nearest import listed
 from .protocol.standing import BEHIND, BETTER, EQUAL, UNDECIDED
 from .record import Record
 from .results import TRIES, Line, Results
@@ -21,7 +22,7 @@ def verdict(record: Record, found: Results) -> list[str]:
     sentences += _diverged(record, found)
     sentences += [f"{rule} failed and is not judged: {why}" for rule, why in record.failed.items()]
     if found.unfinished:
-        sentences.insert(0, f"Partial: stopped before {_names(found.unfinished)} finished.")
+        sentences.insert(0, f"Partial: stopped before {listed(found.unfinished)} finished.")
     return sentences
 
 
@@ -67,9 +68,9 @@ def _parts(record: Record, found: Results) -> list[str]:
     by = {said: [line for line in lines if line.standing.standing == said] for said in SAID}
     parts = [f"{line.rule} is better by {share_range(line.standing.relative)}" for line in by[BETTER]]
     if by[EQUAL]:
-        parts.append(f"{_names([line.rule for line in by[EQUAL]])} {_be(by[EQUAL])} equal")
+        parts.append(f"{listed([line.rule for line in by[EQUAL]])} {_be(by[EQUAL])} equal")
     if by[UNDECIDED]:
-        names = _names([line.rule for line in by[UNDECIDED]])
+        names = listed([line.rule for line in by[UNDECIDED]])
         seeds = max(line.standing.n for line in by[UNDECIDED])
         parts.append(f"{names} {_be(by[UNDECIDED])} undecided after {seeds} seeds")
     for line in by[BEHIND]:
@@ -129,8 +130,8 @@ def _edges(found: Results) -> list[str]:
     at_edge = [line for line in found.tuned if line.edge]
     if not at_edge:
         return []
-    listed = _names([f"{line.rule} ({line.edge} end, {rate(line.lr)})" for line in at_edge])
-    return [f"Best learning rate at the end of the grid, although it was widened: {listed}."]
+    which = listed([f"{line.rule} ({line.edge} end, {rate(line.lr)})" for line in at_edge])
+    return [f"Best learning rate at the end of the grid, although it was widened: {which}."]
 
 
 def _defaults(found: Results) -> list[str]:
@@ -145,7 +146,7 @@ def _defaults(found: Results) -> list[str]:
     if leader.standing.diverged:
         return []
     near = [line.rule for line in others if line.standing.standing in (EQUAL, UNDECIDED)]
-    lead = f"{leader.rule} leads" + (f", with {_names(near)} too near to tell" if near else "")
+    lead = f"{leader.rule} leads" + (f", with {listed(near)} too near to tell" if near else "")
     most = max(gains, key=lambda rule: gains[rule][0] - gains[rule][1])
     before, after = (loss(x) for x in gains[most])
     return [f"At the default learning rates {lead}; tuning matters most for {most} ({before} → {after})."]
@@ -163,13 +164,8 @@ def _diverged(record: Record, found: Results) -> list[str]:
     count = sum(found.diverged.values())
     if not count:
         return []
-    by_rule = _names([f"{rule} {n}" for rule, n in found.diverged.items() if n])
+    by_rule = listed([f"{rule} {n}" for rule, n in found.diverged.items() if n])
     return [f"{count} of {len(record.runs)} runs diverged ({by_rule}); they count as infinite loss."]
-
-
-def _names(names: Sequence[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def summary(record: Record, found: Results) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """A torch module as a problem: its parameters are NumPy arrays that torch computes on, so every rule fits."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 
+from .perceptron import shuffled
 from .problem import NAN, Array
 from .task import TaskError
 
@@ -68,6 +70,24 @@ class TorchModule:
         """Let the module compute on these arrays; nothing is copied."""
         for p, array in zip(self.params, params, strict=True):
             p.data = torch.from_numpy(array)
+
+
+def classifier(
+    build: Callable[[], torch.nn.Module], train: tuple[Any, Any], held: tuple[Any, Any], batch: int
+) -> TorchModule:
+    """A model that tells classes apart: tensors (inputs, classes) for training and for validation."""
+
+    def loss(model: torch.nn.Module, some: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        return cross_entropy(model(some[0]), some[1])
+
+    def right(model: torch.nn.Module, some: tuple[torch.Tensor, torch.Tensor]) -> float:
+        return (model(some[0]).argmax(dim=1) == some[1]).float().mean().item()
+
+    def batches(seed: int, steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for rows in shuffled(seed, steps, batch, len(train[1])):
+            yield train[0][rows], train[1][rows]
+
+    return TorchModule(build, loss, batches, [held], right)
 
 
 def _kind(value: Any) -> str:

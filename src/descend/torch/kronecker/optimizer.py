@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...core.settings import check_setting
+from ...core.settings import check_count, check_setting
 from ...core.untraced import untraced
 from ...stepping import NonFiniteGradient
 from ..optim.base import RuleOptimizer
@@ -118,8 +118,7 @@ class KFAC(torch.optim.Optimizer):
             ("averaged_over", averaged_over),
             ("max_size", max_size),
         ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"KFAC: {name} must be a whole number, at least 1; got {value!r}")
+            check_count(f"KFAC: {name}", value)
         for name, value, words in (
             ("reduction", reduction, ("mean", "sum")),
             ("nonfinite", nonfinite, ("raise", "skip")),

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...core.settings import check_count
 from ...core.untraced import untraced
 from ...search.second_order.line_search import strong_wolfe
 from .flat import Flat
@@ -50,8 +51,7 @@ class LBFGS(torch.optim.Optimizer):
         if not float(lr) >= 0 or math.isinf(lr):
             raise ValueError(f"lr must be a number of at least 0, got {lr}")
         for name, value in (("max_iter", max_iter), ("history_size", history_size)):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+            check_count(name, value)
         if line_search_fn not in (None, "strong_wolfe"):
             raise ValueError(f"line_search_fn must be 'strong_wolfe' or None, got {line_search_fn!r}")
         settings = {

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...core.settings import check_count
 from ...core.untraced import untraced
 from ...search import names
 from ...search.method import Method, Wanted
@@ -17,6 +18,7 @@ from .flat import Flat, Rateless
 from .graph import Closure, Graph, host
 
 
+@untraced
 class SearchOptimizer(torch.optim.Optimizer):
     """A method of search on the parameters of a model. A subclass says which, in ``method``.
 
@@ -40,8 +42,7 @@ class SearchOptimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Iterable[Any], *, max_iter: int = 1, **options: Any) -> None:
         name = type(self).__name__
-        if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 1:
-            raise ValueError(f"{name}: max_iter must be a whole number of at least 1, got {max_iter!r}")
+        check_count(f"{name}: max_iter", max_iter)
         super().__init__(params, {})
         for group in self.param_groups:
             if more := sorted(set(group) - {"params", "param_names"}):
@@ -201,63 +202,54 @@ def _to_arrays(value: Any) -> Any:
     return value
 
 
-@untraced
 class NonlinearCG(SearchOptimizer):
     """Nonlinear conjugate gradients: a ``SearchOptimizer``; ``descend explain nonlinear_cg`` lists its options."""
 
     method = "nonlinear_cg"
 
 
-@untraced
 class BFGS(SearchOptimizer):
     """BFGS: a ``SearchOptimizer``; ``descend explain bfgs`` lists its options."""
 
     method = "bfgs"
 
 
-@untraced
 class SSBroyden(SearchOptimizer):
     """The self-scaled Broyden method: a ``SearchOptimizer``; ``descend explain ssbroyden`` lists its options."""
 
     method = "ssbroyden"
 
 
-@untraced
 class NewtonCG(SearchOptimizer):
     """Newton-CG: a ``SearchOptimizer``; ``descend explain newton_cg`` lists its options."""
 
     method = "newton_cg"
 
 
-@untraced
 class TrustNCG(SearchOptimizer):
     """Trust region by conjugate gradients: a ``SearchOptimizer``; ``descend explain trust_ncg`` lists its options."""
 
     method = "trust_ncg"
 
 
-@untraced
 class TrustKrylov(SearchOptimizer):
     """Trust region in the Krylov space: a ``SearchOptimizer``; ``descend explain trust_krylov`` lists its options."""
 
     method = "trust_krylov"
 
 
-@untraced
 class TrustExact(SearchOptimizer):
     """Trust region with the exact Hessian: a ``SearchOptimizer``; ``descend explain trust_exact`` lists its options."""
 
     method = "trust_exact"
 
 
-@untraced
 class Newton(SearchOptimizer):
     """Newton's method with the exact Hessian: a ``SearchOptimizer``; ``descend explain newton`` lists its options."""
 
     method = "newton"
 
 
-@untraced
 class SaddleFree(SearchOptimizer):
     """Saddle-free Newton: a ``SearchOptimizer``; ``descend explain saddle_free`` lists its options."""
 

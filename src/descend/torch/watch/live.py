@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ...core.untraced import untraced
 from ...draw.progress import Pane, in_notebook
-from ...draw.terminal import Table, by_notebook
+from ...draw.terminal import Table, by_notebook, count, print_line
 from ...draw.terminal import text as plain
 from ..step.telemetry import RATIO, Measured, of_all
 from ..step.telemetry_words import HINT, columns_of, first_line, short
@@ -113,12 +113,9 @@ class View:
             said = plain(self.table(), width=self.console.width)
             self._pane.show(f'<pre style="line-height:1.25">{escape(said)}</pre>', said)
             return
-        self._print(self.line())
+        print_line(self.console, self.line())
         for text in summary(new):
-            self._print(f"  {text}")
-
-    def _print(self, line: str) -> None:
-        self.console.print(Text(line), soft_wrap=True)
+            print_line(self.console, f"  {text}")
 
     # ---------------------------------------------------------------- what is drawn
 
@@ -135,7 +132,7 @@ class View:
         if len(tensors) > 1 and math.isfinite(furthest.ratio):
             parts.append(f"furthest from 1e-3: {furthest.name} {short(furthest.ratio)}")
         if active := len(self.alarms.active):
-            parts.append(f"{active} {'alarm' if active == 1 else 'alarms'}")
+            parts.append(count(active, "alarm"))
         return " · ".join(parts)
 
     def _head(self) -> str:
@@ -171,7 +168,7 @@ class View:
         )
         parts: list[Any] = [_one_line(self._head()), drawn]
         if hidden := len(tensors) - (len(shown) - (total is not None)):
-            parts.append(_one_line(f"… and {hidden} more {'tensor' if hidden == 1 else 'tensors'}", "dim"))
+            parts.append(_one_line(f"… and {count(hidden, 'more tensor')}", "dim"))
         parts += [Text(text, style="yellow") if wraps else _one_line(text, "yellow") for text in said]
         return Group(*parts, _one_line(HINT, "dim"))
 

@@ -106,7 +106,9 @@ def _columns(path: Path, names: list[str]) -> tuple[int, int, int]:
     """Where addresses, classes and licences stand; -1 for none."""
     url, label, own = (next((names.index(n) for n in known if n in names), -1) for known in (URL, LABEL, LICENCE))
     if url < 0:
-        raise SourceError(f"{path}: no column {listed(URL[:2])}; columns: {', '.join(names)[:200] or 'none'}")
+        raise SourceError(
+            f"{path}: no column {listed(map(repr, URL[:2]), 'or')}; columns: {', '.join(names)[:200] or 'none'}"
+        )
     return url, label, own
 
 

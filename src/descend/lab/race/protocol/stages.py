@@ -13,7 +13,7 @@ from ..race import Config, Entry
 from . import pairs, settings, tuning
 from .pairs import Pair
 from .settings import Candidate
-from .standing import UNDECIDED, Standings, leader_of, standings_of
+from .standing import UNDECIDED, Standings, standings_of
 from .tuning import Rate
 
 Runs = Mapping[Trial, Run]
@@ -222,7 +222,7 @@ class Stages:
 
     def ladder_trials(self, steps: int) -> list[Trial]:
         """The leader's trials on a shorter budget."""
-        leader = leader_of(self.standings)
+        leader = self.standings.leader if self.standings else None
         if leader is None:
             return []
         seeds = self.config.final_seeds[: self.config.looks[0]]

@@ -58,10 +58,6 @@ class Standings:
         return open_ | {self.leader} if open_ and self.leader is not None else set()
 
 
-def leader_of(standings: Standings | None) -> str | None:
-    return standings.leader if standings else None
-
-
 def compare(
     rule: Sequence[float],
     other: Sequence[float],

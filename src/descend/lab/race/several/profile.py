@@ -27,11 +27,6 @@ class Score:
     high: float
 
 
-def in_steps(times_steps: Mapping[str, float]) -> dict[str, float]:
-    """Ratios of one task in steps."""
-    return dict(times_steps)
-
-
 def in_seconds(times_steps: Mapping[str, float], step_ms: Mapping[str, float]) -> dict[str, float]:
     """Ratios of one task in seconds: steps times what a step costs, over the least."""
     costs = {rule: times * step_ms[rule] for rule, times in times_steps.items()}

@@ -8,11 +8,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from ....draw import files, terminal
+from ....draw.terminal import print_line
 from ...tasks.catalogue import MODULES
 from ...tasks.source import Source, lacking
 from .. import asked
 from ..drive import Drive
-from ..live import print_line, watched
+from ..live import watched
 from ..race import Config
 from ..record import Record
 from ..results import results

@@ -1,13 +1,11 @@
 """The task `fashion-cnn`: a small convolutional net on Fashion-MNIST, as Debian packs it."""
 
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import perceptron
 from ..packaged import contents
 from ..task import Task
 
@@ -51,11 +49,10 @@ def read() -> list[tuple[np.ndarray, np.ndarray]]:
 def problem() -> "TorchModule":
     import torch
     from torch import nn
-    from torch.nn.functional import cross_entropy
 
-    from ..torch_module import TorchModule
+    from ..torch_module import classifier
 
-    (x, y), held = (tuple(torch.from_numpy(array) for array in part) for part in read())
+    parts: Any = [tuple(map(torch.from_numpy, part)) for part in read()]
 
     def build() -> nn.Module:
         return nn.Sequential(
@@ -64,14 +61,4 @@ def problem() -> "TorchModule":
             nn.Flatten(), nn.Linear(784, 10),
         )  # fmt: skip
 
-    def loss(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        return cross_entropy(model(batch[0]), batch[1])
-
-    def right(model: nn.Module, batch: tuple[torch.Tensor, torch.Tensor]) -> float:
-        return (model(batch[0]).argmax(dim=1) == batch[1]).float().mean().item()
-
-    def batches(seed: int, steps: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for rows in perceptron.shuffled(seed, steps, TASK.batch, len(y)):
-            yield x[rows], y[rows]
-
-    return TorchModule(build, loss, batches, [held], right)
+    return classifier(build, *parts, TASK.batch)

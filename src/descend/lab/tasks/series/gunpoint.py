@@ -1,11 +1,9 @@
 """The task `gunpoint`: a one-dimensional convolutional net on movements of a hand; the data come with aeon."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import perceptron
 from ..packaged import contents, path_in
 from ..task import Task
 
@@ -46,10 +44,9 @@ def read() -> tuple[np.ndarray, np.ndarray]:
 def problem() -> "TorchModule":
     import torch
     from torch import nn
-    from torch.nn.functional import cross_entropy
 
     from ..packaged import halves
-    from ..torch_module import TorchModule
+    from ..torch_module import classifier
 
     series, classes = read()
     x, y = torch.from_numpy(series)[:, None], torch.from_numpy(classes)
@@ -61,14 +58,4 @@ def problem() -> "TorchModule":
             layers += [nn.Conv1d(channels, 8, 7, padding=3), nn.ReLU()]
         return nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(8, 2))
 
-    def loss(model: nn.Module, rows: torch.Tensor) -> torch.Tensor:
-        return cross_entropy(model(x[rows]), y[rows])
-
-    def right(model: nn.Module, rows: torch.Tensor) -> float:
-        return (model(x[rows]).argmax(dim=1) == y[rows]).float().mean().item()
-
-    def batches(seed: int, steps: int) -> Iterator[torch.Tensor]:
-        for some in perceptron.shuffled(seed, steps, TASK.batch, len(train)):
-            yield train[torch.from_numpy(some)]
-
-    return TorchModule(build, loss, batches, [held], right)
+    return classifier(build, (x[train], y[train]), (x[held], y[held]), TASK.batch)
