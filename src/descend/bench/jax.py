@@ -63,16 +63,3 @@ def measure(size: int = 20_000_000, rounds: int = 9) -> Iterator[Line]:
             ratio(times, "descend", "optax"),
             ratio(times, "stepper", "optax"),
         )
-
-
-def main() -> None:
-    print(
-        f"{'rule':10} {'descend ms':>10} {'stepper ms':>10} {'optax ms':>9} {'± %':>5} {'x optax':>8} {'stepper x':>9}"
-    )
-    for line in measure():
-        times = f"{line.descend:10.1f} {line.stepper:10.1f} {line.optax:9.1f} {100 * line.spread:5.1f}"
-        print(f"{line.rule:10} {times} {line.speedup:8.2f} {line.stepper_speedup:9.2f}")
-
-
-if __name__ == "__main__":
-    main()

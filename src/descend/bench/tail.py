@@ -32,14 +32,6 @@ def gradient_norm(p: Any, g: Any, length: Any = number) -> Any:
     return p, length
 
 
-class _Holder(torch.nn.Module):
-    """A model that is nothing but its parameters, for ``AveragedModel``."""
-
-    def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
-        super().__init__()
-        self.all = torch.nn.ParameterList(parameters)
-
-
 def compositions(tensors: Tensors) -> Iterator[tuple[str, Call]]:
     """torch's ways to do the same: its fastest clipping and AdamW, with either average."""
 
@@ -49,7 +41,7 @@ def compositions(tensors: Tensors) -> Iterator[tuple[str, Call]]:
         return lambda: _lerp(average, weights, 1 - DECAY)
 
     def averaged(parameters: list[torch.nn.Parameter]) -> Call:
-        model = _Holder(parameters)
+        model = torch.nn.ParameterList(parameters)
         average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(DECAY))
         return lambda: average.update_parameters(model)
 

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import NamedTuple
 
 Times = dict[str, list[float]]
@@ -95,10 +96,6 @@ def _cost(first: Mapping[str, float], counts: Mapping[str, int]) -> float:
     return sum(0.01 + (count + 1) * max(first[name], 1e-7) for name, count in counts.items())
 
 
-def median(times: list[float]) -> float:
-    return statistics.median(times)
-
-
 def spread(times: list[float]) -> float:
     """Half the distance between the quartiles, relative to the median; NaN of a single time."""
     if len(times) < 2:
@@ -130,4 +127,4 @@ def ratios(times: Times, ours: str, theirs: str) -> list[float]:
 
 def ratio(times: Times, ours: str, theirs: str) -> float:
     """How many times faster ``ours`` is: the median over the rounds of the ratio within a round."""
-    return statistics.median(ratios(times, ours, theirs))
+    return median(ratios(times, ours, theirs))

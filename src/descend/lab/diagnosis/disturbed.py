@@ -72,8 +72,7 @@ def alternating_noise(rng: Generator) -> World:
 @problem("noise", 0.1)
 def uneven_noise(rng: Generator) -> World:
     """Some coordinates have none, some ten times the gradient."""
-    size = np.geomspace(1e-3, 3, g_size := SHAPE[0] * SHAPE[1]).reshape(SHAPE)
-    assert g_size == size.size
+    size = np.geomspace(1e-3, 3, SHAPE[0] * SHAPE[1]).reshape(SHAPE)
     return noisy(rng, lambda g, t: g + size * rng.standard_normal(g.shape))
 
 

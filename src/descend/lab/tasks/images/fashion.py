@@ -2,7 +2,7 @@
 
 import gzip
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def problem() -> "TorchModule":
 
     from ..torch_module import classifier
 
-    parts: Any = [tuple(map(torch.from_numpy, part)) for part in read()]
+    train, held = ((torch.from_numpy(x), torch.from_numpy(y)) for x, y in read())
 
     def build() -> nn.Module:
         return nn.Sequential(
@@ -61,4 +61,4 @@ def problem() -> "TorchModule":
             nn.Flatten(), nn.Linear(784, 10),
         )  # fmt: skip
 
-    return classifier(build, *parts, TASK.batch)
+    return classifier(build, train, held, TASK.batch)
