@@ -60,7 +60,10 @@ def compiled(text: str, arrays: bool, real: type[np.floating[Any]] = np.float64)
         # what is too small to have one is no zero, so its reciprocal is no infinity: 0 / x is 0
         if arrays:
             return np.where(x == 0, 1.0 / x, np.clip(1.0 / x, -largest, largest))
-        return min(max(1.0 / x, -largest), largest) if x else ops.divide(1.0, x)
+        if not x:
+            return ops.divide(1.0, x)
+        y = 1.0 / x
+        return y if -largest <= y <= largest else min(max(y, -largest), largest)
 
     scope: dict[str, Any] = dict(_ARRAYS if arrays else _HOST, reciprocal=reciprocal)
     exec(compile(text, "<descend host>", "exec"), scope)
@@ -111,6 +114,10 @@ class Numbers:
         self.differs, self.by_state, self.known, self._hosts = between(of, real)
         self.by_tensor = list(self.differs)
         self._may_share = any(map(operator.and_, self.differs, self.by_state))
+        # the same for all tensors of a row, and of steps and settings alone: no column is looked at
+        self._plain = [
+            not (d or of.tensor_slots or known) for d, known in zip(self.differs, (*self.known, ()), strict=False)
+        ]
         self._kept = [slot.name for slot in of.rule.slots if slot.init.is_number and not slot.init.passing]
         self.sums: dict[int, Any] = {}
         self.sizes = np.asarray(work.sizes, np.float64)
@@ -164,6 +171,11 @@ class Numbers:
         table = self._tables[k]
         if len(table) != lines:
             table = self._tables[k] = np.empty((lines, table.shape[1]), table.dtype)
+        if self._plain[k]:
+            host = self._hosts[k, False]
+            for line, row in enumerate(self.work.rows):
+                table[line] = host(row.t, *row.settings.values(), None, count_all)
+            return table
         for line, values in enumerate(self._said(k, count_all)):
             if not self.by_tensor[k]:
                 table[line] = values
@@ -196,7 +208,7 @@ class _Ready:
         self.work = work
         self.program = of = cut(work.rule, guard)
         self.kernels = [kernel(*given) for given in texts(of, work.dtype)]
-        self.bound: list[tuple[Any, Any]] = [((None,) * 4, None)] * len(self.kernels)  # tables, the kernel on them
+        self.bound: list[tuple[Any, ...]] = [(None,) * 4] * len(self.kernels)  # tables, the kernel on them
         self.numbers = Numbers(of, work, np.float64 if work.dtype == "float64" else np.float32)
         sizes = np.asarray(work.sizes, np.int64)
         self.sizes = sizes
@@ -227,10 +239,10 @@ class _Ready:
     def run(self, k: int, table: np.ndarray, threads: int, meanwhile: Meanwhile | None = None) -> None:
         """Kernel ``k`` on all chunks, in this thread, in torch's team or in the pool; beside it ``meanwhile``, once."""
         chunks = self._chunks(k)
-        tables, (bound_to, call) = (self.work.addresses, chunks, table, self.partials[k]), self.bound[k]
-        if any(new is not old for new, old in zip(tables, bound_to, strict=True)):
-            call = self.kernels[k].bind(*tables)
-            self.bound[k] = (tables, call)
+        addresses, (at, cut_so, filled, call) = self.work.addresses, self.bound[k]
+        if at is not addresses or cut_so is not chunks or filled is not table:
+            call = self.kernels[k].bind(addresses, chunks, table, self.partials[k])
+            self.bound[k] = (addresses, chunks, table, call)
         count, beside = chunks.shape[1], meanwhile.native if meanwhile else (0, 0)
         together = team(threads) if self.elements > INLINE and threads > 1 else None
         if together:

@@ -14,6 +14,7 @@ from . import tensors
 from .leaf import Leaf
 
 POINTER = torch.Tensor.data_ptr
+FEW = 8  # tensors of which Python counts the steps faster than NumPy
 
 
 class Batch:
@@ -41,6 +42,7 @@ class Batch:
             len(leaves), dtype=torch.float64, device="cpu"
         )  # the states' "step" entries are views of it
         self.counted = self.steps.numpy()
+        self.few = memoryview(self.counted if len(leaves) <= FEW else np.zeros(0))  # the same memory
         self.shared: dict[int, torch.Tensor] = {}  # steps that other processes count, too
         self.strided: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters with gaps: dense copy, parameter
         self.scattered: list[

@@ -91,6 +91,9 @@ class Plan:
         """The rule and the numbers of every group, from the values its keys hold now."""
         spec, groups = self.optimizer.spec, self._filled()
         now = [spec.lifted({**spec.arguments, **group}) for group in self.optimizer.param_groups]
+        arguments = (*spec.arguments, "weight_decay")  # asked of classes that have none, too
+        self.names = [name for name in arguments if any(name in group for group in groups)]
+        self.held = operator.itemgetter(*self.names, self.names[0])  # which of a single name gives no tuple
         self.values = self._read()
         self.volatile = any(_volatile(value) for values in self.values for value in values)
         if self.volatile and any(map(scheduled, sum(self.values, ()))):
@@ -107,8 +110,12 @@ class Plan:
         self.numbers = [spec.numbers(g, rule, step, scale) for g, rule in zip(now, self.rules, strict=True)]
 
     def _read(self) -> list[tuple[Any, ...]]:
-        arguments = (*self.optimizer.spec.arguments, "weight_decay")  # asked of classes that have none, too
-        return [tuple(group.get(name) for name in arguments) for group in self.optimizer.param_groups]
+        """What each group holds now, and how many keys they have: a key that is missing may come."""
+        groups = self.optimizer.param_groups
+        try:
+            return [*map(self.held, groups), tuple(map(len, groups))]
+        except KeyError:  # one is gone, or not all groups have it
+            return [tuple(map(group.get, self.names)) for group in groups]
 
     def _leaves(self) -> Iterator[Leaf]:
         seen: set[int] = set()
@@ -354,7 +361,10 @@ def publish(batch: Batch, optimizer: Owner) -> None:
     """After the kernels: what was copied out is copied back, the step is counted, and new state is the optimizer's."""
     if batch.strided or batch.scattered:
         batch.copy_back()
-    batch.counted += 1
+    for k in range(len(batch.few)):  # several times faster than NumPy
+        batch.few[k] += 1.0
+    if not batch.few:
+        batch.counted += 1
     for step in batch.shared.values():
         step += 1
     for row in batch.work.rows:
