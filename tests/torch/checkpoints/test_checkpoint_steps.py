@@ -97,9 +97,17 @@ def test_torchs_class_loads_and_goes_on(name):
     opt.step()
     theirs = getattr(torch.optim, name)([q])
     theirs.load_state_dict(through_file(opt.state_dict()))
+    with torch.no_grad():
+        q.copy_(p)
     q.grad = torch.ones(2, 3)
     theirs.step()
+    opt.step()
+    torch.testing.assert_close(q, p)
     opt.load_state_dict(through_file(theirs.state_dict()))
+    assert opt.steps == (1 if name == "SGD" else 2)  # torch's SGD counts none, and hands on what was in the group
+    theirs.step()
+    opt.step()
+    torch.testing.assert_close(q, p)
 
 
 # ---------------------------------------------------------------- plateaus
