@@ -1,4 +1,4 @@
-"""What is said to be pycma's is pycma's: the rates of CMA-ES, the fold into the box, the model's least squares."""
+"""What is said to be pycma's is pycma's: the rates of CMA-ES and the fold into the box."""
 
 import warnings
 
@@ -7,7 +7,6 @@ import pytest
 
 from descend.search.populations.bounds import Box
 from descend.search.populations.cma_es import Rates
-from descend.search.populations.lq_cma_es import fitted, kendall, optimum, predicted
 from descend.search.populations.sep_cma_es import SeparableRates
 
 with warnings.catch_warnings():
@@ -53,25 +52,3 @@ def test_the_fold_into_the_box():
             np.testing.assert_allclose(ours.fold(y), theirs.transform(y.copy()), rtol=1e-9, atol=1e-9)
     x = chance.uniform(low, high)
     np.testing.assert_allclose(ours.unfold(x), theirs.inverse(x.copy()), rtol=1e-9)
-
-
-@pytest.mark.parametrize("size", [8, 18, 60])
-def test_the_model_of_lq_cma_es(size):
-    """Another function than a quadratic one, so that the weights of the points count."""
-    n = 4
-    chance = np.random.default_rng(size)
-    X = 1 + chance.standard_normal((size, n))
-    f = np.array([float((x[0] - x[1] ** 2) ** 2 + abs(x[2]) + x[3] ** 2) for x in X])
-    theirs = cma.fitness_models.LQModel()
-    for x, value in zip(X[::-1], f[::-1], strict=True):
-        theirs.add_data_row(x, value, prune=False)
-    ours = fitted(X, f, np.full(n, 0.3), np.linalg.qr(chance.standard_normal((n, n)))[0], np.ones(n))
-    assert ours.kind == {8: "linear", 18: "diagonal", 60: "full"}[size]
-    if ours.kind == "diagonal":  # which other axes do not share
-        ours = fitted(X, f, np.full(n, 0.3), np.eye(n), np.full(n, 2.0))
-    points = chance.standard_normal((10, n))
-    expected = np.array([theirs.eval(x) for x in points]) - f.min()
-    np.testing.assert_allclose(predicted(ours, points), expected, rtol=1e-7, atol=1e-8)
-    if ours.kind != "linear":
-        np.testing.assert_allclose(optimum(ours, X[0]), theirs.xopt, rtol=1e-6)
-    assert kendall(f[:9], predicted(ours, X[:9])) == pytest.approx(theirs.kendall(9))

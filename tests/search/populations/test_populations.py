@@ -160,17 +160,6 @@ def test_a_covariance_that_fits_nowhere_is_refused_before_it_is_made(name):
         minimize(bowl, np.ones(20_000), name)
 
 
-def test_a_model_of_many_coordinates_has_no_mixed_terms():
-    from descend.search.populations.lq_cma_es import fitted
-
-    chance = np.random.default_rng(0)
-    for n, kind in ((43, "full"), (44, "diagonal")):
-        X = chance.standard_normal((1_500, n))
-        model = fitted(X, np.array([bowl(x) for x in X]), np.zeros(n), np.eye(n), np.ones(n))
-        assert model.kind == kind
-        np.testing.assert_allclose(model.coefficients[n + 1 : 2 * n + 1], np.arange(1, n + 1), rtol=1e-6)
-
-
 def test_auto_says_what_it_did_with_the_model():
     def flat(x):  # nothing for a model to learn
         return float(np.floor(0.01 * bowl(x)))

@@ -1,6 +1,7 @@
 """CMA-ES: a normal distribution that learns its mean, its covariance and its step size from ranks.
 
 Hansen, The CMA Evolution Strategy: A Tutorial (2016, arXiv:1604.00772); numbers in brackets are its equations.
+Products are written with ``dot``, which on arrays of a few numbers takes half the time of ``@``.
 """
 
 import functools
@@ -44,6 +45,7 @@ class Rates:
         )
         self.weights = np.where(raw >= 0, raw, negative * raw)  # (53)
         self.positive, self.total = self.weights[: self.mu], float(self.weights.sum())
+        self.learned = self.cmu * np.where(raw >= 0, self.weights, n * self.weights)  # (46) without its lengths
         self.cs = min(0.5, (mu_eff + 2) / (n + mu_eff + 5))  # (55)
         inner = max(1.0, 3 * (1 - 0.5 ** (n / 9)))
         self.ds = 1 + 2 * max(0.0, inner * math.sqrt((mu_eff - 1) / (n + 1)) - 1) + self.cs
@@ -83,7 +85,7 @@ class CMAES(Restarted):
         self.sigma = self.sigma_began = sigma
         self.ps, self.pc = np.zeros(n), np.zeros(n)
         self.start_covariance()
-        self.forced = 0  # how many points of this generation are no samples
+        self.forced = False  # whether the first point of this generation is no sample
         self.recent: tuple[float, ...] = ()  # best values of the last generations
         self.best_history = self.median_history = np.empty(0)  # of every fifth generation
         self.least, self.improved = math.inf, 0  # the best value of the run and its generation
@@ -129,7 +131,7 @@ class CMAES(Restarted):
 
     def coloured(self, Z: Array) -> Array:
         """Samples of N(0, C) for samples of N(0, I)."""
-        return (Z * self.D) @ self.B.T
+        return (Z * self.D).dot(self.B.T)
 
     def decompose(self) -> None:
         """C = B D² Bᵀ; a C that rounding made indefinite is lifted by its former smallest axis."""
@@ -145,41 +147,39 @@ class CMAES(Restarted):
 
     def learn(self, Y: Array, Z: Array, order: Array) -> None:
         """Mean, step size and covariance from the sorted steps Y of N(0, C) and Z of N(0, I)."""
-        r, n, mu = self.rates, self.n, self.rates.mu
-        y = r.positive @ Y[:mu]  # (41)
+        r, n = self.rates, self.n
+        mu = r.mu
+        y = r.positive.dot(Y[:mu])  # (41)
         self.mean = self.mean + self.sigma * y  # (42)
 
         # Step size: a path of what the steps would be under the identity.
-        self.ps = (1 - r.cs) * self.ps + math.sqrt(r.cs * (2 - r.cs) * r.mu_eff) * self.turned(
-            r.positive @ Z[:mu]
-        )  # (43)
-        square = float(self.ps @ self.ps)
+        step = self.turned(r.positive.dot(Z[:mu]))
+        self.ps = (1 - r.cs) * self.ps + math.sqrt(r.cs * (2 - r.cs) * r.mu_eff) * step  # (43)
+        square = float(self.ps.dot(self.ps))
         h = square / (1 - (1 - r.cs) ** (2 * self.iterations)) < n * (2 + 4 / (n + 1))
 
         # Covariance: rank one along the path, rank mu over the generation, the worse half with negative weights.
         self.pc = (1 - r.cc) * self.pc
         if h:
-            self.pc = self.pc + math.sqrt(r.cc * (2 - r.cc) * r.mu_eff) * y  # (45)
-        weights, total = r.weights, r.total
-        if self.forced:  # a point that was no sample is not unlearned
-            weights = np.where((weights < 0) & (order < self.forced), 0, weights)
-            total = float(weights.sum())
+            self.pc += math.sqrt(r.cc * (2 - r.cc) * r.mu_eff) * y  # (45)
+        worse, total = Z[mu:], r.total
+        weights = r.learned.copy()
+        weights[mu:] /= np.einsum("ij,ij->i", worse, worse) + 1e-9  # (46)
+        if self.forced and (rank := int(order.argmin())) >= mu:  # the first point was no sample: it is not unlearned
+            weights[rank], total = 0, total - r.weights[rank]
         lost = 0 if h else r.cc * (2 - r.cc)
-        worse = Z[mu:]
-        limited = r.cmu * weights
-        limited[mu:] *= n / (np.einsum("ij,ij->i", worse, worse) + 1e-9)  # (46)
-        self.learn_covariance(1 + r.c1 * lost - r.c1 - r.cmu * total, limited, Y)  # (47)
+        self.learn_covariance(1 + r.c1 * lost - r.c1 - r.cmu * float(total), weights, Y)  # (47)
 
         self.sigma *= math.exp(min(1.0, r.cs / r.ds * (math.sqrt(square) / r.chi - 1)))  # (44)
 
     def turned(self, z: Array) -> Array:
         """B z: C^(-1/2) times the step whose sample is z."""
-        return self.B @ z
+        return self.B.dot(z)
 
     def learn_covariance(self, decay: float, weights: Array, Y: Array) -> None:
         C = decay * self.C
-        C += (weights[:, None] * Y).T @ Y
-        C += self.rates.c1 * self.pc[:, None] * self.pc
+        C += (Y.T * weights).dot(Y)
+        C += self.pc[:, None] * (self.rates.c1 * self.pc)
         self.C = C
 
     # ---------------------------------------------------------------- ending
@@ -239,7 +239,7 @@ class CMAES(Restarted):
         patience = 20 + 0.1 * self.iterations
         allowed = 1e-9 * math.sqrt(max(1, (self.iterations - self.still_since) / patience))
         moved = self.mean - self.still_x
-        if moved @ moved > allowed**2:
+        if moved.dot(moved) > allowed**2:
             self.still_x, self.still_since = self.mean, self.iterations
         return self.iterations - self.still_since > patience
 

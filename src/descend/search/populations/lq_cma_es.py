@@ -3,6 +3,7 @@
 Hansen 2019 (GECCO), "A Global Surrogate Assisted CMA-ES"; sections and algorithms of it in the comments.
 """
 
+import bisect
 import functools
 import math
 from collections.abc import Generator
@@ -20,6 +21,7 @@ ENOUGH = 1.1  # points per coefficient before a larger model is taken
 LARGEST = (
     1_000  # coefficients of a full model, those of 43 coordinates: beyond, a fit takes longer than most evaluations
 )
+NONE = np.empty(0)
 TRUSTED = 0.85  # Kendall's tau between model and truth, from which on the model stands for f
 
 
@@ -37,75 +39,81 @@ class LqCMAES(CMAES):
 
     def start_run(self, x0: Array, sigma: float) -> None:
         super().start_run(x0, sigma)
+        self.archive_size = max(2 * coefficients_of(largest_kind(self.n), self.n), self.population)
         self.archive_x = np.empty((0, self.n))  # the latest first
         self.archive_f = np.empty(0)
         self.model: tuple[Any, ...] = ()  # a Model, in a type that every checkpoint can hold
-        self.model_optimum = np.empty(0)
+        self.model_optimum = NONE
         self.offered = self.asked = 0  # points of this run, and those whose true value was asked for
 
     def generation(self) -> Generator[Wanted, Any, list[str]]:
         Z = self.sample()
+        axes = self.mean, self.B, self.sigma * self.D
         if len(self.model_optimum):
-            Z = np.concatenate((self.as_sample(self.model_optimum, Z[0])[None], Z[1:]))
-            self.forced = 1
+            Z[0] = as_sample(inner(self.model_optimum, *axes), Z[0])
+            self.forced = True
         Y = self.coloured(Z)
         X = self.mean + self.sigma * Y
         shown = X if self._box is None else self._box.fold(X)
-        self.offered += len(X)
+        offered = len(X)
+        self.offered += offered
+
+        # All points that this generation has to do with; the archive is the rows of some, the latest first.
+        points = np.concatenate((X, self.archive_x))
+        f = np.concatenate((np.full(offered, np.nan), self.archive_f))
+        values, older = f[:offered], np.arange(offered, len(points))
+        M = monomials(fit_of(min(len(points), self.archive_size), self.n).kind, points, *axes)
 
         # Algorithm 2: points are evaluated in the order of the model until its ranks agree with the truth.
-        values = np.full(len(X), np.nan)
-        known, least = 0, math.inf
-        number = int(1 + max(0.02 * len(X), 3 / TRUNCATION - len(self.archive_f)))
-        model = Model(*self.model) if self.model else None
+        known, least, most, mine = 0, math.inf, -math.inf, older[:0]
+        number = int(1 + max(0.02 * offered, 3 / TRUNCATION - len(older)))
+        ranked = predicted(Model(*self.model), X).argsort(kind="stable") if self.model else np.arange(offered)
+        fit, coefficients, guesses = None, NONE, NONE
         while True:
-            ranked = np.arange(len(X)) if model is None else predicted(model, X).argsort(kind="stable")
             chosen = (ranked[np.isnan(values[ranked])] if known else ranked)[: number - known]
             told = yield Wanted("values", shown[chosen])
             values[chosen] = told
-            known, least = known + len(chosen), min(least, float(told.min()))
+            lowest, highest = min(listed := told.tolist()), max(listed)
+            known, least, most = known + len(chosen), min(least, lowest), max(most, highest)
             self.nfev += len(chosen)
             self.asked += len(chosen)
-            self.keep(X[chosen], told, known)
-            if len(self.archive_f) > 1:
-                model = fitted(self.archive_x, self.archive_f, self.mean, self.B, self.sigma * self.D)
-                latest = int(max(15, min(1.2 * known, 0.75 * self.population)))  # section 3
-                agrees = kendall(self.archive_f[:latest], predicted(model, self.archive_x[:latest])) >= TRUSTED
-                if agrees and told.min() < math.inf:
-                    break
-            if known == len(X):
+            mine = np.concatenate((chosen[::-1], mine))
+            if len(mine) > 1:  # the best first, without those where f is not finite
+                mine = mine.take(f.take(mine).argsort(kind="stable"))
+            if most == math.inf:
+                mine = mine[f.take(mine) < math.inf]
+            rows = np.concatenate((mine, older))[: self.archive_size]
+            if len(rows) > 1:
+                fit = fit_of(len(rows), self.n)
+                coefficients = fitted(fit, M, rows, f.take(rows))
+                guesses = coefficients.dot(M[: len(coefficients)])
+                if lowest < math.inf:
+                    latest = rows[: int(max(15, min(1.2 * known, 0.75 * self.population)))]  # section 3
+                    if kendall(f.take(latest).tolist(), guesses.take(latest).tolist()) >= TRUSTED:
+                        break
+                ranked = guesses[:offered].argsort(kind="stable")
+            if known == offered:
                 break
             number += math.ceil(number / 2)
-        if model is not None and known < len(X):  # Algorithm 2, line 15: model values, moved up to the best true one
-            guesses = predicted(model, X)
-            values = np.where(np.isinf(values), np.inf, guesses - guesses.min() + least)
-        best = np.empty(0) if model is None else optimum(model, self.archive_x[0])
-        self.model = () if model is None else tuple(model)
-        if not np.isfinite(best).all():
-            best = np.empty(0)
-        outside = self.forced and np.isinf(values[0])  # of where f is finite; the model would offer the point again
+        self.archive_x, self.archive_f = points.take(rows, axis=0), f.take(rows)
+        self.model, best = (), NONE
+        if fit is not None:
+            model = Model(fit.kind, coefficients, *axes)
+            self.model, best = tuple(model), optimum(model, self.archive_x[0])
+            if known < offered:  # Algorithm 2, line 15: model values, moved up to the best true one
+                guesses = guesses[:offered] - (guesses[:offered].min() - least)
+                values = guesses if most < math.inf else np.where(values == np.inf, np.inf, guesses)
+        outside = self.forced and values[0] == math.inf  # of where f is finite; the model would offer the point again
         reasons = self.tell_generation(Y, Z, values)
-        self.forced = 0
-        self.model_optimum = np.empty(0) if outside else best
+        self.forced = False
+        self.model_optimum = NONE if outside or not math.isfinite(best.dot(best)) else best
         return reasons
 
-    def as_sample(self, x: Array, z: Array) -> Array:
-        """The sample that stands for x: x itself unless it is farther away than samples are, then in its direction."""
-        towards = ((x - self.mean) / self.sigma) @ self.B / self.D
-        length = math.sqrt(towards @ towards)
-        return towards * (math.sqrt(z @ z) / length) if length > math.sqrt(self.n) else towards
 
-    def keep(self, X: Array, f: Array, latest: int) -> None:
-        """Put points into the archive; the ``latest`` points of it, all of this generation, are sorted, best first."""
-        if f.max() == math.inf:
-            finite = f < math.inf
-            X, f = X[finite], f[finite]
-        size = max(2 * coefficients_of(largest_kind(self.n), self.n), self.population)
-        X, f = np.concatenate((X[::-1], self.archive_x))[:size], np.concatenate((f[::-1], self.archive_f))[:size]
-        if latest > 1:
-            order = f[:latest].argsort(kind="stable")
-            X[:latest], f[:latest] = X.take(order, axis=0), f.take(order)
-        self.archive_x, self.archive_f = X, f
+def as_sample(u: Array, z: Array) -> Array:
+    """The sample that stands for u: u itself unless it is farther away than samples z are, then in its direction."""
+    length = math.sqrt(u.dot(u))
+    return u * (math.sqrt(z.dot(z)) / length) if length > math.sqrt(len(u)) else u
 
 
 # ---------------------------------------------------------------- the model
@@ -140,9 +148,23 @@ def hessian_of(n: int) -> tuple[Array, Array]:
     return at, np.where(np.eye(n, dtype=bool), 1.0, 0.5)
 
 
-@functools.cache
-def weights_of(used: int) -> Array:
-    return np.linspace(LARGEST_WEIGHT, 1, used)
+class Fit(NamedTuple):
+    """What is fitted to an archive of some size: a model of this kind, to as many of the best points, by weight."""
+
+    kind: str
+    coefficients: int
+    used: int
+    weights: Array
+
+
+@functools.lru_cache(256)
+def fit_of(size: int, n: int) -> Fit:
+    """The largest kind that there are points enough for (section 3.1); the best points, the better the more weight."""
+    kinds = KINDS[KINDS.index(largest_kind(n)) :]
+    kind = next((k for k in kinds if size * TRUNCATION >= ENOUGH * coefficients_of(k, n)), "linear")
+    count = coefficients_of(kind, n)
+    used = min(size, max(count + 2, int(TRUNCATION * (size + 1))))
+    return Fit(kind, count, used, np.linspace(LARGEST_WEIGHT, 1, used))
 
 
 class Model(NamedTuple):
@@ -155,35 +177,37 @@ class Model(NamedTuple):
     scale: Array
 
 
+def inner(x: Array, mean: Array, B: Array, scale: Array) -> Array:
+    """Points x (…, n) in the coordinates of a model."""
+    return (x - mean).dot(B) / scale
+
+
 def monomials(kind: str, X: Array, mean: Array, B: Array, scale: Array) -> Array:
     """The monomials (coefficients, size) at points X (size, n)."""
-    size, n = X.shape
-    factor = np.empty((n + 1, size))
+    factor = np.empty((X.shape[1] + 1, len(X)))
     factor[0] = 1
-    np.divide(((X - mean) @ B).T, scale[:, None], out=factor[1:])
-    first, second = factors(kind, n)
-    return factor.take(first, axis=0) * factor.take(second, axis=0)
+    factor[1:] = inner(X, mean, B, scale).T
+    first, second = factors(kind, X.shape[1])
+    M = factor.take(first, axis=0)
+    M *= factor.take(second, axis=0)
+    return M
 
 
-def fitted(X: Array, f: Array, mean: Array, B: Array, scale: Array) -> Model:
-    """A weighted least squares fit to points X (size, n) with values f.
-
-    The largest kind that there are points enough for (section 3.1); the best points, the better the more weight.
-    """
-    size, n = X.shape
-    kinds = KINDS[KINDS.index(largest_kind(n)) :]
-    kind = next((k for k in kinds if size * TRUNCATION >= ENOUGH * coefficients_of(k, n)), "linear")
-    used = min(size, max(coefficients_of(kind, n) + 2, int(TRUNCATION * (size + 1))))
-    best = f.argsort(kind="stable")[:used]
-    weights = weights_of(used)
-    A = weights * monomials(kind, X.take(best, axis=0), mean, B, scale)
+def fitted(fit: Fit, M: Array, rows: Array, f: Array) -> Array:
+    """The coefficients of a weighted least squares fit to the points ``rows`` of the monomials M, with values f."""
+    best = f.argsort(kind="stable")[: fit.used]
     above = f.take(best)
-    above = np.minimum(above - above[0], 1e290)
-    return Model(kind, least_squares(A, weights * above), mean, B, scale)
+    above -= above[0]
+    if above[-1] > 1e290:
+        above = np.minimum(above, 1e290)
+    A = M[: fit.coefficients].take(rows.take(best), axis=1)
+    A *= fit.weights
+    above *= fit.weights
+    return least_squares(A, above)
 
 
 def predicted(model: Model, X: Array) -> Array:
-    return model.coefficients @ monomials(model.kind, X, model.mean, model.B, model.scale)
+    return model.coefficients.dot(monomials(model.kind, X, model.mean, model.B, model.scale))
 
 
 def optimum(model: Model, latest: Array) -> Array:
@@ -191,48 +215,52 @@ def optimum(model: Model, latest: Array) -> Array:
     c, n = model.coefficients, len(latest)
     half_slope = c[1 : n + 1] / -2
     if model.kind == "linear":
-        u = ((latest - model.mean) @ model.B) / model.scale + 4 * half_slope
+        u = inner(latest, model.mean, model.B, model.scale) + 4 * half_slope
     elif model.kind == "diagonal":
         curvature = c[n + 1 :]
         u = np.where(curvature == 0, 0, half_slope / np.where(curvature == 0, 1, curvature))
     else:
         at, share = hessian_of(n)
-        hessian = c[at] * share
+        hessian = c.take(at) * share
         try:
             u = np.linalg.solve(hessian, half_slope)
         except np.linalg.LinAlgError:
             u = np.linalg.pinv(hessian) @ half_slope
-    return model.mean + model.B @ (model.scale * u)
+    return model.mean + model.B.dot(model.scale * u)
 
 
 def least_squares(A: Array, b: Array) -> Array:
     """The x (m,) of least ‖x A − b‖ for A (m, size), the shortest one where there are several.
 
-    The normal equations with one step of refinement ("corrected seminormal equations", Björck 1987), which are as good
-    as a QR factorisation while the square of the condition has digits left; beyond, a singular value decomposition.
+    The normal equations, whose matrix has a condition of 1e3 to 1e5 on most of BBOB, thanks to the coordinates; where
+    they do not lead to a slope of zero, a singular value decomposition.
     """
     if A.shape[1] > len(A):
-        squares = A @ A.T
+        squares = A.dot(A.T)
         size = np.sqrt(squares.diagonal())
-        if size.min() > 0:
-            squares /= size
-            squares /= size[:, None]
-            right = (A @ b) / size
-            try:
-                x = np.linalg.solve(squares, right) / size
-                x += np.linalg.solve(squares, (A @ (b - x @ A)) / size) / size
-            except np.linalg.LinAlgError:
-                x = np.full(len(A), np.nan)
-            left = (A @ (b - x @ A)) / size
-            if np.abs(left).max() <= 1e-12 * np.abs(right).max():  # False for NaN
-                return x
+        squares /= size[:, None]
+        right = A.dot(b) / size
+        try:
+            x = np.linalg.solve(squares, right)
+        except np.linalg.LinAlgError:
+            x = np.full(len(A), np.nan)
+        slope = A.dot(b - x.dot(A)) / size
+        if slope.dot(slope) <= 1e-24 * right.dot(right):  # False for NaN
+            return x
     return np.linalg.lstsq(A.T, b, rcond=1e-13)[0]
 
 
-def kendall(x: Array, y: Array) -> float:
-    """Kendall's rank correlation tau-b; 0 where one of them is constant or there are fewer than three points."""
-    if len(x) < 3:
+def kendall(x: list[float], y: list[float]) -> float:
+    """Kendall's rank correlation tau-b; 0 where one of them is constant, has a NaN, or has fewer than three values."""
+    n = len(x)
+    if n < 3 or math.isnan(sum(x) + sum(y)):
         return 0.0
-    dx, dy = np.sign(x[:, None] - x).ravel(), np.sign(y[:, None] - y).ravel()
+    if len(set(x)) == len(set(y)) == n:
+        above, seen = 0, []  # pairs that both rank alike
+        for _, value in sorted(zip(x, y, strict=True)):
+            above += bisect.bisect(seen, value)
+            bisect.insort(seen, value)
+        return 4 * above / (n * (n - 1)) - 1
+    dx, dy = np.sign(np.subtract.outer(x, x)).ravel(), np.sign(np.subtract.outer(y, y)).ravel()
     norm = math.sqrt(np.count_nonzero(dx) * np.count_nonzero(dy))
     return float(dx @ dy) / norm if norm else 0.0
