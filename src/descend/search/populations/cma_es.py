@@ -45,6 +45,7 @@ class Rates:
         )
         self.weights = np.where(raw >= 0, raw, negative * raw)  # (53)
         self.positive, self.total = self.weights[: self.mu], float(self.weights.sum())
+        self.ones = np.ones(n)
         self.learned = self.cmu * np.where(raw >= 0, self.weights, n * self.weights)  # (46) without its lengths
         self.cs = min(0.5, (mu_eff + 2) / (n + mu_eff + 5))  # (55)
         inner = max(1.0, 3 * (1 - 0.5 ** (n / 9)))
@@ -164,7 +165,7 @@ class CMAES(Restarted):
             self.pc += math.sqrt(r.cc * (2 - r.cc) * r.mu_eff) * y  # (45)
         worse, total = Z[mu:], r.total
         weights = r.learned.copy()
-        weights[mu:] /= np.einsum("ij,ij->i", worse, worse) + 1e-9  # (46)
+        weights[mu:] /= (worse * worse).dot(r.ones) + 1e-9  # (46)
         if self.forced and (rank := int(order.argmin())) >= mu:  # the first point was no sample: it is not unlearned
             weights[rank], total = 0, total - r.weights[rank]
         lost = 0 if h else r.cc * (2 - r.cc)
@@ -213,7 +214,7 @@ class CMAES(Restarted):
             reasons.append(f"tolfunhist: the best values differ by less than {0.1 * self.tol:g}")
         if max(past, values[-1] - best) < 1e-3 * (best - self.best_f) and len(self.recent) > 9:
             reasons.append("outdone: the run converges above a value found before")
-        if 0.1 * self.sigma * self.shortest_axis < 2.3e-16 * math.sqrt(self.mean @ self.mean):
+        if 0.1 * self.sigma * self.shortest_axis < 2.3e-16 * math.sqrt(self.mean.dot(self.mean)):
             if (self.mean == self.mean + 0.2 * self.sigma * np.sqrt(self.variances())).any():
                 reasons.append("noeffectcoord: steps are below the rounding error of a coordinate")
             if (self.mean == self.mean + 0.1 * self.sigma * self.axis(g % n)).all():
@@ -228,8 +229,8 @@ class CMAES(Restarted):
         if self.stands_still():
             reasons.append("tolxstagnation: the mean stands still")
         if g % 5 == 0:
-            self.best_history = np.append(self.best_history, best)
-            self.median_history = np.append(self.median_history, median)
+            self.best_history = np.concatenate((self.best_history, [best]))
+            self.median_history = np.concatenate((self.median_history, [median]))
             if self.stagnates():
                 reasons.append("tolstagnation: the medians no longer fall")
         return reasons

@@ -3,7 +3,6 @@
 Hansen 2019 (GECCO), "A Global Surrogate Assisted CMA-ES"; sections and algorithms of it in the comments.
 """
 
-import bisect
 import functools
 import math
 from collections.abc import Generator
@@ -60,8 +59,10 @@ class LqCMAES(CMAES):
 
         # All points that this generation has to do with; the archive is the rows of some, the latest first.
         points = np.concatenate((X, self.archive_x))
-        f = np.concatenate((np.full(offered, np.nan), self.archive_f))
-        values, older = f[:offered], np.arange(offered, len(points))
+        f = np.empty(len(points))
+        values, f[offered:] = f[:offered], self.archive_f
+        values[:] = math.nan
+        older = np.arange(offered, len(points))
         M = monomials(fit_of(min(len(points), self.archive_size), self.n).kind, points, *axes)
 
         # Algorithm 2: points are evaluated in the order of the model until its ranks agree with the truth.
@@ -89,7 +90,7 @@ class LqCMAES(CMAES):
                 guesses = coefficients.dot(M[: len(coefficients)])
                 if lowest < math.inf:
                     latest = rows[: int(max(15, min(1.2 * known, 0.75 * self.population)))]  # section 3
-                    if kendall(f.take(latest).tolist(), guesses.take(latest).tolist()) >= TRUSTED:
+                    if kendall(f.take(latest), guesses.take(latest)) >= TRUSTED:
                         break
                 ranked = guesses[:offered].argsort(kind="stable")
             if known == offered:
@@ -157,7 +158,7 @@ class Fit(NamedTuple):
     weights: Array
 
 
-@functools.lru_cache(256)
+@functools.lru_cache(1024)
 def fit_of(size: int, n: int) -> Fit:
     """The largest kind that there are points enough for (section 3.1); the best points, the better the more weight."""
     kinds = KINDS[KINDS.index(largest_kind(n)) :]
@@ -250,17 +251,13 @@ def least_squares(A: Array, b: Array) -> Array:
     return np.linalg.lstsq(A.T, b, rcond=1e-13)[0]
 
 
-def kendall(x: list[float], y: list[float]) -> float:
+def kendall(x: Array, y: Array) -> float:
     """Kendall's rank correlation tau-b; 0 where one of them is constant, has a NaN, or has fewer than three values."""
-    n = len(x)
-    if n < 3 or math.isnan(sum(x) + sum(y)):
+    n, count = len(x), np.count_nonzero
+    if n < 3:
         return 0.0
-    if len(set(x)) == len(set(y)) == n:
-        above, seen = 0, []  # pairs that both rank alike
-        for _, value in sorted(zip(x, y, strict=True)):
-            above += bisect.bisect(seen, value)
-            bisect.insort(seen, value)
-        return 4 * above / (n * (n - 1)) - 1
-    dx, dy = np.sign(np.subtract.outer(x, x)).ravel(), np.sign(np.subtract.outer(y, y)).ravel()
-    norm = math.sqrt(np.count_nonzero(dx) * np.count_nonzero(dy))
-    return float(dx @ dy) / norm if norm else 0.0
+    a, b, pairs = x[:, None] > x, y[:, None] > y, n * (n - 1) // 2
+    if count(a) == count(b) == pairs:  # none equal
+        return (int(count(a == b)) - n - pairs) / pairs
+    norm = 0.0 if np.isnan(x + y).any() else math.sqrt(count(a) * count(b))
+    return (int(count(a & b)) - int(count(a & b.T))) / norm if norm else 0.0
