@@ -47,10 +47,12 @@ class Init:
 
     def shape_for(self, p: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the state of a parameter of shape ``p``."""
+        if self.shape == "element":
+            return p
         if self.is_number:
             return ()
         first, rest = (p[0], math.prod(p[1:])) if p else (1, 1)
-        shapes = {"element": p, "row": (*p[:-1], 1), "column": (*p[:-2], 1, *p[-1:])}
+        shapes = {"row": (*p[:-1], 1), "column": (*p[:-2], 1, *p[-1:])}
         return (shapes | {"left": (first, first), "right": (rest, rest)})[self.shape]
 
 

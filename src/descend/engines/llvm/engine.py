@@ -214,10 +214,9 @@ class _Ready:
         self.sizes = sizes
         counts = -(-sizes // CHUNK)
         tensor = np.repeat(np.arange(len(sizes)), counts)
-        first = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64) if len(sizes) else counts
+        first = np.cumsum(counts) - counts
         begin = (np.arange(len(tensor)) - first[tensor]) * CHUNK
-        self.chunks = np.stack([tensor, begin, np.minimum(CHUNK, sizes[tensor] - begin), tensor])
-        self.chunks = np.ascontiguousarray(self.chunks, np.int64)
+        self.chunks = np.array([tensor, begin, np.minimum(CHUNK, sizes[tensor] - begin), tensor], np.int64)
         self.by_row: Any = None
         self.rows_at: Any = None
         self.first, self.filled = first, sizes > 0

@@ -73,6 +73,8 @@ class State(defaultdict):
 class _Slots(dict):
     """The state of one parameter."""
 
+    __slots__ = ("_state",)
+
     def __init__(self, state: State, content: dict[str, Any]) -> None:
         super().__init__(content)
         self._state = state

@@ -10,7 +10,7 @@ import torch
 from ..sharded import parts
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Leaf:
     """A parameter that has a gradient, with where it stands and what it is called."""
 

@@ -170,31 +170,32 @@ class Plan:
             if asked != "auto":
                 raise
             return fall_back(rules[0], str(error))
-        known: dict[tuple[Rule, str], Engine] = {}  # asked once for each rule and type, not for each parameter
         for rule, group in zip(rules, groups, strict=True):
+            known: set[torch.dtype] = set()  # asked once for each type, not for each parameter
             for p in (p for p in group["params"] if p.requires_grad or p.grad is not None):
                 reason = tensors.out_of_reach(parts.part(p), wanted)
                 if reason and (fused or asked != "auto") and (p.grad is not None or not stepping):
                     raise RuntimeError(f"{'fused=True' if fused else f'engine={asked!r}'} cannot step {reason}")
                 if reason:
                     return fall_back(rule, reason)
-                kind = rule, tensors.dtype_name(p)
-                if kind not in known:
-                    known[kind] = pick(asked, *kind)
-                engine = known[kind]
+                if p.dtype in known:
+                    continue
+                known.add(p.dtype)
+                engine = pick(asked, rule, tensors.dtype_name(p))
                 if engine is eager:
                     return eager
         return engine
 
     def _batches(self, leaves: list[Leaf]) -> list[Batch]:
         sorted_out: dict[Any, list[int]] = {}
+        first = [self.rules.index(rule) for rule in self.rules]  # the first group of the same rule
         for i, leaf in enumerate(leaves):
             rule = self.rules[leaf.group]
             vector = rule.vectors is not None and leaf.p.dim() < 2
-            sorted_out.setdefault((rule, vector, leaf.p.dtype, leaf.p.device), []).append(i)
+            sorted_out.setdefault((first[leaf.group], vector, leaf.p.dtype, leaf.p.device), []).append(i)
         batches = []
-        for (rule, *_), index in sorted_out.items():
-            rule = rule.of(tuple(leaves[index[0]].p.shape))
+        for (group, *_), index in sorted_out.items():
+            rule = self.rules[group].of(tuple(leaves[index[0]].p.shape))
             batches.append(Batch(self.engine, rule, [leaves[i] for i in index], index, self.numbers))
             batches[-1].set_rows()
         return batches
@@ -341,8 +342,8 @@ class Plan:
 def begin(leaf: Leaf, optimizer: Owner) -> None:
     """Let the optimizer have the state of a leaf that has begun: the same numbers, where the kernels will write."""
     del leaf.grad  # who held gradients would keep their memory through the next forward pass
-    if leaf.state and optimizer._begun(leaf.owner):
-        known = optimizer._state[leaf.owner]
+    known = optimizer._state.get(leaf.owner)
+    if leaf.state and known and leaf.owner not in optimizer._dry:
         optimizer._state.keep(leaf.owner, {k: v for k, v in leaf.state.items() if k in known})
     optimizer._state.changed = False
 

@@ -40,11 +40,12 @@ def gradient(leaf: Leaf, spec: Spec, rule: Rule) -> None:
             device is not the parameter's, or the parameter overlaps itself; one of them has been freed.
     """
     p, g = leaf.p, leaf.grad
-    if parts.is_part(g):
+    plain = type(p) in _PLAIN and type(g) in _PLAIN
+    if not plain and parts.is_part(g):
         raise ValueError(
             f"the gradient of {leaf.name} is a DTensor, and the parameter a plain tensor: distribute it alike"
         )
-    if parts.is_fake(p) or parts.is_fake(g):
+    if not plain and (parts.is_fake(p) or parts.is_fake(g)):
         raise RuntimeError(
             f"{leaf.name} is a FakeTensor, which has a shape and no numbers: there is nothing to step. "
             "Step outside FakeTensorMode"
@@ -100,7 +101,7 @@ def not_recorded(name: str) -> None:
 
 def _overlaps_itself(p: torch.Tensor) -> bool:
     """Whether two elements may stand at one place: some stride is within the span of the smaller ones."""
-    if not p.numel():
+    if not p.numel() or p.is_contiguous():
         return False
     span = 0
     for stride, size in sorted((s, n) for s, n in zip(p.stride(), p.shape, strict=True) if n > 1):
@@ -110,13 +111,17 @@ def _overlaps_itself(p: torch.Tensor) -> bool:
     return False
 
 
-def complete(leaf: Leaf, rule: Rule) -> None:
+def wanted(rule: Rule) -> list[str]:
+    """The entries of a state that a checkpoint has."""
+    return [slot.saved_as for slot in rule.slots if not slot.init.passing]
+
+
+def complete(leaf: Leaf, wanted: list[str]) -> None:
     """Refuse a state of which a part is gone.
 
     Raises:
         ValueError: some entries of the rule's state are there and others are not.
     """
-    wanted = [slot.saved_as for slot in rule.slots if not slot.init.passing]
     missing = [name for name in wanted if leaf.state.get(name) is None]
     if missing and len(missing) < len(wanted):
         raise ValueError(f"the state of {leaf.name} has no {missing[0]!r}; delete all of it to begin anew")
@@ -173,7 +178,7 @@ def is_dense(p: torch.Tensor) -> bool:
 
 def same_layout(a: torch.Tensor, b: torch.Tensor) -> bool:
     """Whether equal offsets mean equal elements; strides along dimensions of size 1 mean nothing."""
-    if a.numel() == 0:
+    if a.stride() == b.stride() or a.numel() == 0:
         return True
     return all(n == 1 or x == y for x, y, n in zip(a.stride(), b.stride(), b.shape, strict=True))
 
@@ -205,7 +210,7 @@ def state_array(leaf: Leaf, slot: Slot, like: torch.Tensor, numbers: dict[str, f
     shape = slot.init.shape_for(tuple(like.shape))
     there = leaf.state.get(slot.saved_as)
     placed = leaf.whole is not None and slot.init.shape == "element"
-    if parts.is_part(there) != (placed and there is not None):
+    if there is not None and parts.is_part(there) != placed:
         kinds = ("DTensor placed like the parameter", "plain tensor")[:: 1 if placed else -1]
         raise ValueError(f"state {slot.saved_as!r} of {leaf.name}: expected a {kinds[0]}, got a {kinds[1]}")
     if placed and there is not None:

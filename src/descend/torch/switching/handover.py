@@ -115,7 +115,7 @@ class Handover:
         Raises:
             ValueError: a part of the state is gone, or a conversion would divide by zero.
         """
-        tensors.complete(leaf, self.source)
+        tensors.complete(leaf, tensors.wanted(self.source))
         old, t = leaf.state, float(leaf.state.get("step", 0))
         if not (old and any(m.source for m in self.moves)) and not self.made_up:
             return {}, point
