@@ -1,7 +1,5 @@
 """The command line: verbs, each loaded when it is called, so that ``descend list`` waits for no framework."""
 
-from __future__ import annotations
-
 import errno
 import importlib
 import sys

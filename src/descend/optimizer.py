@@ -3,8 +3,6 @@
 ``Optimizer`` is the whole thing for NumPy arrays; the front ends for torch and JAX use the same parts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Signals held back while something must not be torn: a step that is written, a trial that is undone."""
 
-from __future__ import annotations
-
 import _signal  # pyright: ignore[reportMissingImports] - signal.signal converts to enums and back, which takes longer than a small step
 import threading
 from collections.abc import Callable

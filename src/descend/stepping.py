@@ -4,8 +4,6 @@
 engine.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """``descend warm``: compile kernels ahead of time, into the cache that later processes read."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Any

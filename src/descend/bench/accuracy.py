@@ -1,7 +1,5 @@
 """Distance from torch.optim: 300 steps of random gradients, every combination of shared arguments."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass

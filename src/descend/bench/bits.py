@@ -3,8 +3,6 @@
 ``python -m descend.bench.bits adam,lion 1,2,5`` prints a digest of every rule for each number of threads.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """``descend bench``: every claim about speed and accuracy, measured here and now, against its bar."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -3,8 +3,6 @@
 ``python -m descend.bench.jax`` prints the table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -7,8 +7,6 @@ contestants the allocator: NumPy asks the kernel for huge pages, torch does not,
 the rule's would be no limit of the rule.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import NamedTuple

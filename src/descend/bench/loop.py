@@ -5,8 +5,6 @@ between contestants hides all of that. So here every contestant steps once per t
 work of torch's on all cores: an operation on a tensor, or the forward and backward pass of a network.
 """
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The claims about speed, each a bar: what was measured, what it must reach, what it aims at."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from math import hypot, isfinite

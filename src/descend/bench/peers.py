@@ -1,7 +1,5 @@
 """What each rule is measured against: the same rule of torch.optim, optax and pytorch_optimizer, in every form."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Callable, Iterator
 from typing import Any

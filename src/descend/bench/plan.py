@@ -1,10 +1,7 @@
 """What is measured, in which order, and how long each part may take."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from . import loop, measures, tail
 from .accuracy import table
@@ -12,10 +9,8 @@ from .bits import differing, fused
 from .peers import FUSED, OPTAX, PEERS, UNFUSED, installed
 from .report import Report
 from .speed import NEW, Bench, streaming
+from .timing import Clock
 from .waits import commands, start
-
-if TYPE_CHECKING:
-    from .timing import Clock
 
 SECTIONS = ("loop", "speed", "tail", "start", "waits", "bits", "small", "accuracy", "models", "jax")
 CORE = (*FUSED, *UNFUSED, "gradient_descent", "nesterov_accumulation", "lion")

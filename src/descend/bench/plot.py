@@ -4,8 +4,6 @@ A panel per workload. Ours are filled, peers hollow, at the bytes of our rule: a
 for it. Points that would hide each other stand side by side; their names are in the key below and in their titles.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import statistics

@@ -1,7 +1,5 @@
 """One cell of the benchmark: a rule on a workload, in turns with the streaming limit and with its peers."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field

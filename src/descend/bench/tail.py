@@ -1,7 +1,5 @@
 """The tail of a training step: clip by global norm, AdamW, EMA of the weights; the global norm alone; telemetry."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

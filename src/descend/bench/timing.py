@@ -1,7 +1,5 @@
 """Times of contestants that take turns, so that a noisy machine disturbs all of them alike."""
 
-from __future__ import annotations
-
 import gc
 import statistics
 import time

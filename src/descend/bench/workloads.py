@@ -1,7 +1,5 @@
 """What is stepped: tensors of the shapes of real models, and the extremes of size and number."""
 
-from __future__ import annotations
-
 import functools
 import json
 from importlib import resources

@@ -1,7 +1,5 @@
 """Layer 4: the project's own checks, public: run them on a rule or an engine of yours."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``descend check``: the contract tests of the project on a rule of yours."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sys

@@ -3,8 +3,6 @@
 python -m descend.checks.mutate [RULE ...]        prints a line per rule and the survivors
 """
 
-from __future__ import annotations
-
 import ast
 import sys
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ Gradients change sign and span 1e-4 … 1e2, because "the loss falls" notices a 
 rule can have and such a trace notices all of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Values as strict JSON has them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

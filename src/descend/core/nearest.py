@@ -1,7 +1,5 @@
 """Which of some names a mistyped one was meant for: the hint of every refusal, said in one way."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 MOST = 3

@@ -7,8 +7,6 @@ changed nothing). A reduction that only the next step asks for, through state th
 along by the last pass. Everything that is no array is computed on the host in float64, once per step.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Container, Mapping
 from dataclasses import dataclass

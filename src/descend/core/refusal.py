@@ -1,7 +1,5 @@
 """Why a rule cannot run, said for who wrote it: the rule, the file and line, and what to write instead."""
 
-from __future__ import annotations
-
 import builtins
 import dis
 import linecache

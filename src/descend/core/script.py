@@ -1,7 +1,5 @@
 """A Python file that somebody hands over, run: what stands beside it can be imported, and what stops it is said."""
 
-from __future__ import annotations
-
 import importlib.util
 import linecache
 import sys

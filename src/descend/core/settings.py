@@ -1,7 +1,5 @@
 """Settings: what a number may be, judged by its name, and how a refusal reads."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Mapping

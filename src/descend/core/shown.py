@@ -1,7 +1,5 @@
 """How a result shows itself: ``print`` has its text, a notebook the same text, under its picture where there is one."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable
 from html import escape

@@ -1,7 +1,5 @@
 """The one table of signs: how the names in a rule's text are written, and what they stand for."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

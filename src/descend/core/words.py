@@ -1,7 +1,5 @@
 """The words that a rule is written with: how each is called, what it means, and which engines have it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 EVERY = ("llvm", "triton", "torch", "numpy", "jax")

@@ -1,7 +1,5 @@
 """A curve in the terminal: braille signs, eight dots each. The standard library only."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 

@@ -10,8 +10,6 @@ Every picture of the library is described once, with these words, and drawn by w
 - ``braille.py`` is the terminal.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Where a surface is as high as a level: closed rings around all that lies above, by marching squares."""
 
-from __future__ import annotations
-
 import numpy as np
 
 # Corners of a cell that are above, as bits (1 left low, 2 right low, 4 right high, 8 left high) -> the sides from and

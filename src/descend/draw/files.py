@@ -4,8 +4,6 @@ A file named on the command line is replaced, and the line that names it says so
 (``race-digits.html``) gets the next free number instead.
 """
 
-from __future__ import annotations
-
 import os
 from itertools import count
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The frame of every page: one file, no font, no request; light or dark, from 360 px on; readable without scripts."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import hashlib

@@ -4,8 +4,6 @@ The eight colours of series are Okabe and Ito's, darkened or lightened until the
 k is always `s{k}`: its colour, its dash and its mark say the same, so nothing depends on telling colours apart.
 """
 
-from __future__ import annotations
-
 SERIES = tuple(f"s{k}" for k in range(8))
 LIGHT = {"paper": "#ffffff", "ink": "#1c1f24", "quiet": "#5d6570", "rule": "#dfe3e8", "wash": "#f5f7f9"} | dict(
     zip(SERIES, ["#0072b2", "#d55e00", "#008a64", "#b0488f", "#a87b00", "#2f9bd6", "#5a5a5a", "#7d4a20"], strict=True)

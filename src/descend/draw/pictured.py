@@ -1,7 +1,5 @@
 """A result that is also a picture: on axes, in a file, in a notebook; described once, by its chart."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, ClassVar

@@ -1,7 +1,5 @@
 """How far something is: a bar with the time left, on stderr or in a notebook; else a line now and then on stderr."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time

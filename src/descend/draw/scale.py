@@ -1,7 +1,5 @@
 """From values to places in a picture, and the round values that stand beside an axis."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

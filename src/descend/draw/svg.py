@@ -1,7 +1,5 @@
 """A chart as SVG text: small, sharp at every width, light or dark as its reader prefers, readable in its source."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace

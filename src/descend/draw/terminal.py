@@ -1,7 +1,5 @@
 """The terminal: a console for signs of every kind, tables for any width, formulas that break at operators."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

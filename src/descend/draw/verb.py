@@ -1,7 +1,5 @@
 """What the verbs share: --json or --quiet, a file that is refused before the run, and the exit code after Ctrl-C."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Layer 2: the engines, loaded by name when they are asked for."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Sequence
 

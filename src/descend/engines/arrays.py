@@ -1,7 +1,5 @@
 """Works of NumPy arrays: how their state begins, where it lies, and the points that a rule makes of it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -5,8 +5,6 @@ and steps them all at once: first everything that only reads (norms, the check f
 gradients), then one commit in which nothing can fail any more.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """The types of parameters that kernels know: how many bytes an element takes, and what it is computed in."""
 
-from __future__ import annotations
-
 WIDTH = {"float32": 4, "float64": 8, "float16": 2, "bfloat16": 2}
 
 

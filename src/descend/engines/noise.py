@@ -4,8 +4,6 @@ The arithmetic is that of 32-bit unsigned integers inside 64-bit ones; it is wri
 on NumPy arrays and torch tensors alike.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

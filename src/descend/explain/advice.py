@@ -1,7 +1,5 @@
 """When to reach for a rule, and how it is known to fail: two lines each, read from ``advice.txt``."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files

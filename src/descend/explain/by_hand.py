@@ -1,7 +1,5 @@
 """A few steps by hand: one parameter, or a matrix of four, a few gradients, and every value on the way."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice

@@ -1,7 +1,5 @@
 """``descend list`` and ``descend explain``: options in, pages out."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

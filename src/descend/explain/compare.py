@@ -1,7 +1,5 @@
 """``descend list --compare``: which other libraries have a rule, and under what name."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import json

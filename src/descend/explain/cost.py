@@ -1,7 +1,5 @@
 """What a rule costs: bytes of state, bytes moved in a step, and which engines run it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass
 from math import prod

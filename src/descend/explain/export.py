@@ -1,7 +1,5 @@
 """The same facts for other programs: plain types for JSON, and a page of HTML with MathML."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from html import escape

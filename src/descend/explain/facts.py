@@ -1,7 +1,5 @@
 """Everything there is to say about a rule, as data. Nothing here is written by hand for one rule."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

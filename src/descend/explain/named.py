@@ -1,7 +1,5 @@
 """The rule that an argument of a command names. It loads nothing: commands import it before they know their work."""
 
-from __future__ import annotations
-
 import click
 
 from ..core.rule import Rule

@@ -1,7 +1,5 @@
 """The pages of ``descend list`` and ``descend explain`` in the terminal."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Sequence
 

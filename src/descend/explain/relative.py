@@ -1,7 +1,5 @@
 """The nearest relative of a rule: of those that stand before it, the one whose formula differs least."""
 
-from __future__ import annotations
-
 import difflib
 import re
 from functools import lru_cache

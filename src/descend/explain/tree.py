@@ -1,7 +1,5 @@
 """The family tree: which rule each one grew from, across families."""
 
-from __future__ import annotations
-
 from functools import cache
 
 from .. import rules

@@ -1,7 +1,5 @@
 """``descend words``: what a rule is written with."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 

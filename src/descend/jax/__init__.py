@@ -3,8 +3,6 @@
 ``descend.jax.adamw(lr=3e-4)`` is ``transform(rules.adamw, lr=3e-4)``; so for every rule of the catalogue, by its name.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from typing import Any

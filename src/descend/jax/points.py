@@ -1,7 +1,5 @@
 """Points: some rules train one point and ship another, or want the gradient elsewhere than the parameters are."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import jax

@@ -1,7 +1,5 @@
 """A step seen from the training loop: numbers from the host, one compiled function, donated buffers."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

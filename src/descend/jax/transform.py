@@ -1,7 +1,5 @@
 """A rule or a chain as an ``optax.GradientTransformation``: what it returns is added to the parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 

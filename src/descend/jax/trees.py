@@ -1,7 +1,5 @@
 """Pytrees: the leaves a rule steps, in groups, and its state as pytrees of the same structure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

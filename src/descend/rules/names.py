@@ -4,8 +4,6 @@ Case, hyphens, underscores and spaces do not matter; torch's names, those of the
 ``+`` joins names to a chain: ``clip_norm+adamw``.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

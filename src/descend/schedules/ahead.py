@@ -1,7 +1,5 @@
 """Looking ahead: a schedule whose values a setting does not admit is refused before the run begins."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """A schedule as a picture: matplotlib's, an SVG in a notebook, braille signs in the terminal."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """Whole runs out of the parts: what a name stands for is what its repr shows."""
 
-from __future__ import annotations
-
 from .checks import number
 from .decay import constant, cosine, linear, one_minus_sqrt, polynomial
 from .schedule import Schedule

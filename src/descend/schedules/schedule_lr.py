@@ -1,7 +1,5 @@
 """``ScheduleLR``: what ``torch_scheduler`` returns. It stands at the top of a module, so that it can be pickled."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """A schedule for loops that expect torch's ``LRScheduler``: Lightning, transformers, accelerate."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

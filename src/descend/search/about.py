@@ -1,7 +1,5 @@
 """What there is to say of a method: its idea, paper, memory and options, read off its class."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """Bounds as people write them, and the start they must contain; what cannot be meant is refused by name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Whether a gradient that a user has given is that of the function: a few values along it tell."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -4,8 +4,6 @@ How far apart the values are taken follows from how exact they are and how much 
 function that computes in float32 somewhere, or ends a simulation early, steps of √ε of float64 see nothing but noise.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

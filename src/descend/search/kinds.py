@@ -1,7 +1,5 @@
 """Options of a method: of the kind that its class says, and within limits; what is not is refused by name."""
 
-from __future__ import annotations
-
 import collections.abc
 import math
 import types

@@ -1,7 +1,5 @@
 """``minimize``: one face for every method of search."""
 
-from __future__ import annotations
-
 import inspect
 import warnings
 from collections.abc import Callable, Sequence

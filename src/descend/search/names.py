@@ -1,7 +1,5 @@
 """Which methods there are, by which names they are called, and how one is built."""
 
-from __future__ import annotations
-
 import importlib
 import inspect
 from typing import Any

@@ -1,7 +1,5 @@
 """The function of a search: NumPy, torch or JAX code alike, its derivatives, what was asked of it, and its mishaps."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ torch's own classes have torch's arguments. Every other rule of the catalogue ha
 asked for: ``from descend.torch import AdEMAMix, ScheduleFreeAdamW`` (case and underscores do not matter).
 """
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

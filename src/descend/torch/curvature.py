@@ -8,8 +8,6 @@ diagonals = curvature.hutchinson(loss, params, probes="signs")  # AdaHessian, be
 curvature.feed(opt, params, curvature.spatial_average(diagonals))
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

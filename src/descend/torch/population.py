@@ -1,7 +1,5 @@
 """Evolve a model: a population of its parameters is evaluated at once, without a gradient."""
 
-from __future__ import annotations
-
 import copy
 import os
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What a person waits for besides steps: a schedule of a whole run, a check, a range test, a first step of many."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 

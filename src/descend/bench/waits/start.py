@@ -1,7 +1,5 @@
 """What a user waits for before the first update: the import, and the first step with nothing compiled."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

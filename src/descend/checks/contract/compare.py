@@ -1,7 +1,5 @@
 """How the checks compare: what anybody sees of a step, where two runs part, and by how many units in the last place."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

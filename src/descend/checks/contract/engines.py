@@ -1,7 +1,5 @@
 """Checks of what runs the rule: every engine against the oracle, and the torch class with its checkpoints."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Checks of the form: it runs, returns what it declares, branches on nothing, writes into nothing, repeats."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...core.value import Misreturned

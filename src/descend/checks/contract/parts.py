@@ -1,7 +1,5 @@
 """Checks of the parts: every setting and every state slot is there for something, and the state is the whole state."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...engines.base import Work

@@ -1,7 +1,5 @@
 """The report of ``descend check``: a line per check as it is done, and at the end what is to be mended."""
 
-from __future__ import annotations
-
 import io
 import textwrap
 from dataclasses import asdict, dataclass, field

@@ -4,8 +4,6 @@ Every check promises one thing. The first three are conditions of all others: wh
 return what it declares, or branches on data, is not judged further.
 """
 
-from __future__ import annotations
-
 import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """How the checks run a rule: on an engine, from a state, with something changed on the way."""
 
-from __future__ import annotations
-
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Which rules ``descend check TARGET`` means: those of a file, one of them, or one of the catalogue."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path

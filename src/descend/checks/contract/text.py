@@ -1,7 +1,5 @@
 """Checks of the formula: it can be printed, it descends, it is its transcription, and every edit of it shows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any

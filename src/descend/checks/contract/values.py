@@ -1,7 +1,5 @@
 """Checks of the values: finite where they can be, NaN where it came from, no element before another, float32."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from ...engines import load

@@ -5,8 +5,6 @@ numbers. Here nothing is checked twice and nothing is written: each step makes n
 engine ``"numpy"``; a test compares every rule of the catalogue.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

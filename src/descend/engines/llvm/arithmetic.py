@@ -1,7 +1,5 @@
 """Arithmetic of the kernel language in LLVM: floats of one or two types, int64, conditions."""
 
-from __future__ import annotations
-
 import ast
 from typing import Any
 

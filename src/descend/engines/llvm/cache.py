@@ -4,8 +4,6 @@ A file appears whole, by renaming, and carries its name and a checksum; whatever
 as good as nothing. Nothing here raises for the state of a disk: a kernel that cannot be kept is compiled again.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import logging

@@ -5,8 +5,6 @@ loads and stores. Its types are int64, bool, and one or two kinds of float, so n
 this takes about 40 ms. Whatever it does not know it refuses (``Unknown``).
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Sequence
 from typing import Any

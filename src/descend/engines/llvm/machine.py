@@ -1,7 +1,5 @@
 """The processor that kernels are compiled for, and machine code of theirs made callable, by LLVM alone."""
 
-from __future__ import annotations
-
 import ctypes
 import functools
 import itertools

@@ -5,8 +5,6 @@ and without that knowledge LLVM gives up vectorising rules with more than two st
 would need more run-time overlap checks than it is willing to make.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from llvmlite import ir

@@ -1,7 +1,5 @@
 """The text of the CPU engine's kernels: counted loops over chunks, what is done to an element, and its sums."""
 
-from __future__ import annotations
-
 from ...core.program import Program
 from ...core.trace import Extent
 from ..base import streams

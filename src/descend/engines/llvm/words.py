@@ -1,7 +1,5 @@
 """What the kernel language of the CPU engine is made of: plain data, so that reading it loads no compiler."""
 
-from __future__ import annotations
-
 from ...core.program import OPERATORS
 
 SPELLING = {

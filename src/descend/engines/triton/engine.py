@@ -12,8 +12,6 @@ Tensors on the CPU are stepped by Triton's interpreter where ``TRITON_INTERPRET=
 tests run every kernel without a GPU. docs/gpu.md says what a GPU has not confirmed yet.
 """
 
-from __future__ import annotations
-
 import torch
 from triton import knobs
 from triton.runtime.interpreter import InterpretedFunction

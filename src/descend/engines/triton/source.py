@@ -6,8 +6,6 @@ device, and a CUDA graph replays it. The *element* kernel is one pass over all c
 *join* kernel adds the chunks' partial sums, always in the same order.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import inspect

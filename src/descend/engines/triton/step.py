@@ -1,7 +1,5 @@
 """One Work on the device: its tables, its kernels, and the order they are launched in."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

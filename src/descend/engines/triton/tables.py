@@ -1,7 +1,5 @@
 """Tables on the device that follow tables on the host, and the launch of a kernel."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

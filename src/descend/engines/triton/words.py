@@ -5,8 +5,6 @@ spellings here round as IEEE 754 does. What has no such float32 form is computed
 calls CUDA's libdevice by name, so the interpreter runs the text that the compiler compiles.
 """
 
-from __future__ import annotations
-
 from ...core.program import OPERATORS
 
 _COMMON = {

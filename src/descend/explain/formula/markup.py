@@ -3,8 +3,6 @@
 A value that changes twice within a step takes an arrow in place of the second equals sign.
 """
 
-from __future__ import annotations
-
 import re
 from html import escape
 

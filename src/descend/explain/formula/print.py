@@ -5,8 +5,6 @@ the terminal a line is ``m ← β₁·m + (1 − β₁)·g``: the left side is t
 what the lines above it have set. The notations of ``formula_markup`` say the same with step indices.
 """
 
-from __future__ import annotations
-
 from ...core.symbols import ACCENT, SUBSCRIPT, SUPERSCRIPT, glyph
 from .tree import Formula, Helper, Line, Loop, Name, Number, Op, Raw, Tree, parts, unsigned
 

@@ -1,7 +1,5 @@
 """Reads the text of a rule, line by line, into a ``Formula``."""
 
-from __future__ import annotations
-
 import ast
 import inspect
 import textwrap

@@ -3,8 +3,6 @@
 The result is that of the rule itself, up to rounding; the values on the way are those of the lines shown.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -3,8 +3,6 @@
 Two hashes are compared by the bits in which they differ, of 64; so are a hash and that of the mirrored picture.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np

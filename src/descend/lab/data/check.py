@@ -1,7 +1,5 @@
 """Whether a folder of pictures is fit to train on: what its manifest says, and what no manifest can say for it."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import multiprocessing

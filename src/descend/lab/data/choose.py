@@ -1,7 +1,5 @@
 """Of all pictures that are fit: which are kept, and why not the others."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field

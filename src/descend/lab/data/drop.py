@@ -1,7 +1,5 @@
 """Pictures out of a set for good: they stay away, and so do their copies, when it is collected again."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """How far the work is: a bar with the time that is left on a terminal, a line every few seconds in a pipe."""
 
-from __future__ import annotations
-
 from collections import Counter
 from time import perf_counter
 from typing import Self

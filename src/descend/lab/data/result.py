@@ -1,7 +1,5 @@
 """What a call has done, in numbers: per class what there is and what is missing, and why the rest was left out."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The set as WebDataset shards: tar files read from front to back, each sample as `KEY.jpg`, `.cls`, `.json`."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

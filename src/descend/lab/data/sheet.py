@@ -1,7 +1,5 @@
 """The contact sheet: every picture of a set on one page, to mark what is wrong for `descend data drop`."""
 
-from __future__ import annotations
-
 import hashlib
 import shlex
 from collections import defaultdict

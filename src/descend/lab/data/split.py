@@ -1,7 +1,5 @@
 """Training, validation and test: the same shares of every class, and pictures that are alike on one side."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 

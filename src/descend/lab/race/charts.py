@@ -1,7 +1,5 @@
 """The charts of a race: mean curves, learning-rate sensitivity, differences to the leader."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

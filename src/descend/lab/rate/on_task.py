@@ -1,7 +1,5 @@
 """The range test of `find_lr` on a task of the lab, or on what somebody brings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The surfaces: formula, gradient by hand, minima, and what each is known to show."""
 
-from __future__ import annotations
-
 from math import cos, exp, hypot, pi, sin
 
 import numpy as np

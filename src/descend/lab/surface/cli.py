@@ -1,7 +1,5 @@
 """`descend surface`: the paths of rules on a surface, as a table and as a picture."""
 
-from __future__ import annotations
-
 import importlib.util
 import json
 from pathlib import Path

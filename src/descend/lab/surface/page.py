@@ -1,7 +1,5 @@
 """The page of a run: the map on which marks walk, the table, the heights, and what was done how."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from html import escape
 

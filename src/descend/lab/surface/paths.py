@@ -1,7 +1,5 @@
 """Paths on a surface, every step of them made by the library's own optimizer in float64."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Paths as charts: the map with all that was walked on it, and the heights by step."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

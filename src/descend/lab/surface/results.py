@@ -1,7 +1,5 @@
 """What a run on a surface gives: it plots, saves, prints and shows itself."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ m·a = −η·v − ∇f. With differences over Δt, u ← (1 − ηΔt/m)·u �
 of a step: `momentum_velocity` with momentum 1 − ηΔt/m and lr Δt²/m. Heights are energies: its weight is in f.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

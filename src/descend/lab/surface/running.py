@@ -1,7 +1,5 @@
 """Rules on a surface: what is asked for is checked, then every path is walked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

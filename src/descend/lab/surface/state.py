@@ -1,7 +1,5 @@
 """The state of a rule drawn along its path: the average m and the step as arrows, the spread √v as an ellipse."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A surface: heights over a plane, with the slope, the frame to look at and the minima that are known."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

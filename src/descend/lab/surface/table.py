@@ -1,7 +1,5 @@
 """What a table says of a path, on a terminal and on a page."""
 
-from __future__ import annotations
-
 from .paths import Path
 
 HEAD = ("rule", "lr", "there at step", "ends at", "height", "")

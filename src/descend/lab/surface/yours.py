@@ -1,7 +1,5 @@
 """A function of somebody's as a surface: f(x, y) of numbers, NumPy arrays, torch tensors or JAX arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

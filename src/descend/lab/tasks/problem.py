@@ -17,7 +17,7 @@ class Problem(Protocol):
         """The initial parameters: C-contiguous float32 (or all float64) arrays."""
         ...
 
-    def batches(self, seed: int, steps: int) -> Iterable[Any]:
+    def batches(self, seed: int, steps: int, /) -> Iterable[Any]:
         """What each of the `steps` steps is trained on."""
         ...
 

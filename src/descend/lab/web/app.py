@@ -1,7 +1,5 @@
 """The application: the page, its files, one route for every endpoint of every tab, and the events of a job."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging

@@ -6,8 +6,6 @@ its differences are kept, or the differences of these: low bytes of all rows, th
 quarter of what it makes of the numbers themselves.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

@@ -4,8 +4,6 @@
 an import map; `net.js` is replaced by `offline/net.js`, which answers from what is baked in.
 """
 
-from __future__ import annotations
-
 import base64
 import gzip
 import json

@@ -5,8 +5,6 @@ in no Referer, which the page does not send. Links that people share are without
 browser's own store for this host and port, where the page has put it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import contextlib

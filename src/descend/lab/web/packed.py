@@ -3,8 +3,6 @@
 Layout: uint32 length of the head (little-endian), the head padded with spaces to a multiple of 4, the numbers.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

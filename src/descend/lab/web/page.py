@@ -1,7 +1,5 @@
 """The page around the tabs: head, navigation, and what stands there without a script."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from html import escape
 

@@ -1,7 +1,5 @@
 """Serving on this computer alone: the socket, and how long anybody may take."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import socket

@@ -1,7 +1,5 @@
 """What can be shown with one click: each a surface, rules with their rates, and a sentence that a test holds true."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ..surface.catalogue import SURFACES

@@ -1,7 +1,5 @@
 """What a tab is, and what all of them share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any

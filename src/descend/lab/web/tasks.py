@@ -1,7 +1,5 @@
 """The tasks that the page can train on: those of the catalogue, and what the command line named; nothing else."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..tasks.catalogue import MODULES

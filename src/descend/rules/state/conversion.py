@@ -5,8 +5,6 @@ u ← μ·u − η·g. So a conversion is a factor for the buffer, an lr that gi
 ``nesterov_lookahead``, which stores the point before the look-ahead, a move of p by μ·u.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

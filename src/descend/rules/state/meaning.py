@@ -4,8 +4,6 @@ A slot that is listed here is a common quantity in some form: the moving average
 the fading sum M / (1 - μ), or the velocity -lr · M / (1 - μ). A slot that is not listed belongs to its rule alone.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass

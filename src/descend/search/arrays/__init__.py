@@ -1,7 +1,5 @@
 """The arrays that the function of a search is written for: NumPy's, torch's, JAX's."""
 
-from __future__ import annotations
-
 import sys
 from typing import Any
 

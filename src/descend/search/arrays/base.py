@@ -3,8 +3,6 @@
 A method computes with float64 vectors of NumPy; the function is handed what x0 is, of its shape and dtype.
 """
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Functions of a JAX array: derivatives by ``jax.grad``, compiled where the function admits it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

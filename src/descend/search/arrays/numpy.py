@@ -1,7 +1,5 @@
 """Functions of a NumPy array, which has no derivatives."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Functions of a torch tensor: derivatives by autograd."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

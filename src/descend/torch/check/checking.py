@@ -1,7 +1,5 @@
 """Checks before a long run: the gradient is right, one batch can be learned, the first loss is that of a guess."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

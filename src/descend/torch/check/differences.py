@@ -11,8 +11,6 @@ At a kink the one-sided slopes differ however short the step. Where they differ 
 the point, and short steps do not see it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Autograd's gradient against differences of the loss, in float64; nothing is left changed."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import math

@@ -1,7 +1,5 @@
 """What a gradient check found, and the words for it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Evaluate a loss in float64, whatever it was written in."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

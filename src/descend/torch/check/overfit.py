@@ -1,7 +1,5 @@
 """One batch must be learned by heart: what cannot do that cannot learn at all."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How deep in a model each parameter lies, read off the order of its modules."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from torch import nn

@@ -1,7 +1,5 @@
 """Parameter groups of a model: what decays and what does not, and how fast each part moves."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

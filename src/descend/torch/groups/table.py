@@ -1,7 +1,5 @@
 """The table of parameter groups: what went where, and why."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """What is known only when all gradients have arrived: which rules need it, and the norm, from a pass of its own."""
 
-from __future__ import annotations
-
 import functools
 import math
 from typing import Any

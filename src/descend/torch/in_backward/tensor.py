@@ -1,7 +1,5 @@
 """One tensor's step, taken when its gradient arrives: what a plan is for all tensors, this is for one."""
 
-from __future__ import annotations
-
 import weakref
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Gradients of a loss by the outputs of a model, for targets drawn from the model: their covariance is its Hessian."""
 
-from __future__ import annotations
-
 import math
 
 import torch

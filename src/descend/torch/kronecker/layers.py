@@ -1,7 +1,5 @@
 """Which weights have Kronecker factors: their layers by kind, their blocks, and why every other parameter has none."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """``KFAC``: gradients divided by a Kronecker-factored Fisher matrix, then stepped by the rules of the catalogue."""
 
-from __future__ import annotations
-
 import math
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Means over the processes of a DistributedDataParallel model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

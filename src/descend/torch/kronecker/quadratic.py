@@ -1,7 +1,5 @@
 """Step length and momentum from the quadratic model of the loss (Martens & Grosse 2015, sections 6.4 and 7)."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

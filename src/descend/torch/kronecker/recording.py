@@ -1,7 +1,5 @@
 """Hooks that sum up the second moments of what enters the layers of a model, and of the gradients by what leaves."""
 
-from __future__ import annotations
-
 import math
 import types
 import weakref

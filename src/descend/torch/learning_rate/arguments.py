@@ -1,7 +1,5 @@
 """What `find_lr` is given: what it stands for, and what is refused before anything moves."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -4,8 +4,6 @@ Every derivative is taken in log lr. In lr itself the steepest place of such a c
 whatever the curve does: between 1e-6 and 1e-5 the loss need only tremble.
 """
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator

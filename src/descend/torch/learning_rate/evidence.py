@@ -1,7 +1,5 @@
 """What a range test has found: the sweeps and probes, and every rate that follows from them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """`find_lr`: the range test, from arguments to a finding; the model is as it was when it returns or raises."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """What `find_lr` returns: a learning rate, why, and everything it rests on."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import asdict, dataclass
 from functools import cached_property

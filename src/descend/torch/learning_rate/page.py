@@ -1,7 +1,5 @@
 """A finding as one page: the sentence, the picture, the numbers."""
 
-from __future__ import annotations
-
 import json
 import math
 from dataclasses import replace

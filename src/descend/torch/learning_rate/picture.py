@@ -1,7 +1,5 @@
 """The picture of a finding: as a chart, and in the terminal."""
 
-from __future__ import annotations
-
 import math
 import shutil
 import textwrap

@@ -6,8 +6,6 @@ constant rates around the median are tried for a quarter of the sweep's steps. S
 the best probe is taken but the smallest rate that does nearly as well.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace

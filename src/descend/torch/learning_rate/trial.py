@@ -1,7 +1,5 @@
 """Steps of training with a learning rate of one's choice for each, from where the model stands."""
 
-from __future__ import annotations
-
 import contextlib
 import inspect
 import math

@@ -1,17 +1,13 @@
 """A finding in words: why this rate, and what speaks against it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..optim.group import given
 from . import curve as curves
 from .arguments import lead
-
-if TYPE_CHECKING:
-    from .evidence import Found
+from .evidence import Found
 
 
 def doubts(found: Found) -> list[str]:

@@ -1,7 +1,5 @@
 """A batch of any form: its tensors, its device, and what is refused."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A batch on another device, whatever it is made of."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections import UserDict

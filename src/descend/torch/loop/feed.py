@@ -1,7 +1,5 @@
 """Batches without end out of a loader that may be read again."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any

@@ -1,7 +1,5 @@
 """From a batch of any form to one loss: whose turn it is to call what, and what is refused."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """What can be reached from a loader: a generator may stand anywhere in its data set."""
 
-from __future__ import annotations
-
 import functools
 import random
 import types

@@ -1,7 +1,5 @@
 """How many of torch's threads a training step is worth."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any

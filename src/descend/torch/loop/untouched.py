@@ -4,8 +4,6 @@
 hold on to them. `Signals` lets no Ctrl-C come between the trial and its undoing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import random
 from collections import deque

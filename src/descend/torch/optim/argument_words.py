@@ -1,7 +1,5 @@
 """The docstring of a class: what each of its arguments means and what it is by default, torch's first, then ours."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping
 from typing import Any

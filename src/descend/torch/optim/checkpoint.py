@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +14,9 @@ import torch
 from ...schedules.plateau import Plateau
 from ...schedules.schedule import Schedule
 from ..step import tensors
+from ..step.owner import Owner
 from . import points
 from .group import given
-
-if TYPE_CHECKING:
-    from ..step.owner import Owner
 
 BESIDE = ("schedule_step", "schedule_taken", "plateaus", "untrained", "point")
 

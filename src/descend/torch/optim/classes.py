@@ -1,7 +1,5 @@
 """The drop-in classes: torch.optim's names, arguments and defaults; the arithmetic is the rules'."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping
 from typing import Any

@@ -5,17 +5,13 @@ without state at every checkpoint. Nothing is trained, so no step is counted, no
 step begins the state anew: its copies of parameters, first gradients and rates would be of a moment before the run.
 """
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from ..sharded.plan import planned
-
-if TYPE_CHECKING:
-    from ..step.owner import Owner
+from ..step.owner import Owner
 
 _CALLER = ("torch.distributed.checkpoint.state_dict", "_init_optim_state")
 

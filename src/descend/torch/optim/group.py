@@ -4,18 +4,14 @@ Trainers, loggers and checkpoints read ``group["lr"]`` as a float, so it is one:
 without schedules is a plain dictionary, for Dynamo knows no other where compiled code reads ``param_groups``.
 """
 
-from __future__ import annotations
-
 import sys
 import warnings
 import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...schedules.schedule import Schedule
-
-if TYPE_CHECKING:
-    from ..step.owner import Owner
+from ..step.owner import Owner
 
 Places = dict[int, Any]
 """By place in the tuple of a setting such as ``betas``; a setting that is no tuple has place 0."""

@@ -1,7 +1,5 @@
 """Keys of a group that are no setting of its class: labels are carried along, and so is what asks for nothing."""
 
-from __future__ import annotations
-
 import difflib
 import functools
 from collections.abc import Iterable

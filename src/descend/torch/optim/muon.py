@@ -1,7 +1,5 @@
 """Muon's arguments and groups: matrices are orthogonalised, everything else is stepped by AdamW, as published."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

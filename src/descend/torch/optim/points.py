@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -22,10 +22,8 @@ from ...core.untraced import untraced
 from ...engines import load
 from ...engines.eager.many import at_point
 from ..sharded import parts
+from ..step.owner import Owner
 from .group import given
-
-if TYPE_CHECKING:
-    from ..step.owner import Owner
 
 SHIPPED, GRADIENT, EVAL = "shipped_point", "gradient_point", "eval"
 _BLOCKS = {SHIPPED: "shipped()", GRADIENT: "gradient_point()"}

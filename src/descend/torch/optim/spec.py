@@ -1,7 +1,5 @@
 """What a class needs to know beyond its rules: how torch's arguments choose a rule and its settings."""
 
-from __future__ import annotations
-
 import functools
 import inspect
 import math

@@ -1,7 +1,5 @@
 """The parameters of an optimizer as one vector, for methods that step them all together."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Gauss–Newton on the parameters of a model, from a closure that returns residuals."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

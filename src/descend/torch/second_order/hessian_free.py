@@ -1,7 +1,5 @@
 """Hessian-free optimization of a model by Gauss–Newton products (Martens 2010)."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """L-BFGS with the arguments, the numbers and the state of ``torch.optim.LBFGS``, which comes back from a NaN."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Iterable

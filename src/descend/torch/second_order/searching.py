@@ -1,7 +1,5 @@
 """The methods of ``descend.search`` that use curvature, as torch optimizers: all parameters are one vector."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any

@@ -4,20 +4,16 @@ Every process takes part in every step, also one that has no gradient, an empty 
 others would wait. Each number is said by one process (see ``parts.owned``), so that what stands in several counts once.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from ..step.owner import Owner
 from . import parts
 from .ranks import Ranks
-
-if TYPE_CHECKING:
-    from ..step.owner import Owner
 
 
 class Agreed:

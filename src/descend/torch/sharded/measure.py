@@ -1,7 +1,5 @@
 """The sums of squares of the gradients that stand here, before anything is written."""
 
-from __future__ import annotations
-
 import torch
 
 from ...engines.base import Engine, Step, Work

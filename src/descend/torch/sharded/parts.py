@@ -1,15 +1,12 @@
 """What this process holds of a tensor: all of it, or the part that a DTensor or FSDP1 has placed here."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-if TYPE_CHECKING:
-    from ..step.owner import Owner
+from ..step.owner import Owner
 
 
 def members(optimizer: Owner) -> Iterator[torch.Tensor]:

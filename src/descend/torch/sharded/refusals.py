@@ -1,10 +1,7 @@
 """Which rules are refused on parts of a tensor, or on a share of the parameters, and in which words."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,10 +9,8 @@ from ...core.rule import Rule, chain
 from ...core.trace import NotTraceable, trace
 from ...rules import watching
 from ..in_backward.norm import takes_totals
+from ..step.owner import Owner
 from . import parts
-
-if TYPE_CHECKING:
-    from ..step.owner import Owner
 
 WORKS = (
     "Elementwise rules work there, as SGD, Adam, AdamW, Lion, RMSprop, Adagrad, NAdam, RAdam, Adan and Schedule-Free do"

@@ -1,7 +1,5 @@
 """ZeroRedundancyOptimizer: it makes one of our optimizers for the share of the parameters that this process steps."""
 
-from __future__ import annotations
-
 import sys
 import weakref
 from typing import Any

@@ -1,7 +1,5 @@
 """What a switch will do, as a page to read before it is done."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Policies that switch by themselves: each looks like the optimizer that steps now."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any

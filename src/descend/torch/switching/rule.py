@@ -1,7 +1,5 @@
 """``switch``: another rule in the middle of a run, which takes over the state that means the same to it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, overload

@@ -1,7 +1,5 @@
 """SWATS: begin with Adam, end with SGD, at the step and with the lr that Adam's own steps suggest."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

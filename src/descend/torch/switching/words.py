@@ -1,7 +1,5 @@
 """The words of a plan: what happens to the state and the settings, gathered over groups and tensors."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from typing import Any, Protocol
 

@@ -1,7 +1,5 @@
 """The sentences of alarms: what was seen, and what people do about it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

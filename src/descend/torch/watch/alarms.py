@@ -1,22 +1,17 @@
 """Alarms: which tensor deserves a look and why, from the measurements of a run; said once per episode."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from ...core.settings import check_count
 from ...core.shown import Shown
+from ..optim.base import RuleOptimizer
 from ..step.telemetry import RATIO, Measured, of_all, stored
 from .alarm import ADVICE, Alarm, dead, exploding, frozen, missing, nonfinite, runaway, summary
 from .running_median import RunningMedian
-
-if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
 
 __all__ = ["Alarm", "Alarms", "summary"]
 

@@ -1,7 +1,5 @@
 """Records as lines of JSON: whole lines only, appended at once, readable after any interruption."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from rich.console import Console, Group
@@ -17,12 +17,10 @@ from ...core.untraced import untraced
 from ...draw.progress import Pane, in_notebook
 from ...draw.terminal import Table, by_notebook, count, print_line
 from ...draw.terminal import text as plain
+from ..optim.base import RuleOptimizer
 from ..step.telemetry import RATIO, Measured, of_all
 from ..step.telemetry_words import HINT, columns_of, first_line, short
 from .alarms import Alarm, Alarms, summary
-
-if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
 
 GAP = 2
 WRAPS = 60  # characters from which on alarms are shown whole, on several lines

@@ -7,18 +7,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from ...core.settings import check_count
+from ..optim.base import RuleOptimizer
 from ..step.telemetry import Measured, by_group, of_all
 from . import file as telemetry_file
 from .alarms import Alarm, Alarms, summary
 from .file import read
-
-if TYPE_CHECKING:
-    from ..optim.base import RuleOptimizer
 
 __all__ = ["TelemetryLogger", "read"]
 

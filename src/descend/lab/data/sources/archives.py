@@ -4,8 +4,6 @@ No name in an archive ever becomes a path: it says the class, and the manifest q
 each picture and for the whole; an archive that grows a hundredfold holds no photographs.
 """
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import hashlib

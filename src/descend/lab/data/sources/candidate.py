@@ -1,7 +1,5 @@
 """A picture that may be taken: where it is, and what it is said to show."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Sequence

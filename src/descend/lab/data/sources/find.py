@@ -1,7 +1,5 @@
 """All candidates of some sources, in their order."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Lists of addresses: CSV, TSV and Parquet with named columns, or text with an address per line."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """What is owed to a host: its turn, a pause it asked for, its robots.txt; and whether it is one of this network."""
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 import socket

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from rich.console import Console
 
 from ....draw import files, terminal
 from ....draw.terminal import print_line
+from ...store import Store
 from ...tasks.catalogue import MODULES
 from ...tasks.source import Source, lacking
 from .. import asked
@@ -18,11 +21,6 @@ from ..race import Config
 from ..record import Record
 from ..results import results
 from .several import Several, rows_of
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ...store import Store
 
 SEEDS = 3  # fresh seeds: as AlgoPerf has three studies of five trials
 
@@ -37,8 +35,8 @@ def available() -> tuple[list[Source], list[str]]:
 def race_all(
     rules: tuple[str, ...],
     given: dict[str, Any],
-    store: "Store | None",
-    console: "Console",
+    store: Store | None,
+    console: Console,
     processes: int,
 ) -> tuple[Several, str]:
     """Race on every task; and what stopped it before the end: "seconds", "interrupted" or nothing."""
@@ -78,7 +76,7 @@ def race_all(
     return Several(done), ""
 
 
-def deliver(several: Several, folder: Path, as_json: bool, quiet: bool, console: "Console", echo: Callable) -> None:
+def deliver(several: Several, folder: Path, as_json: bool, quiet: bool, console: Console, echo: Callable) -> None:
     """Write race-all.html and race-all.json, then say what they say."""
     from ....draw.terminal import Table
 

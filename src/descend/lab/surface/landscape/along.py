@@ -1,7 +1,5 @@
 """What sharpness along trainings shows: a curve for each, and the limit of its rule as a line beside it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,25 +1,21 @@
 """`descend surface` on a task or a training script: train, look, draw; what is done when time is up is kept."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ....core.rule import Rule
 from ....draw.progress import progress
 from ...tasks.catalogue import MODULES
 from ...tasks.source import Source, source_at, tried
 from ...tasks.task import TaskError
-
-if TYPE_CHECKING:
-    from .along import Sharpness
-    from .losses import Until
-    from .shadow import Landscape
+from .along import Sharpness
+from .losses import Until
+from .shadow import Landscape
 
 RULES = "adamw,momentum_accumulation,muon"
 PATHS_SHARE = 0.5  # of --seconds, at most, for the trainings

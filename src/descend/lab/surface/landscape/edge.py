@@ -5,8 +5,6 @@ rule that divides by the root of averaged squares is momentum in scaled coordina
 at β₁ = 0.9, and what counts is the Hessian scaled likewise, P^(-1/2)·H·P^(-1/2) (Cohen et al. 2022, section 2).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Landscapes of the lab's tasks and of training scripts: rules trained from one start, and the loss around them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

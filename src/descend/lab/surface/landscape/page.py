@@ -1,7 +1,5 @@
 """The page of a result about a real landscape: the answer, its picture, its table, and what was done how."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape

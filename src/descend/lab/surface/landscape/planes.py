@@ -5,8 +5,6 @@ through whole trajectories, along their first two principal components. A pictur
 much of the movement it holds, and how far the loss on it is from that on the path, is computed and said with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

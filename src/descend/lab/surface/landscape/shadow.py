@@ -1,7 +1,5 @@
 """What was found on a plane through the parameters of a model: losses, shadows of paths, how far they mislead."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Sharpness along a training: the largest eigenvalue of the Hessian at each point, beside what the rule bears."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 

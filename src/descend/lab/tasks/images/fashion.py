@@ -2,15 +2,12 @@
 
 import gzip
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..packaged import contents
+from ..problem import Problem
 from ..task import Task
-
-if TYPE_CHECKING:
-    from ..torch_module import TorchModule
 
 FOLDER = Path("/usr/share/datasets/fashion-mnist")
 TRAIN, HELD = 12_000, 1_000
@@ -46,7 +43,7 @@ def read() -> list[tuple[np.ndarray, np.ndarray]]:
     return made
 
 
-def problem() -> "TorchModule":
+def problem() -> Problem:
     import torch
     from torch import nn
 

@@ -5,15 +5,11 @@ are built into the network. Validation is against the exact solution, by the Col
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..problem import Array
+from ..problem import Array, Problem
 from ..task import Task
-
-if TYPE_CHECKING:
-    from ..torch_module import TorchModule
 
 VISCOSITY = 0.05
 TASK = Task(
@@ -42,7 +38,7 @@ def solution(x: Array, t: Array) -> Array:
     return -(np.sin(np.pi * y) * potential * weights).sum(axis=1) / (potential * weights).sum(axis=1)
 
 
-def problem() -> "TorchModule":
+def problem() -> Problem:
     import torch
     from torch import nn
 

@@ -1,14 +1,10 @@
 """The task `gunpoint`: a one-dimensional convolutional net on movements of a hand; the data come with aeon."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from ..packaged import contents, path_in
+from ..problem import Problem
 from ..task import Task
-
-if TYPE_CHECKING:
-    from ..torch_module import TorchModule
 
 TASK = Task(
     name="gunpoint",
@@ -41,7 +37,7 @@ def read() -> tuple[np.ndarray, np.ndarray]:
     return np.array(series, np.float32), np.array(classes, np.int64)
 
 
-def problem() -> "TorchModule":
+def problem() -> Problem:
     import torch
     from torch import nn
 

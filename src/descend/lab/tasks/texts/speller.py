@@ -1,17 +1,14 @@
 """A GRU that spells words, letter by letter: the model of `python-rnn` and `surnames`."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from ..packaged import halves
-
-if TYPE_CHECKING:
-    from ..torch_module import TorchModule
+from ..problem import Problem
 
 WIDTH, LETTERS = 48, 24
 
 
-def problem_of(words: Sequence[str], length: int, batch: int, seed: int, share: float) -> "TorchModule":
+def problem_of(words: Sequence[str], length: int, batch: int, seed: int, share: float) -> Problem:
     """Words of a to z, shorter than `length`; a `share` of them, fixed by `seed`, for validation."""
     import numpy as np
     import torch

@@ -1,13 +1,9 @@
 """The task `surnames`: a GRU spells the 20,000 most frequent surnames of the US census of 1990, out of names."""
 
-from typing import TYPE_CHECKING
-
 from ..packaged import contents, path_in
+from ..problem import Problem
 from ..task import Task
 from .speller import problem_of
-
-if TYPE_CHECKING:
-    from ..torch_module import TorchModule
 
 COUNT, LENGTH, HELD = 20_000, 14, 0.1
 TASK = Task(
@@ -34,5 +30,5 @@ def surnames() -> list[str]:
     return [line.split()[0].lower() for line in file.decode("ascii").splitlines()[:COUNT]]
 
 
-def problem() -> "TorchModule":
+def problem() -> Problem:
     return problem_of(surnames(), LENGTH, TASK.batch, COUNT, HELD)

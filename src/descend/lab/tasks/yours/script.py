@@ -8,13 +8,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ....core import script
+from ..problem import Problem
 from ..task import Task, TaskError
-
-if TYPE_CHECKING:
-    from ..torch_module import TorchModule
 
 STEPS, SEEDS = 300, 24
 EPOCH, HELD = (
@@ -64,7 +62,7 @@ def card(options: dict[str, str]) -> Task:
     )
 
 
-def problem(options: dict[str, str]) -> "TorchModule":
+def problem(options: dict[str, str]) -> Problem:
     """The script's model and batches.
 
     Raises:

@@ -1,7 +1,5 @@
 """The tabs, in the order of the navigation."""
 
-from __future__ import annotations
-
 import importlib
 
 from ..tab import Tab

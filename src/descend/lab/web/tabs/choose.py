@@ -1,7 +1,5 @@
 """`descend choose` from the page: the answer so far while short trainings run, kept in the same store."""
 
-from __future__ import annotations
-
 import math
 from contextlib import closing
 from time import perf_counter

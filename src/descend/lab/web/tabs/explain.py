@@ -1,7 +1,5 @@
 """A rule from the page: what `descend explain` says of it, and steps by hand with numbers of the reader's."""
 
-from __future__ import annotations
-
 from html import escape
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Why no map of two numbers can show Muon: what it does is done to the singular values of a matrix, drawn here."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any

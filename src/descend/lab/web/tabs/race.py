@@ -1,7 +1,5 @@
 """A race started from the page: as `descend race`, kept in the same store, shown by the report's own blocks."""
 
-from __future__ import annotations
-
 import math
 from contextlib import closing
 from html import escape

@@ -1,7 +1,5 @@
 """The range test from the page: `descend.torch.find_lr` on any task."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from .... import rules as catalogue

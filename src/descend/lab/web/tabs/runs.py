@@ -1,7 +1,5 @@
 """What the store holds, and the report of each race in it; nothing is changed from here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

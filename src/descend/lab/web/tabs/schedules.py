@@ -1,7 +1,5 @@
 """Schedules from the page: composed with the library's algebra, drawn, and given as the code that makes them."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Rules on a surface: every path that the page draws is walked here, by the library's own optimizers."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, replace
 from functools import lru_cache
 from html import escape
