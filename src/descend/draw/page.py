@@ -58,9 +58,7 @@ def html(cell: str) -> str:
     return cell if isinstance(cell, Markup) else escape(cell)
 
 
-def page(
-    title: str, body: str, style: str = "", made_by: str = "", images: bool = False, script: str = ""
-) -> str:  # fmt: skip
+def page(title: str, body: str, style: str = "", images: bool = False, script: str = "") -> str:
     """A whole page. `images`: whether it shows pictures that lie beside it. `script`: the only one that runs in it."""
     allowed = "default-src 'none'; style-src 'unsafe-inline'" + "; img-src 'self' file:" * images
     if script:
@@ -73,7 +71,7 @@ def page(
         f'<meta http-equiv="Content-Security-Policy" content="{allowed}">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>{BASE}{style}</style>\n</head>\n"
-        f"<body>{made_by}\n<main>\n{body}\n</main>\n{script}</body>\n</html>\n"
+        f"<body>\n<main>\n{body}\n</main>\n{script}</body>\n</html>\n"
     )
 
 

@@ -1,9 +1,7 @@
 """What a search found, with SciPy's conventions: a dict whose keys are attributes too."""
 
-from __future__ import annotations
-
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -37,7 +35,7 @@ class OptimizeResult(dict[str, Any], Pictured):
 
     size = (560, 160)
 
-    def remember(self, lower: list[tuple[int, float]]) -> OptimizeResult:
+    def remember(self, lower: list[tuple[int, float]]) -> Self:
         """Keep, for the picture, after how many evaluations each new best value was seen; returns itself.
 
         The list may grow afterwards: a result in the middle of a search shows what was known then.

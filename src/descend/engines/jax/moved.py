@@ -5,8 +5,6 @@
 is then ``(factor - 1) * p + rest``, with the factor a number in float64.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...core import ops
@@ -70,7 +68,7 @@ class Moved(Leaves):
     def _factor(self) -> Any:
         return self.whole + self.part if self.whole else self.part
 
-    def __neg__(self) -> Moved:
+    def __neg__(self) -> "Moved":
         return Moved(self.start, -self.whole, -self.part, None if self.rest is None else -self.rest)
 
     def __sub__(self, other: Any) -> Any:

@@ -1,7 +1,5 @@
 """Processes that decode pictures. One that a picture ends (a crashing decoder, no memory) costs that picture alone."""
 
-from __future__ import annotations
-
 import asyncio
 import multiprocessing
 import os
@@ -25,7 +23,7 @@ class Decoders:
         self._single: Executor | None = None
         self._alone = asyncio.Lock()
 
-    def __enter__(self) -> Decoders:
+    def __enter__(self) -> "Decoders":
         return self
 
     def __exit__(self, *error: object) -> None:

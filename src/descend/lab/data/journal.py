@@ -1,13 +1,11 @@
 """What has been finished, line by line: a killed call loses what it had in hand, and the next one goes on."""
 
-from __future__ import annotations
-
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from .picture import Looked
 
@@ -37,7 +35,7 @@ class Journal:
         self.path = path
         self.entries: dict[str, Entry] = {}
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("a+b")
         try:

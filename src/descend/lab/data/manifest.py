@@ -6,8 +6,6 @@ contact.html    all pictures, to look through
 .descend/       what a second call goes on from; can be removed when the set is done
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json
@@ -17,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from ...draw.files import write
 from .split import SPLITS
@@ -167,7 +165,7 @@ class Asked:
     calls: int = 1
 
     @classmethod
-    def of(cls, folder: Path) -> Asked | None:
+    def of(cls, folder: Path) -> Self | None:
         """What was asked of the set in a folder; None if nothing was."""
         found = told(folder, ASKED)
         try:

@@ -97,9 +97,9 @@ def times(factor: float) -> str:
     return f"{factor:.1f}×" if math.isfinite(factor) else f"> {1 / min(LADDER):.0f}×"
 
 
-def spark(curve: Sequence[float], top: float, bottom: float, width: int = 10) -> str:
+def spark(curve: Sequence[float], top: float, bottom: float) -> str:
     """A falling loss as a row of bars, from `bottom` to `top`, logarithmic where both are positive."""
-    marks = "▁▂▃▄▅▆▇█"
+    marks, width = "▁▂▃▄▅▆▇█", 10
     picked = [curve[k * (len(curve) - 1) // (width - 1)] for k in range(width)] if curve else []
     if bottom > 0:
         span = math.log(top / bottom) or 1.0

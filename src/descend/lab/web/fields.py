@@ -1,7 +1,5 @@
 """What a request asks for, taken field by field; what does not fit is refused by name before anything is computed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from typing import Any
@@ -84,7 +82,7 @@ class Fields:
             raise Refused(f"{self.within}{name} must be two finite numbers [x, y], got {_told(found)}")
         return (float(found[0]), float(found[1]))
 
-    def listed(self, name: str, most: int) -> list[Fields]:
+    def listed(self, name: str, most: int) -> "list[Fields]":
         """Objects, at least one and at most so many."""
         return [Fields(item, f"{self.within}{name}[{k}]") for k, item in enumerate(self._list(name, most))]
 

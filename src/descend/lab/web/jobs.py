@@ -3,8 +3,6 @@
 A watcher is sent what has changed since it looked last, not every event: a slow one misses steps and holds up nobody.
 """
 
-from __future__ import annotations
-
 import itertools
 import logging
 import secrets
@@ -26,7 +24,7 @@ class Job:
         asked_to_stop: work looks at it between two of its steps. on_stop: what else wakes it.
     """
 
-    def __init__(self, kind: str, work: Callable[[Job], object]) -> None:
+    def __init__(self, kind: str, work: "Callable[[Job], object]") -> None:
         self.id, self.kind = secrets.token_urlsafe(9), kind
         self.asked_to_stop = threading.Event()
         self.on_stop: Callable[[], None] = lambda: None

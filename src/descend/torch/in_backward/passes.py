@@ -1,7 +1,5 @@
 """What a backward pass does when the steps happen inside it: which passes step, which refuse, when a step ends."""
 
-from __future__ import annotations
-
 import sys
 import weakref
 from collections.abc import Callable, Iterable
@@ -27,7 +25,7 @@ _NESTED = BackwardCFunction.apply.__code__
 class Arrived:
     """The hook of every parameter. It keeps no optimizer alive: the garbage collector does not see torch's hooks."""
 
-    def __init__(self, owner: Passes) -> None:
+    def __init__(self, owner: "Passes") -> None:
         self.owner = weakref.ref(owner)
         self.handles = owner._handles
 
@@ -60,7 +58,7 @@ def taken(p: torch.Tensor) -> bool:
 class _End:
     """Called when a backward pass has ended; torch drops it when the pass fails, which is how that is seen."""
 
-    def __init__(self, owner: Passes) -> None:
+    def __init__(self, owner: "Passes") -> None:
         self.owner = owner
 
     def __call__(self) -> None:

@@ -4,8 +4,6 @@ Equation and section numbers are those of Martens & Grosse 2015, "Optimizing Neu
 Approximate Curvature" (arXiv 1503.05671).
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 
@@ -30,7 +28,7 @@ class Factors:
     G_inverse: Tensor | None = None
     updates: int = 1
 
-    def averaged(self, A: Tensor, G: Tensor, decay: float) -> Factors:
+    def averaged(self, A: Tensor, G: Tensor, decay: float) -> "Factors":
         """With the moments of another batch: the share of the past is min(1 - 1/k, decay) in update k (section 5)."""
         k = self.updates + 1
         new = 1 - min(1 - 1 / k, decay)
@@ -39,7 +37,7 @@ class Factors:
             return replace(self, **moved).averaged(A, G, decay)
         return replace(self, A=torch.lerp(self.A, A, new), G=torch.lerp(self.G, G, new), updates=k)
 
-    def inverted(self, damping: float) -> Factors:
+    def inverted(self, damping: float) -> "Factors":
         """With the inverses of A + π√λ I and G + √λ/π I (factored Tikhonov damping, section 6.3, with the trace norm).
 
         Raises:

@@ -4,12 +4,10 @@ Dividing each micro-batch's mean loss by the number of micro-batches is right on
 one of an epoch, and any one counted in tokens, is not. Here a micro-batch weighs as much as it has samples or tokens.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -139,7 +137,7 @@ class Accumulator:
         self.steps += stepped
         return stepped
 
-    def __enter__(self) -> Accumulator:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

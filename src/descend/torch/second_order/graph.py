@@ -1,10 +1,8 @@
 """The loss at one point, its gradient, and products with its Hessian; the graph is kept between them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -42,7 +40,7 @@ class Graph:
             self.flat.take(torch.from_numpy(x).to(self.flat.params[0]))
             self.at = x.tobytes(), self.flat.writes
 
-    def beside(self, other: Graph) -> None:
+    def beside(self, other: Self) -> None:
         """Stand where another graph of the same parameters stands."""
         if self.at != other.at:
             self.drop()

@@ -1,8 +1,6 @@
 """Sums over processes: the same bits in all of them, and in every run."""
 
-from __future__ import annotations
-
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,14 +14,14 @@ class Ranks:
         self.groups, self.device = [group for group in groups if dist.get_world_size(group) > 1], device
 
     @classmethod
-    def of_mesh(cls, mesh: Any) -> Ranks:
+    def of_mesh(cls, mesh: Any) -> Self:
         """All processes of a mesh; none for a process that stands outside it."""
         inside = mesh.get_coordinate() is not None
         groups = [mesh.get_group(i) for i in range(mesh.ndim)] if inside else []
         return cls(groups, _device(mesh.device_type))
 
     @classmethod
-    def of_group(cls, group: Any, device: torch.device) -> Ranks:
+    def of_group(cls, group: Any, device: torch.device) -> Self:
         return cls([group], _device(device.type))
 
     def sum(self, numbers: np.ndarray) -> np.ndarray:

@@ -1,13 +1,11 @@
 """``TelemetryLogger``: the measurements of a run, every few steps, to a file or to a logger that is there already."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -137,7 +135,7 @@ class TelemetryLogger:
         self._hook.remove()
         self._close()
 
-    def __enter__(self) -> TelemetryLogger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: Any) -> None:

@@ -1,7 +1,5 @@
 """One file from an address: within size and time, with patience where it helps, and never further than asked."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import zlib
@@ -73,7 +71,7 @@ class Fetcher:
         headers = {"User-Agent": AGENT, "Accept": "image/*, */*;q=0.1", "Accept-Encoding": "identity"}
         self._client = httpx.AsyncClient(timeout=limits.seconds, limits=most, headers=headers, follow_redirects=False)
 
-    async def __aenter__(self) -> Fetcher:
+    async def __aenter__(self) -> "Fetcher":
         return self
 
     async def __aexit__(self, *error: object) -> None:

@@ -1,10 +1,8 @@
 """The mean loss at any parameters, laid end to end as one vector, and products with its Hessian."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -112,7 +110,7 @@ class OfModel(Losses):
         self.names = [name for name, _ in model.named_parameters()]
         self.modes = {module: module.training for module in model.modules()}
 
-    def __enter__(self) -> OfModel:
+    def __enter__(self) -> Self:
         self.model.eval()
         return self
 

@@ -1,10 +1,8 @@
 """A training as it went: where the parameters were, and how sharp a valley the rule could bear there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -34,7 +32,7 @@ class Trail:
     _looking: tuple[nn.Module, torch.optim.Optimizer] | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, model: nn.Module, optimizer: torch.optim.Optimizer) -> Trail:
+    def of(cls, model: nn.Module, optimizer: torch.optim.Optimizer) -> Self:
         """A trail that looks at once, and again whenever `look()` is called after a step.
 
         The limit is known of torch's and this library's SGD, Adam, AdamW and RMSprop without their variants, and of
