@@ -1,7 +1,5 @@
 """Nelder–Mead: a simplex that crawls downhill by reflecting its worst corner."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

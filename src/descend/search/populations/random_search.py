@@ -1,7 +1,5 @@
 """Random search: the best of many independent guesses, the least that every other method must beat."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """BFGS and the self-scaled Broyden method: the whole inverse Hessian, corrected by each step."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from typing import Any
 

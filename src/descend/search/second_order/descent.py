@@ -1,7 +1,5 @@
 """What the methods of this room share: a point that goes downhill, and the reasons to stop."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Generator
 from typing import Any

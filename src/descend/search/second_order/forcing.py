@@ -1,7 +1,5 @@
 """How exactly Newton's equation is worth solving: loosely far away, to order two near the solution."""
 
-from __future__ import annotations
-
 
 def forcing(size: float, most: float = 0.5) -> float:
     """eta of ‖H p + g‖ ≤ eta ‖g‖ for a gradient of norm ``size``: of order two (Nocedal and Wright 2006, section 7.1).

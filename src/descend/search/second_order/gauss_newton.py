@@ -1,7 +1,5 @@
 """Gauss–Newton with the damping of Levenberg and Marquardt, for sums of squares."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

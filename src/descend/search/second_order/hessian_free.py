@@ -1,7 +1,5 @@
 """Hessian-free optimization: long conjugate-gradient runs on a damped model, whose earlier iterates count too."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Generator
 from typing import Any, NamedTuple

@@ -1,7 +1,5 @@
 """L-BFGS: the inverse Hessian from the last few steps, never written out, with bounds if there are any."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from typing import Any
 

@@ -4,8 +4,6 @@ A search yields a step length, is sent (value, slope) there, and returns the len
 than none. The value is inf where the function is not finite.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Generator
 from typing import Any, NamedTuple

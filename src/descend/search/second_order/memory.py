@@ -1,7 +1,5 @@
 """What a matrix of D × D numbers takes, said before it is allocated."""
 
-from __future__ import annotations
-
 
 def amount(count: float) -> str:
     """Bytes as a person reads them: 7.28 TiB."""

@@ -1,7 +1,5 @@
 """Newton's method with the exact Hessian, and its saddle-free kin."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from typing import Any
 

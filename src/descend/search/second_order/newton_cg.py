@@ -1,7 +1,5 @@
 """Newton-CG: Newton's equation solved by conjugate gradients, only as exactly as it is worth."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Generator
 from typing import Any

@@ -1,7 +1,5 @@
 """Nonlinear conjugate gradients: the last direction is all that is remembered."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from typing import Any
 

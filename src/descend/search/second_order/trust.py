@@ -1,7 +1,5 @@
 """Trust-region Newton methods: a quadratic model is believed as far as it has proved right."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Generator
 from typing import Any

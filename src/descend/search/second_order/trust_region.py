@@ -4,8 +4,6 @@ Each model answers ``within(radius)`` for as many radii as are tried at a point:
 is not asked for again when a step is refused and the radius shrinks.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Generator
 from typing import Any, NamedTuple, Protocol

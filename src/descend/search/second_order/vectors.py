@@ -1,7 +1,5 @@
 """The few operations on flat vectors that the methods need, written so that NumPy's and torch's do alike."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

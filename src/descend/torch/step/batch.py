@@ -1,7 +1,5 @@
 """A batch: the parameters that one kernel steps together, with their state and their pointers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A leaf: one parameter of a step."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a step needs of an optimizer, and no more."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Protocol
 
 from ..optim.spec import Spec

@@ -1,7 +1,5 @@
 """The machine code of ``reading``: one function, built with LLVM, that calls what torch's libraries export."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """What telemetry measured as rows of text: which columns there are, and how a number is written."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
