@@ -46,17 +46,26 @@ def show(*parts: RenderableType) -> None:
         to.print(part)
 
 
-def text(*parts: RenderableType, width: int = 100) -> str:
-    """The same as plain text, its lines without spaces at the end."""
-    file = io.StringIO()
+def paper(width: int) -> Console:
+    """A console that keeps plain text; ``written`` reads it."""
     # In a notebook rich would show each part below the cell, and leave the file empty.
-    to = Console(
-        file=file, width=width, color_system=None, highlight=False, emoji=False, markup=False, legacy_windows=False,
-        force_jupyter=False,
+    return Console(
+        file=io.StringIO(), width=width, color_system=None, highlight=False, emoji=False, markup=False,
+        legacy_windows=False, force_jupyter=False,
     )  # fmt: skip
+
+
+def written(on: Console) -> str:
+    """What was printed on paper, its lines without spaces at the end."""
+    return "\n".join(line.rstrip() for line in on.file.getvalue().splitlines())  # type: ignore[attr-defined]
+
+
+def text(*parts: RenderableType, width: int = 100) -> str:
+    """The same as plain text."""
+    to = paper(width)
     for part in parts:
         to.print(part)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+    return written(to)
 
 
 def print_line(to: Console, line: str) -> None:

@@ -1,6 +1,5 @@
 """The report of ``descend check``: a line per check as it is done, and at the end what is to be mended."""
 
-import io
 import textwrap
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ...core.shown import Shown
+from ...draw.terminal import paper, written
 
 GREEN, RED, WARNING, SKIPPED = "green", "red", "warning", "skipped"
 
@@ -144,17 +144,9 @@ def column_of(names: Any) -> int:
 
 def plain(report: Report, width: int = 80) -> str:
     """The whole report as text."""
-    page = Console(
-        file=io.StringIO(),
-        force_jupyter=False,
-        width=width,
-        color_system=None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    page = paper(width)
     column = column_of(result.name for result in report.results)
     for result in report.results:
         print_result(page, result, column)
     page.print(Text("\n".join(wrapped(verdict(report), width))))
-    return page.file.getvalue()  # type: ignore[attr-defined]
+    return written(page) + "\n"

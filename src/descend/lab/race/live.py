@@ -5,7 +5,6 @@ Wide or narrow, nothing wraps inside a table: columns give way.
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from io import StringIO
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +15,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from ...draw import terminal
-from ...draw.terminal import Column, Table, count, print_line
+from ...draw.terminal import Column, Table, count, paper, print_line, written
 from ..tasks.task import Task
 from ..trials.runners.runner import Event, RuleFailed
 from .drive import Drive
@@ -210,11 +209,9 @@ def print_judged(console: Console, record: Record, found: Results) -> None:
 
 def plain(record: Record) -> str:
     """The same as text, for ``print``."""
-    console = Console(
-        file=StringIO(), force_jupyter=False, width=WIDE, color_system=None, highlight=False, legacy_windows=False
-    )
+    console = paper(WIDE)
     print_judged(console, record, results(record))
-    return "\n".join(line.rstrip() for line in console.file.getvalue().strip("\n").splitlines())  # type: ignore[attr-defined]
+    return written(console).strip("\n")
 
 
 def _sparks(lines: Sequence[Line], record: Record) -> list[str]:

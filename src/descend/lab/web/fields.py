@@ -1,6 +1,5 @@
 """What a request asks for, taken field by field; what does not fit is refused by name before anything is computed."""
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,21 +34,17 @@ class Fields:
 
     def number(self, name: str, default: Any = MISSING, low: float = -1e100, high: float = 1e100) -> Any:
         """A finite number; the default is returned as it is."""
-        found = self._take(name, default)
-        if found is default:
-            return found
-        if isinstance(found, bool) or not isinstance(found, int | float) or not low <= found <= high:
-            raise Refused(f"{self.within}{name} must be a number from {low:g} to {high:g}, got {_told(found)}")
-        if not math.isfinite(found := float(found)):
-            raise Refused(f"{self.within}{name} must be finite")
-        return found
+        found = self._between(name, default, low, high, int | float, f"a number from {low:g} to {high:g}")
+        return found if found is default else float(found)
 
     def whole(self, name: str, default: Any = MISSING, low: int = 0, high: int = 2**31 - 1) -> Any:
+        return self._between(name, default, low, high, int, f"a whole number from {low} to {high}")
+
+    def _between(self, name: str, default: Any, low: float, high: float, kind: Any, what: str) -> Any:
         found = self._take(name, default)
-        if found is default:
-            return found
-        if isinstance(found, bool) or not isinstance(found, int) or not low <= found <= high:
-            raise Refused(f"{self.within}{name} must be a whole number from {low} to {high}, got {_told(found)}")
+        fits = isinstance(found, kind) and not isinstance(found, bool) and low <= found <= high
+        if found is not default and not fits:
+            raise Refused(f"{self.within}{name} must be {what}, got {_told(found)}")
         return found
 
     def flag(self, name: str, default: bool = False) -> bool:
