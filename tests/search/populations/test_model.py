@@ -72,6 +72,14 @@ def test_least_squares_are_those_of_a_decomposition(condition, scales):
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-14 * min(condition**2, 1e8) * np.abs(expected).max())
 
 
+@pytest.mark.parametrize(("points", "times"), [(1, 1), (5, 1), (20, 1), (21, 1), (10, 2)])
+def test_of_several_least_squares_it_is_the_shortest(points, times):
+    chance = np.random.default_rng(points)
+    A, b = chance.standard_normal((21, points)) * np.linspace(20, 1, points), chance.standard_normal(points)
+    A, b = np.repeat(A, times, axis=1), np.repeat(b, times)
+    np.testing.assert_allclose(least_squares(A, b), np.linalg.pinv(A.T) @ b, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("size", [3, 15, 40])
 @pytest.mark.parametrize("kinds", [3, 10**9])
 def test_ranks_correlate_as_scipy_says(size, kinds):

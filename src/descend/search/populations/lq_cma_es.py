@@ -231,23 +231,27 @@ def optimum(model: Model, latest: Array) -> Array:
 
 
 def least_squares(A: Array, b: Array) -> Array:
-    """The x (m,) of least ‖x A − b‖ for A (m, size), the shortest one where there are several.
+    """The x (m,) of least ‖x A − b‖ for A (m, size), the shortest one where m > size.
 
-    The normal equations, whose matrix has a condition of 1e3 to 1e5 on most of BBOB, thanks to the coordinates; where
-    they do not lead to a slope of zero, a singular value decomposition.
+    The normal equations, whose matrix has a condition of 1e3 to 1e5 on most of BBOB, thanks to the coordinates; for the
+    shortest one those of the second kind, x = A y. Where they do not solve the problem, a singular value decomposition.
     """
-    if A.shape[1] > len(A):
-        squares = A.dot(A.T)
-        size = np.sqrt(squares.diagonal())
-        squares /= size[:, None]
-        right = A.dot(b) / size
-        try:
-            x = np.linalg.solve(squares, right)
-        except np.linalg.LinAlgError:
-            x = np.full(len(A), np.nan)
-        slope = A.dot(b - x.dot(A)) / size
-        if slope.dot(slope) <= 1e-24 * right.dot(right):  # False for NaN
-            return x
+    several = A.shape[1] <= len(A)
+    rows = A.T if several else A
+    squares = rows.dot(rows.T)
+    size = np.sqrt(squares.diagonal())
+    squares /= size[:, None]
+    right = (b if several else A.dot(b)) / size
+    try:
+        x = np.linalg.solve(squares, right)
+    except np.linalg.LinAlgError:
+        x = np.full(len(rows), np.nan)
+    if several:
+        x = A.dot(x)
+    left = b - x.dot(A)
+    slope = (left if several else A.dot(left)) / size
+    if slope.dot(slope) <= 1e-24 * right.dot(right):  # False for NaN
+        return x
     return np.linalg.lstsq(A.T, b, rcond=1e-13)[0]
 
 
