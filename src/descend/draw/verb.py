@@ -1,6 +1,7 @@
 """What the verbs share: --json or --quiet, a file that is refused before the run, and the exit code after Ctrl-C."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ def json_or_quiet(quiet: str, document: str = DOCUMENT) -> Callable[[Any], Any]:
         return click.option("--json", "as_json", is_flag=True, callback=refuse, help=document)(command)
 
     return with_options
+
+
+@contextlib.contextmanager
+def refusing(*errors: type[Exception]) -> Iterator[None]:
+    """What these errors say is wrong with what was asked: their sentence, and exit code 2."""
+    try:
+        yield
+    except errors as error:
+        raise click.UsageError(str(error)) from None
 
 
 class Target(click.ParamType):

@@ -3,6 +3,7 @@
 import click
 
 from ..core.rule import Rule
+from ..draw.verb import refusing
 from ..rules import names
 
 
@@ -15,10 +16,8 @@ def named(name: str, steps: bool = False) -> Rule:
     Raises:
         UsageError: there is none (the message has the nearest), or the stages make no chain.
     """
-    try:
+    with refusing(names.UnknownRule, TypeError):
         found = names.find_rule(name) if steps else names.find(name)
-    except (names.UnknownRule, TypeError) as error:
-        raise click.UsageError(str(error)) from None
     if said := names.note(name):
         click.echo(said, err=True)
     return found

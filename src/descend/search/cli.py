@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core import script
-from ..draw.verb import INTERRUPTED, json_or_quiet
+from ..draw.verb import INTERRUPTED, json_or_quiet, refusing
 
 if TYPE_CHECKING:
     from .result import OptimizeResult
@@ -59,7 +59,7 @@ def minimize(
     from . import names
     from .minimizing import minimize as search
 
-    with contextlib.redirect_stdout(sys.stderr):  # a module may print
+    with contextlib.redirect_stdout(sys.stderr), refusing(ValueError, TypeError):  # a module may print
         module, name = loaded(target)
         progress, interrupted = Progress(quiet or as_json), False
         try:
@@ -83,8 +83,6 @@ def minimize(
             if result is None or not math.isfinite(result.fun):
                 click.echo("interrupted before there was a value", err=True)
                 ctx.exit(INTERRUPTED)
-        except (ValueError, TypeError) as error:
-            raise click.UsageError(str(error)) from None
     click.echo(shown(result, as_json, quiet))
     ctx.exit(INTERRUPTED if interrupted else 1 if result.status in (2, 4) else 0)
 
@@ -106,10 +104,8 @@ def loaded(target: str) -> tuple[Any, str]:
     file, colon, name = target.rpartition(":")
     if not colon or not file.endswith(".py"):
         raise click.UsageError(f"{target!r} must be FILE.py:FUNCTION")
-    try:
+    with refusing(script.BadScript):
         module = script.run(Path(file))
-    except script.BadScript as error:
-        raise click.UsageError(str(error)) from None
     if not callable(getattr(module, name, None)):
         from ..core.nearest import did_you_mean
 

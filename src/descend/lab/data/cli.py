@@ -10,7 +10,7 @@ import click
 
 from ...draw import terminal
 from ...draw.terminal import count, print_line
-from ...draw.verb import INTERRUPTED, json_or_quiet
+from ...draw.verb import INTERRUPTED, json_or_quiet, refusing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -112,13 +112,11 @@ def drop(folder: Path, marks: tuple[str, ...], as_json: bool, quiet: bool) -> No
     from .manifest import SetError
     from .picture import BY_ENDING
 
-    try:
+    with refusing(SetError):
         names = []
         for word in marks:
             names += [word] if Path(word).suffix[1:].lower() in BY_ENDING else names_in(Path(word))
         made, went, gone = run(folder, names)
-    except SetError as error:
-        raise click.UsageError(str(error)) from None
     if as_json:
         click.echo(json.dumps({"dropped": went, "gone_before": gone, **made.told()}, ensure_ascii=False, indent=1))
     elif not quiet:
@@ -177,10 +175,8 @@ def pack(folder: Path, out: Path, per_shard: int, seed: int, as_json: bool, quie
     from .manifest import SetError
     from .shards import pack as run
 
-    try:
+    with refusing(SetError):
         files = run(folder, out, per_shard, seed)
-    except SetError as error:
-        raise click.UsageError(str(error)) from None
     if as_json:
         click.echo(json.dumps({"files": [str(file) for file in files]}, indent=1))
     elif not quiet:

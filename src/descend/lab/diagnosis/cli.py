@@ -9,7 +9,7 @@ import click
 
 from ...core.rule import Rule
 from ...draw.progress import progress
-from ...draw.verb import INTERRUPTED, Target, json_or_quiet, save
+from ...draw.verb import INTERRUPTED, Target, json_or_quiet, refusing, save
 
 
 @click.command("map")
@@ -90,8 +90,5 @@ def _own(target: str) -> dict[str, Rule]:
     """
     from ...checks.contract.target import BadTarget, find
 
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # a module may print while it is imported
-            return {one.rule.name: one.rule for one in find(target)}
-    except BadTarget as error:
-        raise click.UsageError(str(error)) from None
+    with refusing(BadTarget), contextlib.redirect_stdout(sys.stderr):  # a module may print while it is imported
+        return {one.rule.name: one.rule for one in find(target)}

@@ -11,6 +11,7 @@ import click
 
 from ...core.machine import versions
 from ...core.nearest import did_you_mean
+from ...draw.verb import refusing
 from ...explain.named import named
 from ..conditions import changed, digest, environment
 from ..store import Kept, Store
@@ -86,10 +87,8 @@ def card_of(source: Source) -> Task:
     Raises:
         UsageError: what the task needs is not installed, or its data cannot be raced.
     """
-    try:
+    with refusing(TaskError):
         card = source.card()
-    except TaskError as error:
-        raise click.UsageError(str(error)) from None
     if said := lacking(card):
         raise click.UsageError(said)
     return card

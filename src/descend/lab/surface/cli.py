@@ -9,7 +9,7 @@ import click
 
 from ...core.rule import Rule
 from ...draw.axes import ENDINGS, MOVING
-from ...draw.verb import INTERRUPTED, Target, json_or_quiet, save
+from ...draw.verb import INTERRUPTED, Target, json_or_quiet, refusing, save
 from ...explain.named import named
 from ..tasks.source import Source
 
@@ -114,7 +114,7 @@ def _on_surface(what: str, chosen: Any, rate: Any, given: dict[str, Any]) -> Non
     from .running import roll, run
 
     out, steps, as_json, quiet = (given[name] for name in ("out", "steps", "as_json", "quiet"))
-    try:
+    with refusing(ValueError, TypeError):
         on, begin = _surface(what), _point(given["start"])
         if given["ball"]:
             found = roll(on, begin, **{name: given[name] for name in ("mass", "friction", "dt")}, steps=steps)
@@ -122,8 +122,6 @@ def _on_surface(what: str, chosen: Any, rate: Any, given: dict[str, Any]) -> Non
             rate = "tuned" if given["tuned"] else rate
             how = {name: given[name] for name in ("seed", "noise", "arrows", "states")}
             found = run(on, chosen, begin, lr=rate, steps=steps, **how)
-    except (ValueError, TypeError) as error:
-        raise click.UsageError(str(error)) from None
     if as_json:
         click.echo(found.to_json())
     elif quiet:
@@ -159,10 +157,8 @@ def _on_task(ctx: click.Context, source: Source, chosen: Any, rate: Any, given: 
         raise click.BadParameter(f"{out}: of --sharpness there is no animation", param_hint="-o")
     view = "around" if given["around"] else "sharpness" if given["sharpness"] else "paths"
     how = {name: given[name] for name in ("steps", "seed", "full_batch", "grid", "span", "seconds")}
-    try:
+    with refusing(TaskError):
         found, interrupted = show(source, chosen, rates, view=view, **how, silent=as_json or quiet)
-    except TaskError as error:
-        raise click.UsageError(str(error)) from None
     if as_json:
         click.echo(found.to_json())
     elif quiet:

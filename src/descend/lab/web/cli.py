@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...draw import files
-from ...draw.verb import Target, json_or_quiet
+from ...draw.verb import Target, json_or_quiet, refusing
 
 if TYPE_CHECKING:
     from .tab import Lab
@@ -87,10 +87,8 @@ def _brought(what: tuple[str, ...], target: str | None = None) -> Lab:
     for name in what:
         file, colon, function = name.rpartition(":")
         if colon and file.endswith(".py"):
-            try:
+            with refusing(ValueError, TypeError):
                 surface = from_file(Path(file), function)
-            except (ValueError, TypeError) as error:
-                raise click.UsageError(str(error)) from None
             made.surfaces[surface.name] = surface
         else:
             if not Path(name).exists():
