@@ -155,5 +155,21 @@ def transfer(store: Path, runs: float, seeds: int) -> None:
             click.echo(f"{kind:6} {task:16} {row.rule:22} {row.schedule:6} {told} {end}")
 
 
+@main.command("minute")
+@click.option("--epochs", default="5,10,30", help="Lengths of the training that is chosen for.", show_default=True)
+@click.option("--seconds", default=60.0, show_default=True, help="That descend.torch.choose is given.")
+def minute(epochs: str, seconds: float) -> None:
+    """How soon there is an answer for a net whose epoch takes two seconds; run it on a quiet machine."""
+    from .minute import asked, commanded, epoch
+
+    batches, took = epoch()
+    click.echo(f"an epoch of {batches} batches takes {took:.2f} s")
+    lengths = [int(of) for of in epochs.split(",")]
+    for question, given in [(asked, (n, seconds)) for n in lengths] + [(asked, (lengths[0], None))]:
+        click.echo(str(question(batches, *given)))
+    for n in lengths:
+        click.echo(str(commanded(batches, n)))
+
+
 if __name__ == "__main__":
     main()

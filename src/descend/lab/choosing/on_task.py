@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import closing
+from threading import TIMEOUT_MAX, Event, Timer
 from time import perf_counter
 
 from ..notebook import Notebook
@@ -30,7 +31,8 @@ def choose_on(
     """Choose for the task of a notebook. What an earlier choice has run is not run again.
 
     Args:
-        seconds: on the clock, after which it ends with what there is.
+        seconds: on the clock, after which it ends with what there is: runs that are on their way in worker processes
+            end, too, and a run in this process is the last.
         progress: called with the part of the budget that is spent, and 1.
         look: called with the choice on its way, after each run; it reads and changes nothing.
         stopped: whether to end, as by Ctrl-C; who says so from another thread ends the notebook's runner, too.
@@ -39,7 +41,15 @@ def choose_on(
         KeyboardInterrupt: before there is anything to answer with.
     """
     begun = perf_counter()
-    choosing = Choosing(asked)
+    choosing, over = Choosing(asked), Event()
+
+    def end() -> None:
+        over.set()  # first: a worker that was ended looks like a rule that failed
+        notebook.runner.end()
+
+    clock = Timer(min(seconds, TIMEOUT_MAX), end)
+    clock.daemon = True
+    clock.start()
     try:
         while not choosing.late and (todo := choosing.missing()):
             if stopped():  # a runner that was ended may have nothing to tell
@@ -51,7 +61,7 @@ def choose_on(
                 for event in events:
                     if stopped():  # a worker that was ended looks like a rule that failed
                         raise KeyboardInterrupt
-                    if isinstance(event, RuleFailed):
+                    if isinstance(event, RuleFailed) and not over.is_set():
                         choosing.fail(event.rule, event.reason)
                     elif isinstance(event, RunDone):
                         choosing.take(outcome(event.run))
@@ -60,11 +70,14 @@ def choose_on(
                         progress(min(spent, 1.0), 1.0)
                     if look is not None:
                         look(choosing)
-                    if perf_counter() - begun > seconds:
-                        choosing.late = "the time ended it: longer runs were still to come"
+                    if over.is_set():
                         break
+            if over.is_set():
+                choosing.late = "the time ended it: longer runs were still to come"
     except KeyboardInterrupt:
         choosing.interrupt()
+    finally:
+        clock.cancel()
     choosing.end()
     return answer(choosing, notebook.card.name, perf_counter() - begun)
 
