@@ -10,7 +10,7 @@ import pytest
 from descend.lab.choosing.answer import answer
 from descend.lab.choosing.candidates import prior
 from descend.lab.choosing.lattice import nearest, rate
-from descend.lab.choosing.reading import DRIFT, expected, extrapolated, valley
+from descend.lab.choosing.reading import DRIFT, SPREAD, expected, extrapolated, spread, valley
 from descend.lab.choosing.strategy import Asked, Choosing, Outcome, TooLittle
 
 RULES = ("adamw", "lion", "nesterov_accumulation", "muon")
@@ -78,6 +78,44 @@ def test_a_large_budget_ends_with_all_its_rules_at_full_length():
     assert choosing.spent <= 30 * 1.1
     assert {t.rule for t in choosing.seen if t.steps == T} >= {"adamw", "lion", "muon"}
     assert chosen(run, runs=8.0)[1].rule != "muon"
+
+
+def behind_a_plateau(trial):
+    """In short runs next to nothing falls, most by one rule; long ones are won by another, at a far rate."""
+    seen = world({**EASY, "muon": (-0.05, 0.5)}, cliff=3.0)(trial)
+    if trial.steps > T / 4:
+        return seen
+    fell = 0.02 * trial.steps / T * (10 if trial.rule == "adamw" else 1)
+    return replace(seen, loss=2.3 - fell + 0.01 * math.log10(trial.lr / 0.05) ** 2)
+
+
+def test_a_loss_that_falls_late_leaves_no_rule_out_and_looks_farther_in_long_runs():
+    choosing, found = chosen(behind_a_plateau, runs=30.0)
+    assert choosing.falls_late
+    assert {t.rule for t in choosing.seen if t.steps == T} == set(RULES)
+    assert found.rule == "muon"
+    assert abs(math.log10(found.lr / 0.5)) < 0.25
+    assert any("falls late" in doubt for doubt in found.doubts)
+    assert not chosen(world(EASY))[0].falls_late
+
+
+def test_what_is_left_is_spent_on_runs_of_the_full_length():
+    """Each rule where it is expected, then the neighbours of the best: its best rate is tried from both sides."""
+    choosing, found = chosen(world(EASY, drift=0.1), runs=10.0)
+    full = {t for t in choosing.seen if t.steps == T}
+    best = choosing.levels[-1].valleys[found.rule].best
+    assert found.best.share == 1.0
+    assert {best - 1, best, best + 1} <= {nearest(t.lr) for t in full if t.rule == found.rule}
+    assert 9.0 <= choosing.spent <= 10.1
+
+
+def test_the_best_rule_has_another_seed_and_its_loss_is_the_mean_of_both():
+    choosing, found = chosen(world(EASY, noise=0.05), runs=30.0)
+    full = [o.loss for o in found.outcomes if o.trial.steps == T and nearest(o.trial.lr) == nearest(found.lr)
+            and (o.trial.rule, o.trial.schedule) == (found.rule, "linear")]  # fmt: skip
+    assert len(full) == 2
+    assert found.expected == pytest.approx(math.fsum(full) / 2)
+    assert choosing.again is not None
 
 
 def test_more_budget_means_longer_runs():
@@ -232,6 +270,17 @@ def test_what_is_expected_of_a_run_of_full_length_is_what_it_had():
     short = expected([3.0, 2.0, 1.5], [1 / 16, 1 / 8, 1 / 4])
     assert short.low < short.loss < 1.5 <= short.high * 1.5
     assert short.high / short.low > full.high / full.low
+
+
+def test_the_luck_of_a_seed_is_measured_over_rules_and_levels():
+    """Variances of logarithms: of two seeds that differ by a factor e it is 1/2; what is usual counts as one level."""
+    unlike = [[(1.0, math.e), (2.0, 2 * math.e)], [(3.0,), (4.0,)]]
+    assert spread(unlike) == pytest.approx(math.sqrt((0.5 + SPREAD**2) / 2))
+    assert spread([]) == SPREAD
+    assert spread([[(1.0, math.inf)]]) == SPREAD
+    wide, narrow = (expected([3.0, 2.0], [1 / 2, 1.0], luck) for luck in (0.4, 0.05))
+    assert wide.loss == narrow.loss == pytest.approx(2.0)
+    assert wide.high / wide.low > narrow.high / narrow.low
 
 
 def test_the_lattice_and_back():

@@ -17,7 +17,7 @@ from ..trials.trial import warmup
 from . import code, words
 from .found import Found, Option
 from .lattice import PER_DECADE
-from .reading import Expected, expected, extrapolated
+from .reading import Expected, expected, extrapolated, spread
 from .strategy import FEWEST, Choosing, Level, Outcome, cliff
 
 CLIFF = 2  # quarter decades between a rate and the lowest that diverged in the longest runs
@@ -155,9 +155,10 @@ def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
         raise ValueError("it ended before all rules had one run each; give it more seconds, or fewer rules")
     last, start = choosing.levels[-1], choosing.start
     outcomes = tuple(choosing.seen[trial] for trial in sorted(choosing.seen))
-    told = (
-        _option(choosing.levels, outcomes, rule, choosing.step_s(rule), choosing.price(rule)) for rule in last.valleys
-    )
+    levels = choosing.levels
+    if choosing.falls_late and last.share == 1:  # what shorter runs told is no part of the answer
+        levels = [last]
+    told = (_option(levels, outcomes, rule, choosing.step_s(rule), choosing.price(rule)) for rule in last.valleys)
     options = sorted(told, key=lambda o: (o.expected.loss, o.lr))
     options = [o for o in options if math.isfinite(o.seen)]
     if not options:
@@ -165,6 +166,9 @@ def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
     if abs(start - options[0].seen) <= 1e-3 * abs(start) or not options[0].seen < start:
         raise ValueError(f"no rule made the loss smaller than it was at the start ({start:.4g}): nothing to choose by")
     best = options[0].rule
+    again = [choosing.again] if choosing.again is not None and best in choosing.again.valleys else []
+    if again:
+        options[0] = _option([*levels, *again], outcomes, best, choosing.step_s(best), choosing.price(best))
     linear, other = choosing.other or (1.0, 1.0)
     winner = last.ranked[0]
     schedule = "cosine" if best == winner and other < linear else "linear"
@@ -179,7 +183,7 @@ def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
         spent=choosing.spent,
         seconds=seconds,
         start=start,
-        levels=tuple(choosing.levels),
+        levels=(*choosing.levels, *again),
         outcomes=outcomes,
         interrupted=choosing.interrupted,
     )
@@ -189,7 +193,8 @@ def _option(
     levels: Sequence[Level], outcomes: Sequence[Outcome], rule: str, step_s: float, price: float, times: float = 1.0
 ) -> Option:
     """What is said of a rule for a training so many times as long as the one that was chosen for."""
-    levels = [level for level in levels if rule in level.valleys]
+    luck = spread([valley.losses for valley in level.valleys.values()] for level in levels)
+    levels = list({level.share: level for level in levels if rule in level.valleys}.values())  # more seeds come last
     shares = [level.share / times for level in levels]
     losses = [level.valleys[rule].loss for level in levels]
     finite = [k for k, loss in enumerate(losses) if math.isfinite(loss)]
@@ -197,6 +202,6 @@ def _option(
         return Option(rule, 0.0, Expected(math.inf, math.inf, math.inf), math.inf, shares[-1], 0.0, 1.0)
     place = extrapolated([levels[k].valleys[rule].place for k in finite], [shares[k] for k in finite])
     place = min(place, cliff(outcomes, rule) - CLIFF)
-    guess = expected([losses[k] for k in finite], [shares[k] for k in finite], levels[finite[-1]].valleys[rule].losses)
+    guess = expected([losses[k] for k in finite], [shares[k] for k in finite], luck, levels[finite[-1]].seeds)
     lr = float(f"{10 ** (place / PER_DECADE):.2g}")
     return Option(rule, lr, guess, losses[-1], shares[-1], step_s, price)

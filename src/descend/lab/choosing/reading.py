@@ -4,11 +4,11 @@ The constants are the study's (docs/choose.md): `python -m benchmarks.choosing f
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean, stdev, variance
 
-DRIFT = -0.4  # quarter decades by which the best rate moves when runs get twice as long
+DRIFT = -0.2  # quarter decades by which the best rate moves when runs get twice as long
 DRIFT_SPREAD = 0.35
 PLACE_SPREAD = 0.8  # quarter decades by which the middle of a valley errs
 FLAT = 0.01  # relative differences of losses that do not matter
@@ -17,7 +17,7 @@ USUAL_GAIN = -0.3  # of the first doubling, where only one length was seen
 MOST_GAIN = -1.0  # no doubling is expected to divide the loss by more than e
 STEEP = 0.4  # half the interval: of what the last doubling gained
 WIDTH, LEAST_WIDTH = 0.5, 0.05  # half the interval: of what is still to be gained, and of the logarithm, a doubling
-SPREAD = 0.08  # standard deviation of the logarithm of the final loss over seeds, where only one was run
+SPREAD = 0.08  # standard deviation of the logarithm of the final loss over seeds, before any were compared
 NINE_OF_TEN = 1.645
 CALIBRATED = 1.8  # by which the interval had to be widened to hold nine of ten of the study's answers
 
@@ -80,7 +80,7 @@ def extrapolated(places: Sequence[float], shares: Sequence[float]) -> float:
     DRIFT_SPREAD.
     """
     left = [math.log2(1 / share) for share in shares]
-    weights = [1 / (0.1 + max(x, 0.0) / 3) for x in left]
+    weights = [1 / (0.3 + max(x, 0.0) / 3) for x in left]
     trust = (PLACE_SPREAD / DRIFT_SPREAD) ** 2
     middle, place = (fmean(of, weights) for of in (left, places))
     spread = sum(w * (x - middle) ** 2 for w, x in zip(weights, left, strict=True))
@@ -98,24 +98,44 @@ class Expected:
     high: float
 
 
-def expected(losses: Sequence[float], shares: Sequence[float], seeds: Sequence[float] = ()) -> Expected:
+def spread(seeds: Iterable[Iterable[Sequence[float]]]) -> float:
+    """The standard deviation of the logarithm of a loss over seeds (of its size, where losses are not positive).
+
+    The mean variance over rules of each level that has more than one seed; what is usual counts as one level more.
+
+    Args:
+        seeds: level by level, and rule by rule, the losses of the best rate by seed.
+    """
+    variances = [SPREAD**2]
+    for level in seeds:
+        found = [_relative(losses) for losses in level if len(losses) > 1 and all(map(math.isfinite, losses))]
+        variances += [fmean(found)] if found else []
+    return math.sqrt(fmean(variances))
+
+
+def _relative(losses: Sequence[float]) -> float:
+    unit = abs(fmean(losses)) or 1.0
+    return variance([math.log(x) for x in losses] if min(losses) > 0 else [x / unit for x in losses])
+
+
+def expected(losses: Sequence[float], shares: Sequence[float], luck: float = SPREAD, seeds: int = 1) -> Expected:
     """What the best loss of a rule comes to at the whole horizon, from what it was at ascending shares of it.
 
     Every further doubling gains a fixed part of what the one before it gained, in logarithms where losses are positive.
-    The interval has room for that guess and for the luck of a seed; `seeds`: the losses of the longest runs by seed.
+    The interval has room for that guess and for the luck of a seed.
+
+    Args:
+        luck: the standard deviation over seeds, of the logarithm of a loss. `seeds`: that the longest runs had.
     """
     positive = min(losses) > 0
     y = [math.log(x) if positive else x for x in losses]
     doublings = math.log2(1 / shares[-1])
     gain = (y[-1] - y[-2]) / math.log2(shares[-1] / shares[-2]) if len(y) > 1 else USUAL_GAIN if positive else 0.0
-    steep = abs(gain)
     further = (max(min(gain, 0.0), MOST_GAIN) if positive else min(gain, 0.0)) * sum(
         FADING**j for j in range(1, round(doublings) + 1)
     )
     unit = 1.0 if positive else abs(y[-1])
-    own = [math.log(x) if positive else x for x in seeds]
-    luck = max(stdev(own), SPREAD * unit / 2) if len(own) > 1 else SPREAD * unit
-    luck *= math.sqrt(1 + 1 / max(len(own), 1))
-    half = CALIBRATED * math.hypot(WIDTH * further, STEEP * steep, LEAST_WIDTH * unit * doublings, NINE_OF_TEN * luck)
+    error = NINE_OF_TEN * luck * unit * math.sqrt(1 + 1 / seeds)
+    half = CALIBRATED * math.hypot(WIDTH * further, STEEP * abs(gain), LEAST_WIDTH * unit * doublings, error)
     low, middle, high = y[-1] + further - half, y[-1] + further, y[-1] + further + half
     return Expected(*(math.exp(v) if positive else v for v in (middle, low, high)))

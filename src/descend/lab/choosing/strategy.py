@@ -8,6 +8,7 @@ closer. All runs of a level share their seeds, so what makes a seed easy cancels
 This file knows losses alone: it trains nothing, and is the same for a task of the lab and for a model of yours.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,9 +25,12 @@ WIDE, CLOSE, NARROW = (-4, -2, 0, 2, 4), (-2, -1, 0, 1, 2), (-1, 0, 1)  # quarte
 WIDEST = 12  # rates of a level, when its best keeps lying at an end
 KEPT = (4, 2, 2, 2, 2, 2, 2)  # rules that stay after each level
 HOPELESS = 0.3  # of what the best has gained: a rule that is so far behind goes at once
+TOLD = 2  # levels of short runs that tell the rates, where the budget has ENOUGH runs of the full length to follow
+ENOUGH = 3
 MOST_SEEDS = 3
 ROOM = 0.4  # of what is left, for a level that others may follow
 CHEAP = 1.1  # steps that cost less than so many times the first rule's count as equally cheap
+LATE = 1.3  # times what runs of half the length have gained: the loss falls late
 OTHER = "cosine"  # tried beside linear at the end
 
 
@@ -115,6 +119,7 @@ class Choosing:
     seen: dict[Trial, Outcome] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     levels: list[Level] = field(default_factory=list)  # the complete ones
+    again: Level | None = None  # the best rule once more, with another seed
     other: tuple[float, float] | None = None  # the winner's loss by each schedule, on the same seeds
     over: bool = False  # nothing more will come: a level that is not complete is read as far as it is
     late: str = ""  # why it ended before its last level
@@ -139,6 +144,15 @@ class Choosing:
         return sum(starts) / len(starts) if starts else math.nan
 
     @property
+    def falls_late(self) -> bool:
+        """Whether short runs mislead: when they got twice as long, the loss fell by a third more, or further.
+
+        As it does behind a saddle or a plateau. Where it falls at once, it is an eighth at most (docs/choose.md).
+        """
+        gained = [self.start - level.valleys[level.ranked[0]].loss for level in self.levels if level.share < 1]
+        return any(b > LATE * max(a, 0.0) for a, b in itertools.pairwise(gained))
+
+    @property
     def spent(self) -> float:
         """In trainings of the horizon's length."""
         return sum(self._cost(trial) for trial in self.seen)
@@ -157,7 +171,7 @@ class Choosing:
         """
         if not self.rules:
             raise RuntimeError("every rule has stopped with an error: " + "; ".join(self.failed.values()))
-        self.levels, self.other = [], None
+        self.levels, self.again, self.other = [], None, None
         for wanted in self._stages():
             lacks = [t for t in wanted if t not in self.seen and t.rule not in self.failed]
             if lacks and not self.over:
@@ -218,16 +232,13 @@ class Choosing:
         if affordable < 1:
             raise TooLittle(self.budget, len(WIDE) * self._begin())
         rules = rules[:affordable]
-        finals = 0  # rules that can have runs of the full length, and one more run for the other schedule
-        for share in [s for s in lengths(self.asked.horizon) if s >= self._begin()]:
+        for share in [s for s in lengths(self.asked.horizon) if s == self._begin() or self._begin() < s < 1]:
             number = len(self.levels)
-            if number >= 2 and finals >= len(rules):  # short runs have told the rates; rules are told by long ones
-                if share < 1:
-                    continue
-                middle = {rule: self._ahead(rule) for rule in rules}
-            offsets = (WIDE, CLOSE)[number] if number < 2 else NARROW
+            if number >= TOLD and left >= ENOUGH:  # short runs have told the rates; rules are told by long ones
+                break
+            offsets = (WIDE, CLOSE)[number] if number < TOLD else NARROW
             each = len(rules) * len(offsets) * share
-            seeds = min(MOST_SEEDS, max(0, int(left * (ROOM if share < 1 else 1) / each)))
+            seeds = min(MOST_SEEDS, max(0, int(left * ROOM / each)))
             if number == 0:
                 seeds = min(max(seeds, 1), 2)
             elif seeds == 0 and len(rules) * len(NARROW) * share <= left:
@@ -248,14 +259,17 @@ class Choosing:
                     break
                 places = wider
             left -= sum(self._cost(t) for t in wanted if t.rule in rules)
-            valleys = {rule: valley(self._losses(rule, places[rule], seeds, share)) for rule in rules}
-            level = Level(share, seeds, valleys)
+            level = self._level(rules, places, seeds, share)
             self.levels.append(level)
-            finals = int((left - 1) / len(NARROW))
-            rules = self._kept(level, max(KEPT[number], finals))
+            rules = self._kept(level, max(KEPT[number], int((left - 1) / len(NARROW))))
             if not rules:
                 return
-            middle = {rule: valleys[rule].middle for rule in rules}
+            if self.falls_late and left >= ENOUGH:  # nor is their order to be trusted: none is dropped by it
+                rules = sorted(self.rules, key=self._rank)
+                break
+            middle = {rule: level.valleys[rule].middle for rule in rules}
+        if self.levels and self.levels[-1].share < 1 and left >= 1:
+            left = yield from self._ends(rules, left)
         if not self.levels:
             return
         last, winner = self.levels[-1], self.levels[-1].ranked[0]
@@ -268,6 +282,64 @@ class Choosing:
                 return
             a, b = (sum(self.seen[t].loss for t in of) / len(of) for of in twice)
             self.other = (a, b)
+
+    def _ends(self, rules: list[str], left: float) -> Iterator[list[Trial]]:
+        """Runs of the full length: each rule at the rate that is expected for it, then beside the best of them.
+
+        Where the budget allows, the best rule has another seed near its best rate: it was chosen as the lowest of many
+        on the first. Returns what is left of the budget.
+        """
+        seeds = 1 if self.falls_late else min(MOST_SEEDS, max(1, int(left / (len(NARROW) * len(rules)))))
+        rules = rules[: int(left / seeds)]
+        again = len(NARROW) if seeds == 1 and left >= len(rules) + 2 * len(NARROW) else 0
+        places = {rule: [self._ahead(rule)] for rule in rules}
+        while True:
+            wanted = [t for rule in rules for t in self._trials(rule, places[rule], seeds, 1.0)]
+            yield sorted(wanted, key=lambda t: t.seed)
+            rules = [rule for rule in rules if rule not in self.failed]
+            if any(t not in self.seen for t in wanted if t.rule in rules):
+                self._read_part(rules, places, 1.0)
+                return left
+            level = self._level(rules, places, seeds, 1.0)
+            room = left - sum(self._cost(t) for t in wanted if t.rule in rules)
+            more = self._beside(level, places, int((room - again) / seeds + 1e-9))
+            if more:
+                for rule, place in more:
+                    places[rule] = sorted([*places[rule], place])
+                continue
+            self.levels.append(level)
+            if not again:
+                return room
+            break
+        winner = level.ranked[0]
+        near = [k for k in places[winner] if abs(k - level.valleys[winner].best) <= 1]
+        wanted = self._trials(winner, near, 2, 1.0)
+        yield wanted
+        if all(t in self.seen for t in wanted):
+            self.again = self._level([winner], {winner: near}, 2, 1.0)
+            room -= len(near)
+        return room
+
+    def _beside(self, level: Level, places: dict[str, list[int]], room: int) -> list[tuple[str, int]]:
+        """The next rates of the best rule whose best has not been tried from both sides; as many as there is room for.
+
+        Where short runs do not tell where the best rates are, in steps of half a decade first, for every rule.
+        """
+        for step in (2, 1)[not self.falls_late :]:
+            for rule in level.ranked:
+                best, tried = level.valleys[rule].best, places[rule]
+                open_to = [side for side in (-1, 1) if not {best + side * k for k in range(1, step + 1)} & set(tried)]
+                if open_to:
+                    return [(rule, best + side * step) for side in open_to][: max(room, 0)]
+        return []
+
+    def _rank(self, rule: str) -> tuple[float, float]:
+        """Where a rule stood in the longest runs that it had, those with longer ones first."""
+        level = max((of for of in self.levels if rule in of.valleys), key=lambda of: of.share, default=None)
+        return (0.0, 0.0) if level is None else (-level.share, level.valleys[rule].loss)
+
+    def _level(self, rules: list[str], places: dict[str, list[int]], seeds: int, share: float) -> Level:
+        return Level(share, seeds, {rule: valley(self._losses(rule, places[rule], seeds, share)) for rule in rules})
 
     def _ahead(self, rule: str) -> int:
         """Where the best rate of a rule is expected in runs of the full length."""

@@ -37,7 +37,7 @@ def reason(choice: Found) -> str:
     )
     if other is None:
         return f"{said}; no other rule came near"
-    if abs(choice.behind) <= EQUAL:
+    if choice.behind <= EQUAL:  # below 0 where the best was the luckiest, too
         return f"{said}; {other.rule} at {other.lr:g} cannot be told apart from it"
     return f"{said}; {other.rule} at {other.lr:g} comes second, {percent(choice.behind)} behind"
 
@@ -58,9 +58,14 @@ def doubts(choosing: Choosing, options: list[Option]) -> list[str]:
     said = [choosing.late] if choosing.late else []
     if far(last.share):
         said.append(far(last.share))
+    if choosing.falls_late:
+        said.append(
+            "the loss falls late, as behind a saddle: what short runs say of rules and rates is not to be trusted"
+        )
     rivals = options[1:2]
-    if len(choosing.levels) > 1 and rivals:
-        before = choosing.levels[-2].valleys
+    shorter = [level for level in choosing.levels if level.share < last.share]
+    if shorter and rivals:
+        before = shorter[-1].valleys
         rival = rivals[0].rule
         if rival in before and best.rule in before:
             then = before[best.rule].loss - before[rival].loss
