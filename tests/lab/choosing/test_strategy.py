@@ -101,7 +101,7 @@ def test_a_loss_that_falls_late_leaves_no_rule_out_and_looks_farther_in_long_run
 
 def test_what_is_left_is_spent_on_runs_of_the_full_length():
     """Each rule where it is expected, then the neighbours of the best: its best rate is tried from both sides."""
-    choosing, found = chosen(world(EASY, drift=0.1), runs=10.0)
+    choosing, found = chosen(world(EASY), runs=10.0)
     full = {t for t in choosing.seen if t.steps == T}
     best = choosing.levels[-1].valleys[found.rule].best
     assert found.best.share == 1.0
