@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+from descend.search.populations import lapack
 from descend.search.populations.lq_cma_es import (
     LqCMAES,
     Model,
@@ -78,6 +79,19 @@ def test_of_several_least_squares_it_is_the_shortest(points, times):
     A, b = chance.standard_normal((21, points)) * np.linspace(20, 1, points), chance.standard_normal(points)
     A, b = np.repeat(A, times, axis=1), np.repeat(b, times)
     np.testing.assert_allclose(least_squares(A, b), np.linalg.pinv(A.T) @ b, rtol=1e-9, atol=1e-12)
+
+
+def test_equations_are_solved_as_by_numpys_public_functions():
+    chance = np.random.default_rng(0)
+    for n in (1, 5, 40):
+        A, b = chance.standard_normal((n, n)), chance.standard_normal(n)
+        np.testing.assert_array_equal(lapack.solve(A, b), lapack.checked_solve(A, b))
+        for ours, public in zip(lapack.eigh(A @ A.T), np.linalg.eigh(A @ A.T), strict=True):
+            np.testing.assert_array_equal(ours, public)
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(lapack.solve(np.ones((2, 2)), np.ones(2))).all()
+        assert np.isnan(lapack.checked_solve(np.ones((2, 2)), np.ones(2))).all()
+        assert np.isnan(lapack.eigh(np.full((2, 2), np.nan))[0]).all()
 
 
 @pytest.mark.parametrize("size", [3, 15, 40])

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..method import Wanted
 from .bounds import box_of
+from .lapack import eigh
 from .restarts import Array, Restarted
 from .start import matrix_fits
 
@@ -136,8 +137,10 @@ class CMAES(Restarted):
 
     def decompose(self) -> None:
         """C = B D² Bᵀ; a C that rounding made indefinite is lifted by its former smallest axis."""
-        squares, self.B = np.linalg.eigh(self.C)
-        if squares[0] <= 0:
+        squares, self.B = eigh(self.C)
+        if not squares[0] > 0:
+            if math.isnan(squares[0]):
+                raise np.linalg.LinAlgError("the covariance of the search has no eigenvalues")
             lift = self.shortest_axis**2 - squares[0]
             squares = squares + lift
             self.C = self.C + lift * np.eye(self.n)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..method import Wanted
 from .cma_es import CMAES
+from .lapack import solve
 from .restarts import Array
 
 TRUNCATION = 0.75  # the share of the archive, best first, that a model is fitted to
@@ -223,9 +224,8 @@ def optimum(model: Model, latest: Array) -> Array:
     else:
         at, share = hessian_of(n)
         hessian = c.take(at) * share
-        try:
-            u = np.linalg.solve(hessian, half_slope)
-        except np.linalg.LinAlgError:
+        u = solve(hessian, half_slope)
+        if math.isnan(u[0]) and np.isfinite(hessian).all():
             u = np.linalg.pinv(hessian) @ half_slope
     return model.mean + model.B.dot(model.scale * u)
 
@@ -242,10 +242,7 @@ def least_squares(A: Array, b: Array) -> Array:
     size = np.sqrt(squares.diagonal())
     squares /= size[:, None]
     right = (b if several else A.dot(b)) / size
-    try:
-        x = np.linalg.solve(squares, right)
-    except np.linalg.LinAlgError:
-        x = np.full(len(rows), np.nan)
+    x = solve(squares, right)
     if several:
         x = A.dot(x)
     left = b - x.dot(A)
