@@ -22,6 +22,7 @@ LARGEST = (
     1_000  # coefficients of a full model, those of 43 coordinates: beyond, a fit takes longer than most evaluations
 )
 NONE = np.empty(0)
+TURN = 5  # generations after which a full model gets new coordinates
 TRUSTED = 0.85  # Kendall's tau between model and truth, from which on the model stands for f
 
 
@@ -30,8 +31,8 @@ class LqCMAES(CMAES):
 
     It asks for few points at a time. Everything else is as in cma_es.
 
-    Dialect: the model is fitted in the coordinates in which the search distribution is N(0, I), where its least squares
-    problem is well conditioned, by its normal equations. pycma takes the pseudoinverse of the raw features, with what
+    Dialect: the model is fitted in the coordinates in which the search distribution is N(0, I), or was so four
+    generations ago, where its least squares problem is well conditioned, by its normal equations. pycma takes the pseudoinverse of the raw features, with what
     remains of their digits once the points are close together.
     """
 
@@ -44,6 +45,7 @@ class LqCMAES(CMAES):
         self.archive_f = np.empty(0)
         self.model: tuple[Any, ...] = ()  # a Model, in a type that every checkpoint can hold
         self.model_optimum = NONE
+        self.turned_at = 0  # the iteration at which the model got its coordinates
         self.offered = self.asked = 0  # points of this run, and those whose true value was asked for
 
     def generation(self) -> Generator[Wanted, Any, list[str]]:
@@ -52,6 +54,12 @@ class LqCMAES(CMAES):
         if len(self.model_optimum):
             Z[0] = as_sample(inner(self.model_optimum, *axes), Z[0])
             self.forced = True
+        model = Model(*self.model) if self.model else None
+        same = False
+        if model is not None and model.kind == "full" and self.iterations < self.turned_at + TURN:
+            same, axes = True, (model.mean, model.B, model.scale)  # so that it needs no monomials of its own
+        else:
+            self.turned_at = self.iterations
         Y = self.coloured(Z)
         X = self.mean + self.sigma * Y
         shown = X if self._box is None else self._box.fold(X)
@@ -69,8 +77,12 @@ class LqCMAES(CMAES):
         # Algorithm 2: points are evaluated in the order of the model until its ranks agree with the truth.
         known, least, most, mine = 0, math.inf, -math.inf, older[:0]
         number = int(1 + max(0.02 * offered, 3 / TRUNCATION - len(older)))
-        ranked = predicted(Model(*self.model), X).argsort(kind="stable") if self.model else np.arange(offered)
         fit, coefficients, guesses = None, NONE, NONE
+        if model is None:
+            ranked = np.arange(offered)
+        else:
+            guesses = model.coefficients.dot(M[: len(model.coefficients)]) if same else predicted(model, X)
+            ranked = guesses[:offered].argsort(kind="stable")
         while True:
             chosen = (ranked[np.isnan(values[ranked])] if known else ranked)[: number - known]
             told = yield Wanted("values", shown[chosen])
