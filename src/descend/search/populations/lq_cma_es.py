@@ -31,9 +31,9 @@ class LqCMAES(CMAES):
 
     It asks for few points at a time. Everything else is as in cma_es.
 
-    Dialect: the model is fitted in the coordinates in which the search distribution is N(0, I), or was so four
-    generations ago, where its least squares problem is well conditioned, by its normal equations. pycma takes the pseudoinverse of the raw features, with what
-    remains of their digits once the points are close together.
+    Dialect: the model is fitted in the coordinates in which the search distribution is N(0, I), or was so up to four
+    generations ago, where its least squares problem is well conditioned, by its normal equations. pycma takes the
+    pseudoinverse of the raw features, with what remains of their digits once the points are close together.
     """
 
     REGIME = "ipop"
