@@ -214,7 +214,7 @@ export async function build(root, lab) {
 
   // ------------------------------------------------------------------ what is shown
 
-  function changedRules() {
+  function showRules() {
     rows.replaceChildren(...now.rules.map((one, k) => row(one, k)));
     stateOf.replaceChildren(
       h("option", { value: "-1" }, "hidden"), h("option", { value: "-2" }, "of all rules"),
@@ -223,6 +223,10 @@ export async function build(root, lab) {
     stateOf.value = String(map.state);
     add.disabled = now.rules.length >= MOST;
     touched();
+  }
+
+  function changedRules() {
+    showRules();
     return again();
   }
 
@@ -358,20 +362,10 @@ export async function build(root, lab) {
       all.set(now.rules.find(({ lr }) => lr != null)?.lr ?? 0.1);
       map.start = now.start;
       map.canvas.setAttribute("aria-label", `Map of ${surfaces.get(now.surface).title}. Arrow keys move the start, with shift farther; space plays, comma and full stop step.`);
-      rows.replaceChildren(...now.rules.map((one, k) => row(one, k)));
       player.t = player.steps;
-      changedRulesQuietly();
+      showRules();
       await walk();
     });
-  }
-
-  function changedRulesQuietly() {
-    stateOf.replaceChildren(
-      h("option", { value: "-1" }, "hidden"), h("option", { value: "-2" }, "of all rules"),
-      ...now.rules.map((_, k) => h("option", { value: String(k) }, `of ${label(k)}`)));
-    if (map.state >= now.rules.length) map.state = -1;
-    stateOf.value = String(map.state);
-    touched();
   }
 
   async function guarded(work) {
