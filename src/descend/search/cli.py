@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core import script
+from ..core.jsonable import jsonable
 from ..draw.verb import INTERRUPTED, json_or_quiet, refusing
 
 if TYPE_CHECKING:
@@ -90,12 +91,10 @@ def minimize(
 def shown(result: OptimizeResult, as_json: bool, quiet: bool) -> str:
     import numpy as np
 
-    x = result.x.tolist() if hasattr(result.x, "tolist") else result.x
     if as_json:
-        fun = result.fun if np.isfinite(result.fun) else None  # JSON has no infinity
-        return json.dumps({**result, "x": x, "fun": fun}, ensure_ascii=False, allow_nan=False, indent=1, default=float)
+        return json.dumps(jsonable(result), ensure_ascii=False, allow_nan=False, indent=1)
     if quiet:
-        return " ".join(f"{one:.17g}" for one in np.ravel(x))
+        return " ".join(f"{one:.17g}" for one in np.ravel(result.x))
     return repr(result)
 
 

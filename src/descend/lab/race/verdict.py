@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ...core.jsonable import jsonable
 from ...core.nearest import listed
 from .protocol.standing import BEHIND, BETTER, EQUAL, UNDECIDED
 from .record import Record
@@ -170,7 +171,7 @@ def _diverged(record: Record, found: Results) -> list[str]:
 
 def summary(record: Record, found: Results) -> dict[str, Any]:
     """Sentences and tables as plain data, for `--json` and for readers of the record."""
-    return {
+    said = {
         "race": record.id,
         "task": record.task["name"],
         "verdict": verdict(record, found),
@@ -198,6 +199,7 @@ def summary(record: Record, found: Results) -> dict[str, Any]:
             for entry in record.entries
         },
     }
+    return jsonable(said)
 
 
 def _plain(line: Line) -> dict[str, Any]:
@@ -207,11 +209,11 @@ def _plain(line: Line) -> dict[str, Any]:
         "rule": line.rule,
         "standing": s.standing,
         "lr": line.lr,
-        "val_loss": finite(s.mean),
+        "val_loss": s.mean,
         **_ends(s.relative if s.interval else None),
         "seeds": s.n,
         "diverged": s.diverged,
-        "accuracy": finite(line.accuracy),
+        "accuracy": line.accuracy,
     }
 
 
@@ -228,17 +230,12 @@ def _tuned(record: Record, line: Line, found: Results) -> dict[str, Any]:
         "edge": line.edge,
         "settings": dict(line.settings),
         "lr_deviation_decades": line.choice.deviation,
-        "times_steps": finite(found.times_steps.get(line.rule, math.nan)),
-        "steps_to_target": finite(to_target),  # null: missed
-        "seconds_to_target": finite(to_target * found.train_step_ms[line.rule] / 1000),
+        "times_steps": found.times_steps.get(line.rule),
+        "steps_to_target": to_target,  # null: missed
+        "seconds_to_target": to_target * found.train_step_ms[line.rule] / 1000,
         "usable_decades": width.decades if width else None,
-        "expected_best": {str(k): finite(x) for k, x in zip(TRIES, found.expected[line.rule], strict=True)},
+        "expected_best": {str(k): x for k, x in zip(TRIES, found.expected[line.rule], strict=True)},
         "step_ms": found.step_ms[line.rule],
         "train_step_ms": found.train_step_ms[line.rule],
         "state_bytes_per_parameter": record.entry(line.rule).state_bytes,
     }
-
-
-def finite(x: float) -> float | None:
-    """For JSON, which has no infinity and no NaN."""
-    return x if math.isfinite(x) else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
 
+from ....core.jsonable import jsonable
 from ....draw.chart import Axis, Chart, Line
 from ....draw.page import both, page, table
 from ....draw.palette import dash_of, series
@@ -13,7 +14,7 @@ from ....draw.svg import svg
 from ..record import Record
 from ..results import Results
 from ..table import loss, rate, times
-from ..verdict import SCHEDULE, finite, verdict
+from ..verdict import SCHEDULE, verdict
 from . import profile
 from .profile import Score
 
@@ -73,7 +74,7 @@ class Several:
                     "task": record.config.task,
                     "race": record.id,
                     "verdict": verdict(record, found),
-                    "times_steps": {rule: finite(x) for rule, x in found.times_steps.items()},
+                    "times_steps": jsonable(found.times_steps),
                     "standing": {line.rule: line.standing.standing for line in found.tuned},
                     "lr": {line.rule: line.lr for line in found.tuned},
                 }
