@@ -34,7 +34,7 @@ def scanned(tx: Any, rule: Rule, dtype: Any, trace: tuple[Tensors, list[Tensors]
         return (optax.apply_updates(p, updates), state), None
 
     p = [jnp.asarray(x, dtype) for x in start]
-    stacked = [jnp.stack([jnp.asarray(g[i], dtype) for g in grads]) for i in range(len(p))]
+    stacked = [jnp.asarray(np.stack([g[i] for g in grads]), dtype) for i in range(len(p))]
     begun = fed(rule, tx.init(p))
     (p, state), _ = jax.jit(lambda carried, g: jax.lax.scan(step, carried, g))((p, begun), stacked)
     return [np.asarray(x, np.float64) for x in p], state

@@ -159,8 +159,9 @@ class Plan:
         stepping = rules is not None  # and then what has no gradient is left as it is
         rules = rules or [optimizer.spec.rule({**optimizer.spec.arguments, **given(g)}, False) for g in groups]
         engine = eager = load("torch")
-        for rule in rules:
-            admit(rule)
+        first = [rules.index(rule) for rule in rules]  # group -> the first of the same rule
+        for i in set(first):
+            admit(rules[i])
         if asked == "torch" or (asked == "auto" and any(group.get("foreach") for group in groups)):
             return eager
         fused = any(group.get("fused") for group in groups)
@@ -170,17 +171,17 @@ class Plan:
             if asked != "auto":
                 raise
             return fall_back(rules[0], str(error))
-        for rule, group in zip(rules, groups, strict=True):
-            known: set[torch.dtype] = set()  # asked once for each type, not for each parameter
+        known: set[tuple[int, torch.dtype]] = set()  # asked once for each rule and type, not for each parameter
+        for kind, rule, group in zip(first, rules, groups, strict=True):
             for p in (p for p in group["params"] if p.requires_grad or p.grad is not None):
                 reason = tensors.out_of_reach(parts.part(p), wanted)
                 if reason and (fused or asked != "auto") and (p.grad is not None or not stepping):
                     raise RuntimeError(f"{'fused=True' if fused else f'engine={asked!r}'} cannot step {reason}")
                 if reason:
                     return fall_back(rule, reason)
-                if p.dtype in known:
+                if (kind, p.dtype) in known:
                     continue
-                known.add(p.dtype)
+                known.add((kind, p.dtype))
                 engine = pick(asked, rule, tensors.dtype_name(p))
                 if engine is eager:
                     return eager
@@ -188,7 +189,7 @@ class Plan:
 
     def _batches(self, leaves: list[Leaf]) -> list[Batch]:
         sorted_out: dict[Any, list[int]] = {}
-        first = [self.rules.index(rule) for rule in self.rules]  # the first group of the same rule
+        first = [self.rules.index(rule) for rule in self.rules]  # group -> the first of the same rule
         for i, leaf in enumerate(leaves):
             rule = self.rules[leaf.group]
             vector = rule.vectors is not None and leaf.p.dim() < 2
