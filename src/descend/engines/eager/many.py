@@ -43,7 +43,14 @@ def _mapped(function: Callable[..., Any]) -> Callable[..., Many]:
                     assert count == 1, "one value per tensor, or one for all"
                     count = len(a.items)
         assert gather is not None
-        columns = [_spread(a, count) if isinstance(a, Many) else repeat(a, count) for a in args]
+        if count == 1:  # one tensor alone needs no columns
+            return Many([function(*[a.items[0] if isinstance(a, Many) else a for a in args])], gather)
+        columns = [
+            a.items
+            if isinstance(a, Many) and len(a.items) == count
+            else repeat(a.items[0] if isinstance(a, Many) else a)
+            for a in args
+        ]
         return Many(list(map(function, *columns)), gather)
 
     return apply
