@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -39,6 +40,11 @@ if "DESCEND_DATA" not in os.environ:
 def pytest_collection_modifyitems(items):
     """The longest first: the other processes do the rest beside it."""
     items.sort(key=lambda item: item.path.name != "test_types.py")
+
+
+def pytest_collection_finish():
+    """A million objects, of libraries and of the tests themselves, stay: the garbage collector need not look at them."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def run(made: optax.GradientTransformation, start: Tensors, grads: list[Tensors]
         return (p, state), p
 
     p = [jnp.asarray(x) for x in start]
-    stacked = [jnp.stack([jnp.asarray(g[i]) for g in grads]) for i in range(len(p))]
+    stacked = [jnp.asarray(np.stack([g[i] for g in grads])) for i in range(len(p))]
     _, path = jax.jit(lambda p, g: jax.lax.scan(step, (p, made.init(p)), g))(p, stacked)
     return [np.asarray(x) for x in path]
 

@@ -101,7 +101,7 @@ def test_remainders_are_those_of_numpy(period, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", DTYPES[1:])  # float32 is compiled above, rule by rule
 def test_every_rule_compiles(dtype):
     wanted = dict.fromkeys(given for rule in RULES.values() for given in given_of(rule, dtype))
     assert len(wanted) > 100
