@@ -43,7 +43,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """A million objects, of libraries and of the tests themselves, stay: the garbage collector need not look at them."""
+    """A million objects, of libraries and the tests themselves, stay: the garbage collector need not look at them."""
     gc.freeze()
 
 
