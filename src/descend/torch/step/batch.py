@@ -40,7 +40,7 @@ class Batch:
             len(leaves), dtype=torch.float64, device="cpu"
         )  # the states' "step" entries are views of it
         self.counted = self.steps.numpy()
-        self.few: Any = memoryview(self.counted if len(leaves) <= FEW else np.zeros(0))  # the same memory
+        self.few: Any = (self.counted if len(leaves) <= FEW else np.zeros(0)).data  # the same memory
         self.shared: dict[int, torch.Tensor] = {}  # steps that other processes count, too
         self.strided: list[tuple[torch.Tensor, torch.Tensor]] = []  # parameters with gaps: dense copy, parameter
         self.scattered: list[
