@@ -87,9 +87,9 @@ class Counted:
         return Count(self.fg, self.hessians, self.products, self.lowest, self.done)
 
 
-def ours(problem: Any, name: str, limit: int = 100_000) -> Count:
+def ours(problem: Any, name: str, limit: int = 100_000, **options: Any) -> Count:
     counted = Counted(problem)
-    method = names.build(name, problem.start, tol=0.0)
+    method = names.build(name, problem.start, tol=0.0, **options)
     with contextlib.suppress(Arrived):
         while (wanted := method.wanted) is not None and counted.fg < limit:
             method.answer(answer(counted, wanted))

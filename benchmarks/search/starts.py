@@ -13,12 +13,20 @@ from .problems import ABOVE, Rosenbrock
 SIZES = (2, 5, 10, 20)
 STARTS = 20  # of each size, uniform in [-2, 2]^n
 LIMIT = 3000
+SHORT = {  # options of methods with long steps: other first ones, and those that keep all or many of them short
+    "trust_exact": ({"radius": 0.1}, {"radius": 100.0}, {"radius": 0.3, "largest_radius": 0.3}),
+    "hessian_free": ({"damping": 45.0}, {"damping": 1000.0}),
+}
 
 
 def rows() -> Iterator[list[str]]:
     """A method; for each size its calls, a geometric mean, and how many runs ended lowest; the same of SciPy's."""
     for name, theirs in METHODS.items():
         yield [name, *(cell([ours(one, name, LIMIT) for one in problems(n)]) for n in SIZES)]
+        for options in SHORT.get(name, ()):
+            said = ", ".join(f"{option} {value:g}" for option, value in options.items())
+            cells = (cell([ours(one, name, LIMIT, **options) for one in problems(n)]) for n in SIZES)
+            yield [f"{name}, {said}", *cells]
         if theirs:
             yield [f"SciPy's {theirs}", *(cell([scipys(one, theirs, LIMIT) for one in problems(n)]) for n in SIZES)]
 
