@@ -199,6 +199,20 @@ def test_saddle_free_leaves_a_saddle():
     assert found.fun == pytest.approx(-1)
 
 
+@pytest.mark.parametrize("n", [10, 100])
+def test_short_steps_come_round_the_bend_where_exact_ones_are_caught(n):
+    """docs/minimize.md: the local minimum of Rosenbrock's function."""
+    problem = Rosenbrock(n)
+
+    def found(**radii):
+        return minimize(
+            problem.value, problem.start, "trust_exact", jac=problem.gradient, hess=problem.hessian, tol=1e-8, **radii
+        ).fun
+
+    assert found() == pytest.approx(3.986, abs=1e-2)
+    assert found(radius=0.3, largest_radius=0.3) < 1e-12
+
+
 @pytest.mark.parametrize("method", VECTORS + MATRICES)
 def test_bad_options_are_refused_by_name(method):
     with pytest.raises(TypeError, match="no option 'lr'"):
