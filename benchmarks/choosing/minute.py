@@ -107,7 +107,7 @@ def trained(make: Any, loader: Any, steps: int) -> float:
         loss = cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     return statistics.fmean(losses[-max(round(LAST * steps), 1) :])
 
 
@@ -135,7 +135,7 @@ def commanded(batches: int, epochs: int) -> Row:
         done = subprocess.run(
             [sys.executable, "-m", "descend", "choose", str(script), "--json"],
             env={**environ, "DESCEND_DATA": folder, "PYTHONPATH": pathsep.join(("src", "."))},
-            check=True, capture_output=True, text=True,
+            check=True, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         took = perf_counter() - begun
     found = json.loads(done.stdout)

@@ -297,7 +297,7 @@ class Choosing:
             wanted = [t for rule in rules for t in self._trials(rule, places[rule], seeds, 1.0)]
             yield sorted(wanted, key=lambda t: t.seed)
             rules = [rule for rule in rules if rule not in self.failed]
-            if any(t not in self.seen for t in wanted if t.rule in rules):
+            if not rules or any(t not in self.seen for t in wanted if t.rule in rules):
                 self._read_part(rules, places, 1.0)
                 return left
             level = self._level(rules, places, seeds, 1.0)
