@@ -1,7 +1,5 @@
 """`descend.torch.choose`: which rule, which rate, which schedule, for a model of yours."""
 
-from __future__ import annotations
-
 import copy
 import math
 import random

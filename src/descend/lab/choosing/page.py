@@ -1,7 +1,5 @@
 """A choice as one page: the answer, what was tried, what it cost."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from html import escape

@@ -1,7 +1,5 @@
 """A choice in words: the reason, the doubts, what was dropped, and the text that `print` shows."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

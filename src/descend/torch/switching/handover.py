@@ -1,7 +1,5 @@
 """The state of every parameter at a switch: which slot comes from where, and its numbers."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
