@@ -82,7 +82,7 @@ def choose(
         try:
             with Notebook.of(source, _store(), processes) as notebook:
                 left = (seconds or math.inf) - (perf_counter() - begun)  # what reading the task has not taken
-                found = choose_on(notebook, wanted, max(left, 0.0), report)
+                found = choose_on(notebook, wanted, max(left, 0.1), report)
         except KeyboardInterrupt:
             click.echo("interrupted before there was an answer", err=True)
             ctx.exit(INTERRUPTED)
