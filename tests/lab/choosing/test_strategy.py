@@ -213,6 +213,18 @@ def test_ended_early_it_answers_from_what_there_is():
     assert found.confidence == "low"
 
 
+def test_ended_among_runs_of_the_full_length_those_that_were_made_count():
+    choosing, run = Choosing(Asked(RULES, T, runs=10.0)), world(EASY)
+    while (todo := choosing.missing())[0].steps < T:
+        for trial in todo:
+            choosing.take(run(trial))
+    choosing.take(run(todo[0]))
+    choosing.interrupt()
+    found = answer(choosing, "x", 1.0)
+    assert (found.rule, found.best.share) == (todo[0].rule, 1.0)
+    assert found.expected == pytest.approx(run(todo[0]).loss)
+
+
 def test_everything_diverging_is_an_error_of_its_own():
     with pytest.raises(ValueError, match="every run diverged"):
         chosen(lambda trial: Outcome(trial, math.inf, 2.3, 1e-3))

@@ -347,9 +347,13 @@ class Choosing:
         return round(extrapolated([level.valleys[rule].place for level in levels], [level.share for level in levels]))
 
     def _read_part(self, rules: list[str], places: dict[str, list[int]], share: float) -> None:
-        """A level in which runs are missing: its rates that have a run on the first seed, if they say anything new."""
+        """A level in which runs are missing: its rates that have a run on the first seed, if they say anything new.
+
+        One rate says something of a rule where there is nothing else, and at the full length.
+        """
         there = {r: {k: of for k in places[r] if (of := self._seen(r, k, share))} for r in rules}
-        valleys = {rule: valley(of) for rule, of in there.items() if len(of) > (1 if self.levels else 0)}
+        least = 2 if self.levels and share < 1 else 1
+        valleys = {rule: valley(of) for rule, of in there.items() if len(of) >= least}
         if not self.levels and sum(map(len, there.values())) <= len(rules):  # hardly more than what a step costs
             return
         if valleys and (not self.levels or set(self.levels[-1].ranked[:1]) <= set(valleys)):
