@@ -107,7 +107,7 @@ def table(
 
     Args:
         right: columns of numbers. first: rows to stand out. name: the column that says what a row is about.
-        caption: above it. label: what screen readers call it, where there is no caption.
+        caption: above it. label: what screen readers call it, where there is no caption; else its columns are its name.
     """
 
     def cell(i: int, content: str, tag: str, scope: str = "") -> str:
@@ -123,7 +123,7 @@ def table(
     named = "".join(cell(i, x, "th", ' scope="col"') for i, x in enumerate(head))
     above += f"<thead><tr>{named}</tr></thead>" if head else ""
     body = "\n".join(row(k, cells) for k, cells in enumerate(rows))
-    return scroll(f"<table>{above}<tbody>{body}</tbody></table>", caption or label or "Table")
+    return scroll(f"<table>{above}<tbody>{body}</tbody></table>", caption or label or "Table of " + ", ".join(head))
 
 
 def scroll(inside: str, label: str) -> Markup:
