@@ -14,6 +14,7 @@ from descend.lab.tasks.source import Source
 from descend.lab.trials import train as lab
 from descend.lab.trials.trial import RAMP, Trial
 
+from . import fresh
 from .recipes import RECIPES
 from .training import Ran, train
 
@@ -107,9 +108,9 @@ def middle(losses: list[float], log: bool) -> float:
 
 @cache
 def card(task: str) -> Any:
-    return Source(task).card()
+    return fresh.TASKS.get(task) or Source(task).card()
 
 
 @cache
 def problem(task: str) -> Any:
-    return Source(task).problem()
+    return fresh.problem(task) if task in fresh.TASKS else Source(task).problem()
