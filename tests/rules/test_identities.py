@@ -54,7 +54,7 @@ def test_identity(one, ones, other, others):
 def test_prodigy_tensor_is_prodigy_on_each_tensor_alone():
     start, grads = gradients(holes=False)
     together = [np.array(x) for x in start]
-    optimizer = Optimizer(rules.prodigy_tensor, together, lr=0.7, d0=1e-2, engine="numpy")
+    optimizer = Optimizer(rules.prodigy_tensor, together, lr=0.7, d0=1e-2, growth_rate=1e9, engine="numpy")
     for g in grads:
         optimizer.step([np.asarray(x) for x in g])
     for i, p in enumerate(together):

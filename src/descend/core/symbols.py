@@ -147,6 +147,8 @@ MEANING = {
     "smoothing": "keeps the first steps short",
     "gamma": "how much the change of the gradient counts",
     "d0": "first guess of the distance to the solution",
+    "d0_rel": "least estimate of the distance, relative to the root mean square of the tensor at the start",
+    "growth_rate": "by how much an estimate of the distance may rise in a step, as a factor",
     "r_eps": "first guess of the distance to the solution",
     "reps_rel": "first guess of the distance, relative to the norm of the parameters",
     "warmup_steps": "steps until the full learning rate",

@@ -5,7 +5,7 @@ parameters, from sums over all of them; ``prodigy_tensor`` has one for each tens
 """
 
 from ..core.init import common, full, number, start, zeros
-from ..core.ops import absolute, maximum, norm, sqrt, total, where
+from ..core.ops import absolute, maximum, mean, minimum, norm, sqrt, total, where
 from ..core.rule import rule
 
 
@@ -76,22 +76,24 @@ def prodigy(
 def prodigy_tensor(
     p, g, m=zeros("exp_avg"), v=zeros("exp_avg_sq"), s=zeros("s"), p0=start("p0"),
     d=full("d0", shape="tensor"), r=number, *,
-    lr=1.0, beta1=0.9, beta2=0.999, eps=1e-8, d0=1e-6, weight_decay=0.0,
+    lr=1.0, beta1=0.9, beta2=0.999, eps=1e-8, d0=1e-6, d0_rel=0.0, growth_rate=1.2,
 ):  # fmt: skip
     """Prodigy, tensor by tensor: each has an estimate of its own (Mishchenko & Defazio 2023, Algorithm 4, per tensor).
 
-    Dialect: as prodigy, with sums over a tensor instead of all of them, and decoupled decay of lr * weight_decay,
-    whatever the estimate; the authors' package has lr * d * weight_decay. LoganBooker's prodigy-plus-schedule-free
-    keeps an estimate for each parameter group.
+    Dialect: as prodigy, with sums over a tensor instead of all of them. An estimate rises at most by growth_rate in a
+    step (the authors' package has such a bound, without end by default). Where d0_rel times the root mean square that
+    the tensor began with is above 0, it is at least that, and falls towards it by √β₂ a step while there is no larger
+    one; else it never falls. LoganBooker's prodigy-plus-schedule-free keeps one for each parameter group.
     """
     decay = sqrt(beta2)
     m = beta1 * m + (1 - beta1) * d * g
     v = beta2 * v + (1 - beta2) * d * d * g * g
     r = decay * r + (1 - decay) * d * d * total(lr * g * (p0 - p))
     s = decay * s + (1 - decay) * lr * d * d * g
-    p = (1 - lr * weight_decay) * p - lr * d * m / (sqrt(v) + d * eps)
-    distance = total(absolute(s))
-    d = where(distance > 0, maximum(d, r / distance), d)
+    p = p - lr * d * m / (sqrt(v) + d * eps)
+    distance, least = total(absolute(s)), d0_rel * sqrt(mean(p0 * p0))
+    kept = where(least > 0, maximum(decay * d, least), d)
+    d = where(distance > 0, maximum(kept, minimum(r / distance, growth_rate * d)), kept)
     return p, m, v, s, p0, d, r
 
 

@@ -97,18 +97,24 @@ def prodigy(x, gradients, *, lr, beta1, beta2, eps, d0):
 
 
 @per_tensor
-def prodigy_tensor(x, gradients, *, lr, beta1, beta2, eps, d0, weight_decay):
-    """Mishchenko & Defazio 2023, Algorithm 4, run on each tensor as if it were all; decoupled decay, without d."""
+def prodigy_tensor(x, gradients, *, lr, beta1, beta2, eps, d0, d0_rel, growth_rate):
+    """Mishchenko & Defazio 2023, Algorithm 4, run on each tensor as if it were all.
+
+    d̂ is at most growth_rate d_k (prodigyopt 1.1.2 has that bound). d_{k+1} = max(d_k, d̂) as there where low = 0,
+    else max(beta3 d_k, d̂, low), with low = d0_rel |x_0|_2 / √n.
+    """
     x0, m, v, s = x, np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
     r, d, beta3 = 0.0, d0, math.sqrt(beta2)
+    low = d0_rel * float(np.linalg.norm(x0)) / math.sqrt(max(x0.size, 1))
     for g in gradients:
         m = beta1 * m + (1 - beta1) * d * g
         v = beta2 * v + (1 - beta2) * d**2 * g**2
         r = beta3 * r + (1 - beta3) * lr * d**2 * float(np.sum(g * (x0 - x)))
         s = beta3 * s + (1 - beta3) * lr * d**2 * g
-        x = (1 - lr * weight_decay) * x - lr * d * m / (np.sqrt(v) + d * eps)
+        x = x - lr * d * m / (np.sqrt(v) + d * eps)
         s_1 = float(np.sum(np.abs(s)))
-        d = max(d, r / s_1) if s_1 > 0 else d
+        d_hat = min(r / s_1, growth_rate * d) if s_1 > 0 else 0.0
+        d = max(beta3 * d, d_hat, low) if low > 0 else max(d, d_hat)
         yield x, {"m": m, "v": v, "s": s, "r": np.asarray(r), "d": np.asarray(d)}
 
 
