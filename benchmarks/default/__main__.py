@@ -9,14 +9,14 @@ import click
 from descend.lab.race.protocol.tuning import rounded
 from descend.lab.race.results import TARGET
 
+from . import fresh
 from .recipes import CHOSEN, RECIPES
 from .store import SEEDS, Study, card
 
 LEARNT = (
-    "digits", "digits-logistic", "denoiser", "photo", "cancer", "longley", "quadratic", "zipf-memory", "grokking",
-    "python-gpt",
+    "digits", "digits-logistic", "denoiser", "photo", "cancer", "longley", "quadratic", "zipf-memory", "factorisation",
+    "diamonds", "gunpoint", "burgers", "mnist-autoencoder", "grokking", "python-gpt",
 )  # fmt: skip
-KEPT_OUT = ("factorisation", "diamonds", "burgers", "gunpoint", "mnist-autoencoder", "surnames")
 # of the task's steps; each is a training annealed to its own end
 BUDGETS = (0.25, 0.35, 0.5, 0.71, 1.0, 1.41, 2.0)
 
@@ -54,7 +54,7 @@ def _gap(study: Study, task: str, name: str, seeds: tuple[int, ...]) -> float:
 
 
 @main.command()
-@click.option("--tasks", default=",".join((*LEARNT, *KEPT_OUT)), help="Comma-separated; by default all.")
+@click.option("--tasks", default=",".join((*LEARNT, *fresh.TASKS)), help="Comma-separated; by default all.")
 @click.option("--recipe", default=CHOSEN, show_default=True, type=click.Choice(sorted(RECIPES)))
 @click.option("--seeds", default=len(SEEDS), show_default=True)
 @click.pass_obj
@@ -76,7 +76,7 @@ def judge(study: Study, tasks: str, recipe: str, seeds: int) -> None:
         speeds.append(speed)
         gaps.append(gap)
         bound += math.isinf(ours)
-        name = f"{task}{' (kept out)' * (task in KEPT_OUT)}"
+        name = f"{task}{' (fresh)' * (task in fresh.TASKS)}"
         click.echo(
             f"| {name} | {rounded(study.tuned(task).lr):g} | {start:.3g} | {ref:.4g} "
             f"| {loss:.4g} | {100 * gap:+.1f} % | {loss / ref:.2f} | {theirs:.0f} : {ours:.0f} | {speed:.2f} |"

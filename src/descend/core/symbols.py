@@ -160,6 +160,7 @@ MEANING = {
     "seed": "of the random probes",
     "loss_scale": "what the loss was multiplied by",
     "clip_threshold": "longest update that is let through",
+    "least": "least share that is made up for",
     "clipping": "longest gradient, as a share of the norm of the weights",
     "decay": "share of the past in the average",
     "begin": "first step whose point is averaged",

@@ -50,6 +50,7 @@ from .modifiers import (
     adaptive_clip,
     adaptive_clip_vector,
     cautious,
+    cautious_bounded,
     cautious_weight_decay,
     centralize,
     clip_norm,

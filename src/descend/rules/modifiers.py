@@ -6,7 +6,7 @@ is one rule, hence one kernel (and one more pass where a norm must be known firs
 """
 
 from ..core.init import start
-from ..core.ops import matrix, maximum, mean, minimum, norm, shaped, where
+from ..core.ops import matrix, maximum, mean, minimum, norm, shaped, total, where
 from ..core.rule import after, before
 from ..core.settings import shared
 
@@ -94,6 +94,18 @@ def cautious(p, q, g):
     """
     agrees = where((p - q) * g > 0, 1.0, 0.0)
     return p - (p - q) * agrees / maximum(mean(agrees), 1e-3)
+
+
+@after
+def cautious_bounded(p, q, g, *, least=0.5):
+    """Cautious, bounded: what stands still without a gradient is not made up for (Liang et al. 2024, Algorithm 1).
+
+    Dialect: cautious, with the share counted among the coordinates that have a gradient, and of at least ``least``.
+    There the rows of an embedding that a batch leaves out make the others' steps up to a thousand times as long.
+    """
+    agrees = where((p - q) * g > 0, 1.0, 0.0)
+    seen = total(where(g != 0, 1.0, 0.0))
+    return p - (p - q) * agrees * (seen / maximum(total(agrees), maximum(least * seen, 1.0)))
 
 
 @after

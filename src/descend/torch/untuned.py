@@ -13,7 +13,7 @@ from .groups.groups import param_groups
 from .optim.base import RuleOptimizer
 from .optim.classes import optimizer
 
-RULE = "prodigy_tensor+cautious+cautious_weight_decay"
+RULE = "prodigy_tensor+cautious_bounded+cautious_weight_decay"
 FACTOR = 0.5  # of the estimated distance; 0.7 is quicker on some tasks and too high under noise
 BETAS = (0.9, 0.99)  # with 0.999 the estimate needs longer than short trainings last
 D0 = 1e-4  # where the estimates of tensors of zeros begin: from the rule's 1e-6 they need 50 steps and more to matter
@@ -34,11 +34,11 @@ def default(
     """The optimizer to use where nothing has been tuned: it finds a learning rate for every tensor by itself.
 
     Prodigy with an estimate for each tensor (``rules.prodigy_tensor``) and betas (0.9, 0.99), of whose step only the
-    coordinates move that agree with the gradient (``rules.cautious``); weights of two and more dimensions decay where
-    the step goes that way too (``rules.cautious_weight_decay``), embeddings, norms, biases and vectors do not. With
-    ``steps`` the rate warms up over a thirtieth of them, then falls to zero as the power 1.5 of the steps that are
-    left, where it stays: a longer training needs a larger number. There is no scheduler to step; ``group["lr"]`` is
-    the factor of the estimates, whose values are the entries ``d`` of the state.
+    coordinates move that agree with the gradient (``rules.cautious_bounded``); weights of two and more dimensions
+    decay where the step goes that way too (``rules.cautious_weight_decay``), embeddings, norms, biases and vectors do
+    not. With ``steps`` the rate warms up over a thirtieth of them, then falls to zero as the power 1.5 of the steps
+    that are left, where it stays: a longer training needs a larger number. There is no scheduler to step;
+    ``group["lr"]`` is the factor of the estimates, whose values are the entries ``d`` of the state.
 
     Without ``steps`` it warms up for 20 steps and then falls as 1/√(1 + t/100), for as long as you like; say how many
     where you know it.

@@ -26,6 +26,21 @@ def cautious(p, q, g):
 
 
 @after
+def cautious_bounded(p, q, g, *, least):
+    """Liang et al. 2024, Algorithm 1, with size / ones taken over the entries whose gradient is not zero.
+
+    The factor is at most 1 / least; with so few entries that least times their number is below one, their number.
+    """
+    new = []
+    for p_i, q_i, g_i in zip(p, q, g, strict=True):
+        u = p_i - q_i
+        mask = u * g_i > 0
+        size, ones = np.count_nonzero(g_i), np.count_nonzero(mask)
+        new.append(np.asarray(p_i - np.where(mask, u, 0.0) * (size / max(ones, least * size, 1.0))))
+    return new
+
+
+@after
 def cautious_weight_decay(p, q, g, *, lr, weight_decay):
     """Chen et al. 2025, "Cautious Weight Decay", Algorithm 1: decay only where the step goes that way too.
 
