@@ -99,7 +99,8 @@ def test_pytorch_optimizer_steps(name: str):
 
 
 OPTAX_STEPS = """
-import json, numpy as np, torch
+import jax, json, numpy as np, torch
+jax.config.update("jax_disable_most_optimizations", True)  # compiling is most of the time
 from descend.bench import peers
 from descend.bench.workloads import Tensors
 from descend import rules

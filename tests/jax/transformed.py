@@ -10,6 +10,8 @@ import optax
 from descend.checks.traces import FED, STEPS, Tensors, gradients, oracle, shapes_for
 from descend.core.rule import Rule
 
+UNOPTIMISED = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
 
 def trace_of(rule: Rule, steps: int = STEPS, holes: bool = True) -> tuple[Tensors, list[Tensors]]:
     return gradients(shapes_for(rule), steps, holes=holes and rule.name != "soap")
@@ -36,7 +38,9 @@ def scanned(tx: Any, rule: Rule, dtype: Any, trace: tuple[Tensors, list[Tensors]
     p = [jnp.asarray(x, dtype) for x in start]
     stacked = [jnp.asarray(np.stack([g[i] for g in grads]), dtype) for i in range(len(p))]
     begun = fed(rule, tx.init(p))
-    (p, state), _ = jax.jit(lambda carried, g: jax.lax.scan(step, carried, g))((p, begun), stacked)
+    # compiling is most of the time, and an eighth less without what LLVM optimises, which no rule is about
+    whole = jax.jit(lambda carried, g: jax.lax.scan(step, carried, g), compiler_options=UNOPTIMISED)
+    (p, state), _ = whole((p, begun), stacked)
     return [np.asarray(x, np.float64) for x in p], state
 
 
