@@ -108,11 +108,11 @@ def _china() -> TorchModule:
     train, held = torch.nonzero(even)[:, 0], torch.nonzero(~even)[:, 0]
 
     def build() -> nn.Module:
-        net = nn.Sequential(nn.Linear(2, 48), _Sine(), nn.Linear(48, 48), _Sine(), nn.Linear(48, 3))
+        first, second, third = nn.Linear(2, 48), nn.Linear(48, 48), nn.Linear(48, 3)
         with torch.no_grad():
-            for layer, bound in ((net[0], 15.0), (net[2], (6 / 48) ** 0.5), (net[4], (6 / 48) ** 0.5 / 30)):
+            for layer, bound in ((first, 15.0), (second, (6 / 48) ** 0.5), (third, (6 / 48) ** 0.5 / 30)):
                 layer.weight.uniform_(-bound, bound)
-        return net
+        return nn.Sequential(first, _Sine(), second, _Sine(), third)
 
     return TorchModule(
         build,
