@@ -99,6 +99,17 @@ def test_a_loss_that_falls_late_leaves_no_rule_out_and_looks_farther_in_long_run
     assert not chosen(world(EASY))[0].falls_late
 
 
+def test_longer_runs_that_end_higher_are_a_doubt():
+    easy = world(EASY)
+
+    def run(trial):
+        seen = easy(trial)
+        return replace(seen, loss=seen.loss + 0.1 * trial.steps / T) if trial.rule != "adamw" else seen
+
+    assert any("ended higher in longer runs" in doubt for doubt in chosen(run, runs=30.0)[1].doubts)
+    assert not any("ended higher" in doubt for doubt in chosen(easy, runs=30.0)[1].doubts)
+
+
 def test_what_is_left_is_spent_on_runs_of_the_full_length():
     """Each rule where it is expected, then the neighbours of the best: its best rate is tried from both sides."""
     choosing, found = chosen(world(EASY), runs=10.0)

@@ -1,9 +1,11 @@
 """A choice in words: the reason, the doubts, what was dropped, and the text that `print` shows."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from .found import Found, Option
+from .reading import Valley
 from .strategy import Choosing
 
 EQUAL = 0.02
@@ -62,6 +64,11 @@ def doubts(choosing: Choosing, options: list[Option]) -> list[str]:
         )
     rivals = options[1:2]
     shorter = [level for level in choosing.levels if level.share < last.share]
+    if shorter and _rises(shorter[-1].valleys, last.valleys):
+        said.append(
+            "half the rules or more ended higher in longer runs than in shorter ones, as where a model overfits: the "
+            "best rate may be far from those that were tried"
+        )
     if shorter and rivals:
         before = shorter[-1].valleys
         rival = rivals[0].rule
@@ -76,6 +83,12 @@ def doubts(choosing: Choosing, options: list[Option]) -> list[str]:
     if last.seeds == 1 and last.share < 1:
         said.append("the longest runs had one seed each")
     return said
+
+
+def _rises(before: Mapping[str, Valley], now: Mapping[str, Valley]) -> bool:
+    """Whether the best loss of half the rules or more rose by more than does not matter, though runs got longer."""
+    both = [(before[rule].loss, now[rule].loss) for rule in now if rule in before]
+    return 2 * sum(then < later - EQUAL * abs(then) for then, later in both) >= len(both) > 1
 
 
 def dropped(choosing: Choosing) -> dict[str, str]:
