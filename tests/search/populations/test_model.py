@@ -1,11 +1,12 @@
 """The model of lq-CMA-ES: its least squares and ranks are those of pycma, NumPy and SciPy."""
 
+import sys
 import warnings
 
 import numpy as np
 import pytest
 
-from descend.search.populations import lapack
+from descend.search.populations import lapack, lq_cma_es
 from descend.search.populations.lq_cma_es import (
     LqCMAES,
     Model,
@@ -17,6 +18,12 @@ from descend.search.populations.lq_cma_es import (
     optimum,
     predicted,
 )
+
+
+@pytest.fixture(params=["by SciPy", "without SciPy"])
+def solver(request, monkeypatch):
+    if request.param == "without SciPy":
+        monkeypatch.setattr(lq_cma_es, "positive_solver", lambda: lapack.solve)
 
 
 def model_of(X, f, *axes):
@@ -58,6 +65,7 @@ def test_one_of_many_coordinates_has_no_mixed_terms():
         np.testing.assert_allclose(model.coefficients[n + 1 : 2 * n + 1], np.arange(1, n + 1), rtol=1e-6)
 
 
+@pytest.mark.usefixtures("solver")
 @pytest.mark.parametrize(("condition", "scales"), [(1, 1), (1, 1e8), (1e3, 1e8), (1e6, 1), (1e9, 1)])
 def test_least_squares_are_those_of_a_decomposition(condition, scales):
     """Of a matrix whose rows have lengths that differ, with residuals that are not zero."""
@@ -73,6 +81,7 @@ def test_least_squares_are_those_of_a_decomposition(condition, scales):
     np.testing.assert_allclose(x, expected, rtol=0, atol=1e-14 * min(condition**2, 1e8) * np.abs(expected).max())
 
 
+@pytest.mark.usefixtures("solver")
 @pytest.mark.parametrize(("points", "times"), [(1, 1), (5, 1), (20, 1), (21, 1), (10, 2)])
 def test_of_several_least_squares_it_is_the_shortest(points, times):
     chance = np.random.default_rng(points)
@@ -93,6 +102,21 @@ def test_equations_are_solved_as_by_numpys_public_functions():
         assert np.isnan(lapack.solve(np.ones((2, 2)), np.ones(2))).all()
         assert np.isnan(lapack.checked_solve(np.ones((2, 2)), np.ones(2))).all()
         assert np.isnan(lapack.eigh(np.full((2, 2), np.nan))[0]).all()
+
+
+def test_equations_of_a_positive_definite_matrix_are_solved_with_scipy_and_without(monkeypatch):
+    pytest.importorskip("scipy")
+    chance = np.random.default_rng(0)
+    by_scipy = lapack.positive_solver()
+    monkeypatch.setitem(sys.modules, "scipy.linalg.lapack", None)
+    assert lapack.positive_solver.__wrapped__() is lapack.solve
+    for n in (1, 5, 81):
+        A, b = chance.standard_normal((n, 2 * n)), chance.standard_normal(n)
+        a = A @ A.T
+        expected = np.linalg.solve(a, b)
+        np.testing.assert_allclose(by_scipy(a.copy(), b), expected, rtol=1e-9)
+    for other in (-np.eye(2), np.ones((2, 2)), np.full((2, 2), np.nan)):
+        assert np.isnan(by_scipy(other, np.ones(2))).all()
 
 
 @pytest.mark.parametrize("size", [3, 15, 40])

@@ -4,6 +4,8 @@ That takes them 2.2 µs, half of the time of 20 equations, and a search asks sev
 The two functions are not public: where a NumPy lacks them, its public ones do the same.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,3 +26,22 @@ def checked_solve(a: Any, b: Any) -> Any:
 
 eigh = getattr(direct, "eigh_lo", np.linalg.eigh)  # as np.linalg.eigh; NaN where that raises LinAlgError
 solve = getattr(direct, "solve1", checked_solve)
+
+
+@functools.cache
+def positive_solver() -> Callable[[Any, Any], Any]:
+    """What gives the x (n,) with a (n, n) x = b (n,), NaN where a is not positive definite; a is overwritten.
+
+    By Cholesky's factors where SciPy is installed, in half of the time of NumPy's, which factorises any matrix: the
+    answers agree up to rounding.
+    """
+    try:
+        from scipy.linalg.lapack import dposv
+    except ImportError:
+        return solve
+
+    def solved(a: Any, b: Any) -> Any:
+        _, x, failed = dposv(a.T, b, lower=1, overwrite_a=1)  # symmetric: what lies in columns is not copied
+        return np.full(len(b), np.nan) if failed else x
+
+    return solved

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..method import Wanted
 from .cma_es import CMAES
-from .lapack import solve
+from .lapack import positive_solver, solve
 from .restarts import Array
 
 TRUNCATION = 0.75  # the share of the archive, best first, that a model is fitted to
@@ -252,13 +252,12 @@ def least_squares(A: Array, b: Array) -> Array:
     rows = A.T if several else A
     squares = rows.dot(rows.T)
     size = np.sqrt(squares.diagonal())
-    squares /= size[:, None]
-    right = (b if several else A.dot(b)) / size
-    x = solve(squares, right)
+    right = b if several else A.dot(b)
+    x = positive_solver()(squares, right)  # whose digits do not depend on the size of a row
     if several:
         x = A.dot(x)
     left = b - x.dot(A)
-    slope = (left if several else A.dot(left)) / size
+    slope, right = (left if several else A.dot(left)) / size, right / size
     if slope.dot(slope) <= 1e-24 * right.dot(right):  # False for NaN
         return x
     return np.linalg.lstsq(A.T, b, rcond=1e-13)[0]
