@@ -149,6 +149,21 @@ def test_the_estimate_of_the_distance_rises_and_never_falls(name, estimate):
     assert d[-1] > 100 * d[0]
 
 
+def test_an_estimate_of_a_tensor_rises_by_a_bounded_factor_and_falls_to_a_share_of_its_size():
+    least = 1e-3 * np.sqrt(np.mean(START**2))
+
+    def estimates(gradient, d0):
+        path = descent("prodigy_tensor", 600, gradient=gradient, d0=d0, d0_rel=1e-3, beta2=0.99)
+        return [float(np.max(state["d"])) for state in path]
+
+    rising = estimates(lambda x: H @ x, 1e-6)
+    assert rising[0] == pytest.approx(least)
+    assert max(rising) > 50 * least
+    assert max(b / a for a, b in pairwise(rising)) == pytest.approx(1.2)
+    falling = estimates(np.zeros_like, 5 * least)  # nothing says that there is anywhere to go
+    assert falling == pytest.approx([max(least, 5 * least * 0.99 ** ((k + 1) / 2)) for k in range(600)])
+
+
 @pytest.mark.parametrize(("gradient", "start"), [(lambda x: H @ x, START), (np.sign, np.full(6, 3.0))])
 def test_prodigy_never_overestimates_the_distance(gradient, start):
     """Mishchenko & Defazio 2023: on convex losses d <= |x_0 - x*|_∞, as r <= <s, x_0 - x*> by convexity."""

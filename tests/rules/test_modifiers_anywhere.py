@@ -36,3 +36,19 @@ def test_cautious_decay_pulls_towards_zero_where_the_step_does(name):
         inward = (p - q) * p > 0
         assert np.allclose((q - r)[inward], 0.5 * made.settings["lr"] * p[inward], rtol=1e-6, atol=1e-12)
         assert (q == r)[~inward].all()
+
+
+def test_cautious_bounded_makes_up_for_no_coordinate_without_a_gradient():
+    """Three of four that have one agree: a factor of 4/3, however many have none; cautious takes 1000/3."""
+    start, momentum = [np.zeros(1000)], [np.zeros(1000)]
+    momentum[0][:4], opposed = 1.0, [np.zeros(1000)]
+    opposed[0][:4] = 1.0, 1.0, 1.0, -0.1
+
+    def moved(modifier):
+        made = chain(rules.momentum_accumulation, modifier)
+        *_, last = oracle(made, start, [momentum, opposed], {**made.settings, "lr": 1.0, "momentum": 0.5})
+        first, *_ = oracle(made, start, [momentum], {**made.settings, "lr": 1.0, "momentum": 0.5})
+        return (first["p"][0] - last["p"][0])[:5]
+
+    assert moved(rules.cautious_bounded) == pytest.approx([2, 2, 2, 0, 0])  # 1.5 times 4/3
+    assert moved(rules.cautious) == pytest.approx([500, 500, 500, 0, 0])
