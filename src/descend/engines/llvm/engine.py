@@ -154,9 +154,9 @@ class Numbers:
         known = [self.sums[i] for i in self.known[k]]
         numbers = [work.numbers[name] for name in self.program.tensor_slots]
         if self.by_tensor[k]:
-            order = work.row_of
-            columns = [np.array([float(r.t) for r in work.rows])[order]]
-            columns += [np.array([r.settings[name] for r in work.rows])[order] for name in self.program.rule.settings]
+            names = self.program.rule.settings
+            by_row = np.array([[r.t, *(r.settings[name] for name in names)] for r in work.rows], np.float64)
+            columns = by_row.T.take(work.row_of, axis=1)
             with np.errstate(all="ignore"):
                 yield host(*columns, *numbers, self.sizes, float(count_all), *known)
             return

@@ -36,7 +36,7 @@ def positive_solver() -> Callable[[Any, Any], Any]:
     answers agree up to rounding.
     """
     try:
-        from scipy.linalg.lapack import dposv
+        from scipy.linalg.lapack import dposv  # pyright: ignore[reportAttributeAccessIssue]
     except ImportError:
         return solve
 

@@ -149,6 +149,13 @@ class Batch:
         self.work.row_of = np.array([rows.setdefault(key, len(rows)) for key in keys], np.int64)
         wanted = self.work.rule.settings
         self.work.rows = [Row(int(t) + 1, {n: self.numbers[group][n] for n in wanted}) for group, t in rows]
+        self.row_groups = [group for group, _ in rows]
+
+    def set_rates(self) -> None:
+        """The same rows, with other learning rates."""
+        for group, row in zip(self.row_groups, self.work.rows, strict=True):
+            if "lr" in row.settings:
+                row.settings["lr"] = self.numbers[group]["lr"]
 
     def counted_alike(self) -> bool:
         """Whether every state's step is what its row says; False where somebody wrote to one, or moved them."""

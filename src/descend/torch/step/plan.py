@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,7 @@ class Plan:
         now = [spec.lifted({**spec.arguments, **group}) for group in self.optimizer.param_groups]
         arguments = (*spec.arguments, "weight_decay")  # asked of classes that have none, too
         self.names = [name for name in arguments if any(name in group for group in groups)]
-        self.held = operator.itemgetter(*self.names, self.names[0])  # which of a single name gives no tuple
+        self.held = operator.itemgetter(*self.names, self.names[-1])  # which of a single name gives no tuple
         self.values = self._read()
         self.volatile = any(_volatile(value) for values in self.values for value in values)
         if self.volatile and any(map(scheduled, sum(self.values, ()))):
@@ -115,7 +116,7 @@ class Plan:
         try:
             return [*map(self.held, groups), tuple(map(len, groups))]
         except KeyError:  # one is gone, or not all groups have it
-            return [tuple(map(group.get, self.names)) for group in groups]
+            return [*(tuple(map(group.get, self.names)) for group in groups), ()]
 
     def _leaves(self) -> Iterator[Leaf]:
         seen: set[int] = set()
@@ -208,8 +209,10 @@ class Plan:
         optimizer = self.optimizer
         if self.once or optimizer._state.changed or len(self.members) != len(optimizer.param_groups):
             return False
-        fresh = self.volatile or self._read() != self.values or self.scale != optimizer.loss_scale()
-        if fresh and not self._resettle():
+        if self.volatile or self.scale != optimizer.loss_scale():
+            if not self._resettle():
+                return False
+        elif (now := self._read()) != self.values and not self._rates_alone(now) and not self._resettle():
             return False
         exposed = optimizer._state.exposed
         same = self._reread(self.reader, exposed) if self.reader else self._read_by_python(exposed)
@@ -219,6 +222,35 @@ class Plan:
         """Whether the groups, as many as they were, hold the tensors they held."""
         now = [group["params"] for group in self.optimizer.param_groups]
         return all(len(a) == len(b) and all(map(operator.is_, a, b)) for a, b in zip(self.members, now, strict=True))
+
+    def _rates_alone(self, now: list[tuple[Any, ...]]) -> bool:
+        """Take what the groups hold now, if nothing but learning rates has changed: what every scheduler does.
+
+        A rate is a setting of the rule like others, and no rule is chosen by one; to look at all settings would take
+        ten times as long as the rest of a small step.
+        """
+        spec = self.optimizer.spec
+        if "lr" not in self.names[:-1] or now[-1] != self.values[-1] or spec.derive or "lr" in spec.limits:
+            return False
+        k, rates = self.names.index("lr"), []
+        for old, new, numbers in zip(self.values[:-1], now[:-1], self.numbers, strict=True):
+            before, rate = old[k], new[k]
+            # what is no plain number above 0 is looked at more closely
+            if (
+                not type(before) is type(rate) is float
+                or not (before > 0 and 0 < rate < math.inf)
+                or "lr" not in numbers
+            ):
+                return False
+            if (*old[:k], rate, *old[k + 1 :]) != new:
+                return False
+            rates.append(rate)
+        self.values = now
+        for numbers, rate in zip(self.numbers, rates, strict=True):
+            numbers["lr"] = rate
+        for batch in self.batches:
+            batch.set_rates()
+        return True
 
     def _resettle(self) -> bool:
         """New numbers for the same rules; False if a group now asks for another rule."""
