@@ -97,6 +97,23 @@ def test_keys_move_the_start_and_time(surfaces):
     until(page, "document.getElementById('said').textContent.includes('gradient_descent: ')")
 
 
+def test_who_takes_hold_of_the_time_keeps_it_when_new_paths_arrive(surfaces):
+    page = surfaces("valley")
+    settled(page)
+    held = []
+    page.route("**/surfaces/paths", lambda route: held.append(route))
+    page.evaluate(f"globalThis.before = {LAB}.paths()")
+    with page.expect_request("**/surfaces/paths"):
+        page.click(".pill[value=valley]")
+    page.fill(".player .scrub", "30")
+    while not held:  # events come while Playwright is asked something
+        page.evaluate("0")
+    held[0].continue_()
+    until(page, f"{LAB}.paths() !== globalThis.before")
+    page.unroute("**/surfaces/paths")
+    assert page.evaluate(f"[{LAB}.player.t, {LAB}.map.t, {LAB}.chart.t]") == [30, 30, 30]
+
+
 def test_the_step_is_shared_by_map_and_chart(surfaces):
     page = surfaces("valley")
     settled(page)

@@ -12,8 +12,9 @@ export class Player {
     this.steps = 1;
     this.playing = false;
     this.speed = 1;
+    this.held = 0; // how often the reader has taken hold of the time
     this.range = h("input", { type: "range", min: "0", max: "1", step: "1", "aria-label": "Step", class: "scrub" });
-    this.range.addEventListener("input", () => { this.pause(); this.to(Number(this.range.value)); });
+    this.range.addEventListener("input", () => this.hold(Number(this.range.value)));
     this.said = h("output", { class: "step" });
     this.play_ = button("", () => this.toggle(), { class: "play", "aria-label": "Play" });
     const speed = choice([{ value: "0.25", label: "¼×" }, { value: "1", label: "1×" }, { value: "4", label: "4×" }], "1",
@@ -21,7 +22,7 @@ export class Player {
     speed.setAttribute("aria-label", "Speed");
     this.element = h("div", { class: "player", role: "group", "aria-label": "Time" },
       this.play_,
-      button("«", () => { this.pause(); this.to(0); }, { "aria-label": "To the start", class: "plain" }),
+      button("«", () => this.hold(0), { "aria-label": "To the start", class: "plain" }),
       button("‹", () => this.step(-1), { "aria-label": "One step back", class: "plain" }),
       button("›", () => this.step(1), { "aria-label": "One step on", class: "plain" }),
       this.range, this.said, speed);
@@ -48,8 +49,9 @@ export class Player {
     this.onmove(this.t);
   }
 
-  step(by) { this.pause(); this.to(Math.round(this.t) + by); }
-  toggle() { this.playing ? this.pause() : this.play(); }
+  hold(t) { this.held += 1; this.pause(); this.to(t); }
+  step(by) { this.hold(Math.round(this.t) + by); }
+  toggle() { this.held += 1; this.playing ? this.pause() : this.play(); }
 
   play(fromStart = false) {
     if (fromStart || this.t >= this.steps) this.t = 0;
@@ -82,4 +84,11 @@ export class Player {
 
   // As soon as there is something to see, unless the reader has asked for rest: then the end is shown.
   begin() { still() ? this.to(this.steps) : this.play(true); }
+
+  // Begins when that is there, unless the reader has taken hold of the time meanwhile.
+  async after(there) {
+    const held = this.held;
+    await there;
+    if (this.held === held) this.begin();
+  }
 }

@@ -32,9 +32,10 @@ export async function build(root, lab) {
     map.start = now.start;
     touched();
     if (dragging) { player.pause(); player.t = player.steps; }
-    walk(dragging ? performance.now() : 0).then(() => !dragging && player.begin());
+    if (dragging) walk(performance.now());
+    else player.after(walk());
   });
-  const chart = new Chart("Height above the minimum by step", (t) => { player.pause(); player.to(t); });
+  const chart = new Chart("Height above the minimum by step", (t) => player.hold(t));
   const player = new Player((t) => {
     map.draw(t);
     chart.at(t);
@@ -328,7 +329,7 @@ export async function build(root, lab) {
   sentence.after(reset);
 
   async function moved(start) { now.start = start; touched(); await again(); }
-  async function again() { await walk(); player.begin(); }
+  function again() { return player.after(walk()); }
 
   async function ground(name) {
     if (map.surface?.name === name) return;
@@ -340,8 +341,7 @@ export async function build(root, lab) {
   async function tell(name) {
     const one = stories.get(name);
     const rules = one.rules.map(([rule, lr], k) => entry(rule, lr, true, k));
-    await set({ ...one, story: name, noise: 0, seed: 0, rules });
-    player.begin();
+    await player.after(set({ ...one, story: name, noise: 0, seed: 0, rules }));
   }
 
   async function set(next) {
@@ -414,7 +414,7 @@ export async function build(root, lab) {
       return about.has(name) ? entry(name, number_(lr, surface.lr, 0, 1e4), !text.startsWith("!")) : null;
     }).filter(Boolean);
     map.state = Math.round(number_(said.state, -1, -2, MOST));
-    await set({
+    const there = set({
       surface: surface.name,
       start: start.length === 2 && start.every(Number.isFinite) ? start : surface.start,
       steps: Math.round(number_(said.steps, surface.steps, 1, 2000)),
@@ -423,8 +423,9 @@ export async function build(root, lab) {
       story: stories.has(said.story) ? said.story : "",
       rules: rules.length ? rules : surface.rules.map((rule) => entry(rule, surface.lr)),
     });
-    if (said.t) player.to(number_(said.t, player.steps, 0, player.steps));
-    else player.begin();
+    if (!said.t) return player.after(there);
+    await there;
+    player.to(number_(said.t, player.steps, 0, player.steps));
   }
   const clean = (state) => Object.fromEntries(Object.entries(state).filter(([, v]) => v !== "").map(([a, b]) => [a, String(b)]).sort());
 
