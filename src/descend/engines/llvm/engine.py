@@ -115,9 +115,7 @@ class Numbers:
         self.by_tensor = list(self.differs)
         self._may_share = any(map(operator.and_, self.differs, self.by_state))
         # the same for all tensors of a row, and of steps and settings alone: no column is looked at
-        self._plain = [
-            not (d or of.tensor_slots or known) for d, known in zip(self.differs, (*self.known, ()), strict=False)
-        ]
+        self._plain = [not (d or of.tensor_slots or k) for d, k in zip(self.differs, self.known, strict=True)]
         self._kept = [slot.name for slot in of.rule.slots if slot.init.is_number and not slot.init.passing]
         self.sums: dict[int, Any] = {}
         self.sizes = np.asarray(work.sizes, np.float64)

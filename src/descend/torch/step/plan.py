@@ -95,6 +95,8 @@ class Plan:
         arguments = (*spec.arguments, "weight_decay")  # asked of classes that have none, too
         self.names = [name for name in arguments if any(name in group for group in groups)]
         self.held = operator.itemgetter(*self.names, self.names[-1])  # which of a single name gives no tuple
+        alone = "lr" in self.names[:-1] and "lr" not in spec.limits and not spec.derive
+        self.rate_at = self.names.index("lr") if alone else None  # where it stands, if nothing else follows from it
         self.values = self._read()
         self.volatile = any(_volatile(value) for values in self.values for value in values)
         if self.volatile and any(map(scheduled, sum(self.values, ()))):
@@ -229,10 +231,9 @@ class Plan:
         A rate is a setting of the rule like others, and no rule is chosen by one; to look at all settings would take
         ten times as long as the rest of a small step.
         """
-        spec = self.optimizer.spec
-        if "lr" not in self.names[:-1] or now[-1] != self.values[-1] or spec.derive or "lr" in spec.limits:
+        k, rates = self.rate_at, []
+        if k is None or now[-1] != self.values[-1]:
             return False
-        k, rates = self.names.index("lr"), []
         for old, new, numbers in zip(self.values[:-1], now[:-1], self.numbers, strict=True):
             before, rate = old[k], new[k]
             # what is no plain number above 0 is looked at more closely
