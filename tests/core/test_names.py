@@ -72,6 +72,10 @@ def test_other_words_mean_rules_that_exist_and_hide_none():
         ("clip", "it may mean 'clip_value', 'clip_norm' or 'clip_tensor'."),
         ("clip_norm+adamm", "no rule 'adamm'. Did you mean 'adam'"),
         ("", "no rule ''"),
+        ("adamw+", "no rule 'adamw+': + joins a rule with its modifiers, and nothing stands behind it. Did you"),
+        ("+cautious", "no rule '+cautious': + joins a rule with its modifiers, and nothing stands before it. As in"),
+        ("adamw++cautious", "and nothing stands between two of them. Did you mean 'adamw+cautious'?"),
+        ("adamw+cautios", "no rule 'cautios'. Did you mean 'cautious'?"),
     ],
 )
 def test_an_unknown_name_is_refused_alike_everywhere(name: str, says: str):
@@ -93,6 +97,17 @@ def test_a_modifier_where_a_rule_is_wanted_is_refused_with_a_chain():
     with pytest.raises(ValueError, match=r"'EMA': it is a modifier; name a chain with a rule in it: adamw\+ema"):
         ours.optimizer("EMA")
     assert ours.optimizer("adamw+ema").spec.name == "AdamWEMA"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("adamw+clip_norm", "clip_norm+adamw"), ("cautious+adamw+decay_l2", "decay_l2+adamw+cautious")]
+)
+def test_a_chain_in_the_wrong_order_is_refused_with_the_right_one(name: str, meant: str):
+    with pytest.raises(TypeError, match=rf"Did you mean '{re.escape(meant)}'\?"):
+        rules.get(name)
+    assert rules.get(meant).name == meant
+    with pytest.raises(TypeError, match=r"adamw → lion has 2$"):
+        rules.get("adamw+lion")
 
 
 def test_a_word_with_several_meanings_says_so():

@@ -79,8 +79,19 @@ def find(name: str) -> Rule:
     """
     if not isinstance(name, str):
         raise TypeError(f"the name of a rule is text, got {name!r:.60}")
-    parts = [_one(part.strip()) for part in name.split("+")]
-    return parts[0] if len(parts) == 1 else chain(*parts)
+    parts = [part.strip() for part in name.split("+")]
+    if len(parts) > 1 and "" in parts:
+        raise UnknownRule(_a_part_is_missing(name, parts))
+    stages = [_one(part) for part in parts]
+    if len(stages) == 1:
+        return stages[0]
+    try:
+        return chain(*stages)
+    except TypeError as error:
+        ordered = sorted(stages, key=lambda stage: ("before", "rule", "after").index(stage.kind))
+        if [stage.kind for stage in stages].count("rule") != 1 or ordered == stages:
+            raise
+        raise TypeError(f"{error}. Did you mean {'+'.join(stage.name for stage in ordered)!r}?") from None
 
 
 def find_rule(name: str) -> Rule:
@@ -116,6 +127,17 @@ def note(name: str) -> str:
         if others:
             said.append(f"{part.strip()}: {first}, as torch has it; other forms are {', '.join(others)}")
     return "\n".join(said)
+
+
+def _a_part_is_missing(name: str, parts: list[str]) -> str:
+    """What is wrong with `adamw+`, `+cautious` and `adamw++cautious`, and what may have been meant."""
+    where = "behind it" if not parts[-1] else "before it" if not parts[0] else "between two of them"
+    rest = "+".join(filter(None, parts))
+    try:
+        meant = f"Did you mean {find_rule(rest).name!r}?"
+    except (UnknownRule, TypeError):
+        meant = "As in 'clip_norm+adamw', 'adamw+cautious'."
+    return f"no rule {name!r}: + joins a rule with its modifiers, and nothing stands {where}. {meant}"
 
 
 def _one(name: str) -> Rule:

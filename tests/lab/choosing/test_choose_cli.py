@@ -46,7 +46,7 @@ def test_quiet_is_one_line():
         (("quadratik",), "quadratic"),
         (("quadratic", "--rules", "adamm"), "adam"),
         (("quadratic", "--rules", "lion,adam#2"), "by its name alone"),
-        (("quadratic", "--rules", "adamw+"), "no rule ''"),
+        (("quadratic", "--rules", "adamw+"), "nothing stands behind it"),
         (("quadratic", "--rules", "clip_norm"), "clip_norm+adamw"),
         (("quadratic", "--rules", "adamw+lion"), "exactly one rule"),
         (("quadratic", "--horizon", "0"), "16"),
