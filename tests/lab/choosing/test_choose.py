@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 import descend.torch
+from descend.lab.choosing import on_model
 from descend.lab.choosing.on_model import choose
 from descend.lab.choosing.words import fraction
 
@@ -264,8 +266,29 @@ def test_an_argument_that_means_nothing_is_refused_by_name(options, said):
 
 
 def test_seconds_that_are_over_before_a_step_are_too_few():
-    with pytest.raises(ValueError, match="give it more seconds"):
+    with pytest.raises(ValueError, match="over after 0 runs, too few to choose by: give it more seconds"):
         chosen(steps=None, seconds=1e-6)
+
+
+@pytest.mark.parametrize(("horizon", "step_s"), [(100_000, 0.1), (10**9, 0.1), (3_000, 0.3), (4_200, 0.1)])
+def test_a_training_far_longer_than_the_time_gets_the_best_that_the_time_allows(monkeypatch, horizon, step_s):
+    """On a clock that only training moves: a sixty-fourth of these takes longer than there is, or nearly."""
+    now = [0.0]
+
+    class Slow(nn.Linear):
+        def forward(self, x):
+            now[0] += step_s
+            return super().forward(x)
+
+    monkeypatch.setattr(on_model, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    found = chosen(lambda: Slow(6, 1), horizon=horizon, steps=None, seconds=60, rules=None)
+    rates = {o.trial.lr for o in found.outcomes if o.trial.rule == found.rule}
+    assert len(rates) >= 3
+    assert found.confidence == "low"
+    assert 20 < now[0] < 61
+    assert found.steps >= horizon / 2
+    assert "of the length" in found.reason
+    assert "e+" not in str(found)
 
 
 def test_runs_of_another_training_are_not_mixed_in():

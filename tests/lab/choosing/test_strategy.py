@@ -170,6 +170,52 @@ def test_a_small_budget_leaves_rules_out_and_says_so():
     assert "not tried" in found.dropped["muon"]
 
 
+def test_seconds_that_are_few_leave_rules_out_as_soon_as_a_step_is_timed():
+    """The first rule tells what a step costs; the others have no run that is not followed by more."""
+    choosing = Choosing(Asked(RULES, T, seconds=0.2 * T * 1e-3))
+    run = world(EASY)
+    choosing.take(run(choosing.missing()[0]))
+    while todo := choosing.missing():
+        for trial in todo:
+            choosing.take(run(trial))
+    assert {t.rule for t in choosing.seen} == {"adamw", "lion"}
+    assert answer(choosing, "x", 1.0).rule == "adamw"
+
+
+def test_time_for_no_more_than_a_few_runs_is_for_the_middle_rates_of_one_rule():
+    choosing, run = Choosing(Asked(RULES, T, seconds=3.5 / 64 * T * 1e-3)), world(EASY)
+    while todo := choosing.missing():
+        choosing.take(run(todo[0]))
+    found = answer(choosing, "x", 1.0)
+    assert {(t.rule, nearest(t.lr) - nearest(prior("adamw"))) for t in choosing.seen} == {
+        ("adamw", -2), ("adamw", 0), ("adamw", 2),
+    }  # fmt: skip
+    assert found.confidence == "low"
+
+
+def test_a_clock_that_runs_faster_than_the_steps_leaves_rules_out():
+    choosing, run = Choosing(Asked(RULES, T, seconds=10 * T * 1e-3)), world(EASY)
+    choosing.take(run(choosing.missing()[0]))
+    choosing.hurry(9.5)
+    while todo := choosing.missing():
+        for trial in todo:
+            choosing.take(run(trial))
+    assert len(choosing.seen) == 10  # two rules at five rates
+    choosing.hurry(1000)
+    assert choosing.spent == pytest.approx(choosing.budget, rel=0.1)  # not in a hurry it is as it was
+
+
+def test_where_the_time_is_too_little_for_the_usual_lengths_runs_are_shorter():
+    """About two rules at their first rates; never below the shortest that means something, nor where there is time."""
+    asked = Asked(RULES, 100_000, seconds=60.0)
+    assert asked.fitted(1e-3) == asked
+    short = asked.fitted(0.05)
+    assert short.lengths[-7:] == asked.lengths
+    assert 30 < 10 * short.lengths[0] * 100_000 * 0.05 <= 60
+    assert asked.fitted(10.0).lengths[0] * 100_000 >= 16
+    assert Asked(RULES, 100).fitted(10.0) == Asked(RULES, 100)
+
+
 def test_two_choices_with_other_seeds_agree():
     rates = [chosen(world(EASY, noise=0.05), seed=seed)[1].lr for seed in range(8)]
     assert max(rates) / min(rates) < 1.5

@@ -152,7 +152,11 @@ def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
         ValueError: no level is complete, every run diverged, or no rule moved the loss.
     """
     if not choosing.levels:
-        raise ValueError("it ended before all rules had one run each; give it more seconds, or fewer rules")
+        done = len(choosing.seen)
+        raise ValueError(
+            f"the time was over after {done} run{'s' * (done != 1)}, too few to choose by: give it more "
+            "seconds, or fewer rules"
+        )
     last, start = choosing.levels[-1], choosing.start
     outcomes = tuple(choosing.seen[trial] for trial in sorted(choosing.seen))
     levels = choosing.levels

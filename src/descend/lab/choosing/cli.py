@@ -58,17 +58,17 @@ def choose(
     """
     begun = perf_counter()
     from ..race.asked import card_of, rules_of, source_of, tried_first
+    from .strategy import FEWEST, Asked
 
     source = source_of(what, None, target)
     card = card_of(source)
     steps = horizon or card.steps
     if seconds is None and runs is None:
         seconds = SECONDS
-    tried_first(source, 16, seconds, card)
+    step_s = tried_first(source, FEWEST, seconds, card) / FEWEST
     from ..notebook import Notebook
     from .candidates import DEFAULT
     from .on_task import choose_on
-    from .strategy import Asked
 
     wanted = Asked(
         DEFAULT if asked is None else rules_of(asked, again=False),
@@ -77,7 +77,7 @@ def choose(
         seconds=(seconds or math.inf) * processes,
         seed=seed,
         by_seconds=price == "seconds",
-    )
+    ).fitted(step_s)
     with progress(f"choosing for {card.name}", quiet or as_json, "%") as report:
         try:
             with Notebook.of(source, _store(), processes) as notebook:

@@ -32,6 +32,7 @@ from .strategy import Asked, Choosing, Outcome, a_first_level
 
 RUNS = 3.0  # trainings of the asked length that are spent where nothing else is said
 LAST = 0.1  # the part of a run whose losses are its score
+TRIED = 4  # gradients by which the time of a step is told before there is a run
 LOOKS = 3  # at the validation loader, in that part
 
 
@@ -126,9 +127,12 @@ def choose(
                 "more is a choice for another loss function, other data or another model: the first batch from fixed "
                 f"seeds had the loss {more.mark:.6g} there and has {train.mark:.6g} here"
             )
+        if seconds is not None:
+            choosing.asked = choosing.asked.fitted(train.a_step(deadline))
         try:
             while todo := choosing.missing():
-                for trial in todo:
+                first = choosing.budget == math.inf  # nothing is known of how much the time is enough for
+                for trial in todo[:1] if first else todo:
                     if trial.rule in choosing.failed:
                         continue
                     try:
@@ -138,6 +142,9 @@ def choose(
                         return
                     except RuntimeError as error:  # one rule that cannot do this model is no end of the others
                         choosing.fail(trial.rule, f"{type(error).__name__}: {error}"[:200])
+                    else:
+                        if first:
+                            choosing.hurry((deadline - time.perf_counter()) / train.took)
                     if told is not None:
                         spent = choosing.spent / choosing.budget if choosing.budget else 0.0
                         told(min(1.0, max(spent, (time.perf_counter() - begun) / (seconds or math.inf))), 1.0)
@@ -181,6 +188,7 @@ class _Train:
         self.name = getattr(model_fn, "__name__", type(model_fn).__name__).strip("<>")
         self.shapes: list[tuple[str, tuple[int, ...]]] = []
         self.mark = math.nan
+        self.took = 0.0  # seconds of the last run, but for what its first step took longer: it compiles
         self._built: list[weakref.ref[torch.Tensor]] = []  # the parameters of the model before
 
     def __call__(self, trial: Trial, deadline: float) -> Outcome:
@@ -199,6 +207,23 @@ class _Train:
 
     def first_loss(self) -> float:
         """Of the first batch, from fixed seeds: other for another loss function, model or data."""
+        loop = self._untrained()
+        with closing(loop.feed):
+            return loop._gradients([next(loop.feed)])
+
+    def a_step(self, deadline: float) -> float:
+        """About the seconds of a step: the fastest of a few gradients, for the first one loads and warms up."""
+        loop, times = self._untrained(), [math.inf]
+        with closing(loop.feed):
+            for _ in range(TRIED):
+                begun = time.perf_counter()
+                loop._gradients([next(loop.feed)])
+                times.append(time.perf_counter() - begun)
+                if begun + times[-1] > deadline:
+                    break
+        return min(times)
+
+    def _untrained(self) -> Loop:
         self.reseed()
         torch.manual_seed(0)
         random.seed(0)
@@ -209,8 +234,7 @@ class _Train:
         model = self._model()
         loop = self._loop(model, torch.optim.SGD(p for p in model.parameters() if p.requires_grad))
         model.train()
-        with closing(loop.feed):
-            return loop._gradients([next(loop.feed)])
+        return loop
 
     def _loop(self, model: torch.nn.Module, opt: torch.optim.Optimizer) -> Loop:
         loss = objective(model, self.loss_fn, self.form)
@@ -219,6 +243,7 @@ class _Train:
         return Loop(model, opt, loss, feed, [1.0] * len(opt.param_groups), modules=[model], autocast=self.autocast)
 
     def _run(self, trial: Trial, loop: Loop, deadline: float) -> Outcome:
+        begun = time.perf_counter()
         held = None if self.val is None else Feed(self.val, loop.feed.device, "validation loader")
         start = loop.evaluate(held, self.val_batches) if held is not None else math.nan
         first = trial.steps - max(round(LAST * trial.steps), 1)
@@ -229,13 +254,15 @@ class _Train:
             if math.isnan(start):
                 start = value
             if not math.isfinite(value):
-                return Outcome(trial, math.inf, start, _usual(times))
+                break
             if held is None and step > first:
                 scores.append(value)
             elif held is not None and step in looks:
                 scores.append(loop.evaluate(held, self.val_batches))
-        score = statistics.fmean(scores)
-        return Outcome(trial, score if math.isfinite(score) else math.inf, start, _usual(times))
+        usual = _usual(times)
+        self.took = time.perf_counter() - begun - (times[0] - usual)
+        score = statistics.fmean(scores) if math.isfinite(value) else math.inf
+        return Outcome(trial, score if math.isfinite(score) else math.inf, start, usual)
 
     def _model(self) -> torch.nn.Module:
         model = copy.deepcopy(self.model_fn) if isinstance(self.model_fn, torch.nn.Module) else self.model_fn()

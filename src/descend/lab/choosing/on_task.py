@@ -7,7 +7,7 @@ from threading import TIMEOUT_MAX, Event, Timer
 from time import perf_counter
 
 from ..notebook import Notebook
-from ..trials.runners.runner import RuleFailed, RunDone
+from ..trials.runners.runner import RuleFailed, RuleReady, RunDone
 from ..trials.trial import Run
 from .answer import Choice, answer
 from .strategy import Asked, Choosing, Outcome
@@ -42,6 +42,8 @@ def choose_on(
     """
     begun = perf_counter()
     choosing, over = Choosing(asked), Event()
+    processes = getattr(notebook.runner, "processes", None) or 1
+    ready: dict[str, float] = {}  # when the kernels of a rule were compiled
 
     def end() -> None:
         over.set()  # first: a worker that was ended looks like a rule that failed
@@ -57,14 +59,23 @@ def choose_on(
             for run in map(notebook.find, todo):
                 if run is not None:
                     choosing.take(outcome(run))
+            first = choosing.budget == math.inf  # nothing is known of how much the time is enough for
+            if first:
+                todo = todo[:processes]
             with closing(notebook.events(todo)) as events:
                 for event in events:
                     if stopped():  # a worker that was ended looks like a rule that failed
                         raise KeyboardInterrupt
                     if isinstance(event, RuleFailed) and not over.is_set():
                         choosing.fail(event.rule, event.reason)
+                    elif isinstance(event, RuleReady):
+                        ready[event.rule] = perf_counter()
                     elif isinstance(event, RunDone):
                         choosing.take(outcome(event.run))
+                        if first and event.run.rule == choosing.rules[0]:
+                            now = perf_counter()
+                            took = now - ready.get(event.run.rule, begun)
+                            choosing.hurry(processes * (begun + seconds - now) / took)
                     if progress is not None and choosing.budget:
                         spent = max(choosing.spent / choosing.budget, (perf_counter() - begun) / seconds)
                         progress(min(spent, 1.0), 1.0)

@@ -11,7 +11,7 @@ This file knows losses alone: it trains nothing, and is the same for a task of t
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..trials.trial import Trial
 from .candidates import prior
@@ -75,6 +75,7 @@ class Asked:
         seconds: what may be spent, in seconds of training; the smaller of both holds.
         seed: of the trials.
         by_seconds: whether a rule whose steps cost more gets fewer of them. False: all get the same.
+        shortest: of the lengths of runs, as a share of the horizon.
     """
 
     rules: tuple[str, ...]
@@ -83,19 +84,35 @@ class Asked:
     seconds: float = math.inf
     seed: int = 0
     by_seconds: bool = True
+    shortest: float = SHARES[0]
 
     def seeds(self, count: int) -> list[int]:
         return [1000 * self.seed + k for k in range(count)]
 
+    def fitted(self, step_s: float) -> "Asked":
+        """The same; where the time is too little for two rules at all first rates, with shorter runs.
 
-def lengths(horizon: int) -> list[float]:
-    """The shares of a horizon that are long enough for a schedule: of a short training not the smallest."""
-    return [share for share in SHARES if round(share * horizon) >= FEWEST] or [1.0]
+        Args:
+            step_s: about the seconds that a step takes.
+        """
+        share = self.shortest
+        needed = 2 * len(WIDE) * step_s * self.horizon
+        while share * needed > self.seconds and round(share * self.horizon / 2) >= FEWEST:
+            share /= 2
+        return replace(self, shortest=share)
+
+    @property
+    def lengths(self) -> list[float]:
+        """The shares of the horizon that are long enough for a schedule: of a short training not the smallest."""
+        shares = [self.shortest]
+        while shares[-1] < SHARES[0]:
+            shares.append(2 * shares[-1])
+        return [share for share in (*shares, *SHARES[1:]) if round(share * self.horizon) >= FEWEST] or [1.0]
 
 
 def a_first_level(rules: int, horizon: int) -> float:
     """What so many rules cost at all their first rates, in trainings."""
-    return rules * len(WIDE) * lengths(horizon)[0]
+    return rules * len(WIDE) * Asked((), horizon).lengths[0]
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,15 @@ class Choosing:
     def fail(self, rule: str, reason: str) -> None:
         """A rule that stopped with an exception is out."""
         self.failed[rule] = reason
+
+    def hurry(self, runs: float) -> None:
+        """The clock has time for so many more runs like the first: the budget, where it is too little for all rules.
+
+        A machine that is busy takes longer than its steps usually do.
+        """
+        if runs < len(WIDE) * len(self.rules):
+            trainings = self.spent + runs * self.asked.lengths[0]
+            self.asked = replace(self.asked, seconds=trainings * self.step_s(self.rules[0]) * self.asked.horizon)
 
     @property
     def rules(self) -> list[str]:
@@ -212,7 +238,7 @@ class Choosing:
 
     def _first(self, rule: str) -> Trial:
         """The run that tells what a step of a rule costs."""
-        steps = max(FEWEST, round(lengths(self.asked.horizon)[0] * self.asked.horizon))
+        steps = max(FEWEST, round(self.asked.lengths[0] * self.asked.horizon))
         return Trial(rule, rate(nearest(prior(rule))), self.asked.seeds(1)[0], steps)
 
     def _cost(self, trial: Trial) -> float:
@@ -220,23 +246,24 @@ class Choosing:
 
     def _stages(self) -> Iterator[list[Trial]]:
         """What is wanted, stage after stage; each is asked for only when all before it is there."""
-        fewest = len(WIDE) * lengths(self.asked.horizon)[0]
+        fewest = len(WIDE) * self.asked.lengths[0]
         if self.asked.runs < fewest:  # known before a step is timed
             raise TooLittle(self.asked.runs, fewest)
-        yield [self._first(rule) for rule in self.rules]
-        rules, middle = self.rules, {rule: nearest(prior(rule)) for rule in self.rules}
-        left = self.budget
+        left, begin = self.budget, self._begin()
+        if left < len(NARROW) * begin:
+            raise TooLittle(left, len(WIDE) * begin)
+        rules = self.rules if left == math.inf else self.rules[: max(1, int(left / (len(WIDE) * begin)))]
+        middle = {rule: nearest(prior(rule)) for rule in rules}
+        yield [self._first(rule) for rule in rules]
         if left == math.inf:  # the time was over before one step was timed
             return
-        affordable = int(left / (len(WIDE) * self._begin()))
-        if affordable < 1:
-            raise TooLittle(self.budget, len(WIDE) * self._begin())
-        rules = rules[:affordable]
-        for share in [s for s in lengths(self.asked.horizon) if s == self._begin() or self._begin() < s < 1]:
+        for share in [s for s in self.asked.lengths if s == begin or begin < s < 1]:
             number = len(self.levels)
             if number >= TOLD and left >= ENOUGH:  # short runs have told the rates; rules are told by long ones
                 break
             offsets = (WIDE, CLOSE)[number] if number < TOLD else NARROW
+            if number == 0 and left < len(WIDE) * share:
+                offsets = WIDE[1:-1]
             each = len(rules) * len(offsets) * share
             seeds = min(MOST_SEEDS, max(0, int(left * ROOM / each)))
             if number == 0:
@@ -366,8 +393,8 @@ class Choosing:
     def _begin(self) -> float:
         """The shortest length: a sixteenth, or what the first level can have for its part of the budget."""
         first = len(self.rules) * len(WIDE)
-        fits = [s for s in lengths(self.asked.horizon) if s <= BEGIN and s * first <= ROOM * self.budget]
-        return max([lengths(self.asked.horizon)[0], *fits])
+        fits = [s for s in self.asked.lengths if s <= BEGIN and s * first <= ROOM * self.budget]
+        return max([self.asked.lengths[0], *fits])
 
     def _trials(self, rule: str, places: list[int], seeds: int, share: float) -> list[Trial]:
         steps = self.steps(rule, share)

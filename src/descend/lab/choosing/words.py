@@ -17,7 +17,8 @@ def fraction(share: float) -> str:
     """ "a sixteenth" as 1/16; the whole is 1."""
     if share > 1:
         return f"{share:.2g} times the length"
-    return "the full length" if share == 1 else f"1/{1 / share:.2g} of the length"
+    part = f"{1 / share:.2g}" if share > 0.01 else f"{1 / share:.0f}"
+    return "the full length" if share == 1 else f"1/{part} of the length"
 
 
 def number(x: float) -> str:

@@ -9,7 +9,7 @@ from .... import rules as catalogue
 from ...choosing.candidates import DEFAULT
 from ...choosing.on_task import choose_on, so_far
 from ...choosing.page import body
-from ...choosing.strategy import Asked, Choosing
+from ...choosing.strategy import FEWEST, Asked, Choosing
 from ...notebook import Notebook
 from ...race import asked
 from ...race.table import duration
@@ -48,8 +48,8 @@ def start(lab: Lab, fields: Fields) -> Any:
         raise Refused("give seconds or runs: one of them")
     seconds = seconds or SECONDS  # no work without an end
     card = asked.card_of(source)
-    asked.tried_first(source, 16, seconds, card)
-    wanted = Asked(labels, horizon or card.steps, runs or math.inf, seconds * PROCESSES, seed)
+    step_s = asked.tried_first(source, FEWEST, seconds, card) / FEWEST
+    wanted = Asked(labels, horizon or card.steps, runs or math.inf, seconds * PROCESSES, seed).fitted(step_s)
     return {"job": lab.jobs.begin("choose", lambda job: run(job, source, wanted, seconds)).id}
 
 
