@@ -1,5 +1,7 @@
 """`descend.torch.choose` on small models of torch: what it leaves alone, what it refuses, what it gives."""
 
+import itertools
+import math
 import random
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,7 +21,7 @@ X = torch.randn(96, 6, generator=generator)
 Y = X @ torch.randn(6, 1, generator=generator) + 0.3 * torch.randn(96, 1, generator=generator)
 BATCHES = [(X[i : i + 16], Y[i : i + 16]) for i in range(0, 96, 16)]
 RULES = ("adamw", "nesterov_accumulation")
-WIDTHS = iter(range(1, 1000))
+WIDTHS, BIASES = iter(range(1, 1000)), itertools.cycle([True, False])
 SAME = nn.Linear(6, 1)
 
 
@@ -236,7 +238,20 @@ def test_the_report_is_one_file(tmp_path):
         ({"model": lambda: nn.Linear(6, next(WIDTHS))}, ValueError, "architecture"),
         ({"model": lambda: SAME}, ValueError, "the same parameters each time"),
         ({"model": lambda: nn.Sequential(SAME, nn.Tanh())}, ValueError, "the same parameters each time"),
-        ({"loss": lambda output, target: (output * 0).sum() + 2.0}, ValueError, "zero|no rule|gradient"),
+        ({"loss": lambda output, target: (output * 0).sum() + 2.0}, ValueError, "every gradient of 4 batches is zero"),
+        ({"loss": lambda output, target: (output * 0).sum() + torch.rand(())}, ValueError, "every gradient"),
+        ({"loss": None}, TypeError, "without a loss_fn the model takes the whole batch and returns its loss"),
+        (
+            {"model": nn.Linear},
+            TypeError,
+            "without arguments, and Linear is missing a required argument: 'in_features'",
+        ),
+        ({"model": None}, TypeError, "model_fn must be a function that builds the model, or a model, got None"),
+        ({"model": lambda: net().requires_grad_(False)}, ValueError, "no parameter that is trained"),
+        ({"model": nn.Identity()}, ValueError, "no parameter that is trained"),
+        ({"model": lambda: nn.LazyLinear(1)}, ValueError, "weight has no shape yet: run one batch through the model"),
+        ({"model": lambda: nn.Linear(6, 1, bias=next(BIASES))}, ValueError, "it had 2 parameters and has 1"),
+        ({"val": [(X * math.nan, Y)]}, ValueError, "the validation loss is nan before any step"),
         ({"loss": lambda output, target: output.sum() * float("nan")}, ValueError, "not finite|nan|every run"),
     ],
 )
@@ -257,12 +272,40 @@ def test_what_does_not_fit_is_named(options, error, says):
         ({"val_batches": 0, "val": BATCHES}, "val_batches must be a whole number from 1 on"),
         ({"rules": "adamw"}, "rules must be names in a list or tuple"),
         ({"autocast": "bf16"}, "autocast must be a dtype"),
+        ({"autocast": torch.autocast("cpu", torch.bfloat16)}, "autocast must be a dtype .* or a function"),
+        ({"progress": 3}, "progress must be a function of the part that is done, got 3"),
+        ({"horizon": 64.0}, "horizon must be the steps of the training, a whole number"),
         ({"more": "x"}, "more must be an earlier choice, got str"),
     ],
 )
 def test_an_argument_that_means_nothing_is_refused_by_name(options, said):
     with pytest.raises((TypeError, ValueError), match=said):
         chosen(loss=lambda output, target: pytest.fail("it trained"), **options)
+
+
+def test_whole_numbers_may_be_those_of_numpy():
+    found = chosen(horizon=np.int64(64), steps=np.int64(100), seed=np.int32(0), rules=("adamw",))
+    assert (type(found.asked_steps), found.asked_steps, found.steps) == (int, 64, 64)
+
+
+def test_a_gradient_that_is_zero_on_some_batches_is_none_that_moves_nothing():
+    found = chosen(loader=[(0 * BATCHES[0][0], BATCHES[0][1]), *BATCHES[1:]], model=lambda: nn.Linear(6, 1, bias=False))
+    assert found.expected < found.start
+
+
+def test_where_every_rule_stops_with_an_error_it_is_told_once_with_its_traceback():
+    calls = itertools.count()
+
+    def loss(output, target):
+        if next(calls) > 5:
+            raise RuntimeError("out of memory")
+        return nn.functional.mse_loss(output, target)
+
+    with pytest.raises(
+        RuntimeError, match=r"every rule has stopped with an error: RuntimeError: out of memory$"
+    ) as caught:
+        chosen(loss=loss)
+    assert caught.value.__cause__.__traceback__.tb_next is not None
 
 
 def test_seconds_that_are_over_before_a_step_are_too_few():

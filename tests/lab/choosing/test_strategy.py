@@ -164,6 +164,13 @@ def test_too_little_is_refused_by_how_much():
         chosen(world(EASY), seconds=0.01 * T * 1e-3)
 
 
+def test_what_would_be_enough_is_never_said_to_be_what_was_given():
+    with pytest.raises(TooLittle, match=r"give 1\.1 times as much"):
+        Choosing(Asked(RULES, T, runs=0.99 * 5 / 64)).missing()
+    with pytest.raises(TooLittle, match=r"give 7\.9e\+10 times as much"):
+        Choosing(Asked(RULES, T, runs=1e-12)).missing()
+
+
 def test_a_small_budget_leaves_rules_out_and_says_so():
     _, found = chosen(world(EASY), runs=0.2)
     assert found.rule == "adamw"

@@ -1,15 +1,16 @@
 """`descend.torch.choose`: which rule, which rate, which schedule, for a model of yours."""
 
 import copy
+import inspect
 import math
 import random
 import statistics
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 
 from ...draw.progress import Report, noticed
 from ...rules.names import find_rule
+from ...torch.learning_rate.arguments import check_precision
 from ...torch.learning_rate.trial import Mixed, set_mode
 from ...torch.learning_rate.trial import Trial as Loop
 from ...torch.loop.feed import ONE_BATCH, Feed, refuse
@@ -87,14 +89,17 @@ def choose(
         progress: called after each run with the part (0 to 1) of the budget spent; without it a notebook shows a bar.
     Raises:
         TypeError, ValueError: an argument, a loader, a model or a loss that does not fit; a loss that no rule moved;
-            too few seconds. Nothing has changed.
+            too few seconds. RuntimeError: every rule has stopped with one. Nothing has changed.
     """
     begun = time.perf_counter()
+    horizon, seed, val_batches = (_whole(number) for number in (horizon, seed, val_batches))
     _check(horizon, seconds, steps, seed, val_batches)
+    _builds(model_fn)
     if isinstance(rules, str):
         raise TypeError(f"rules must be names in a list or tuple, not one text: ({rules!r},)")
-    if not (autocast is None or isinstance(autocast, torch.dtype) or callable(autocast)):
-        raise TypeError(f"autocast must be a dtype (torch.bfloat16) or a function, got {autocast!r}")
+    check_precision(autocast)
+    if not (progress is None or callable(progress)):
+        raise TypeError(f"progress must be a function of the part that is done, got {progress!r}")
     names = tuple(dict.fromkeys(find_rule(name).name for name in (DEFAULT if rules is None else rules)))
     if not names:
         raise ValueError("rules is empty: name one at least, or leave it out")
@@ -113,7 +118,16 @@ def choose(
     deadline = math.inf if seconds is None else begun + seconds
     train = _Train(model_fn, loss_fn, loader, val, val_batches, form, autocast, reseed)
 
+    broke: RuntimeError | None = None
+
+    def wanted() -> list[Trial]:
+        try:
+            return choosing.missing()
+        except RuntimeError as error:  # every rule has failed: where the last one did
+            raise error from broke
+
     def all_of_it() -> None:
+        nonlocal broke
         if more is not None and train.built() != list(more.model):
             raise ValueError("more is a choice for another model: its parameters have other names or shapes")
         if not full_batch:
@@ -127,10 +141,11 @@ def choose(
                 "more is a choice for another loss function, other data or another model: the first batch from fixed "
                 f"seeds had the loss {more.mark:.6g} there and has {train.mark:.6g} here"
             )
+        step_s = train.tried(deadline)
         if seconds is not None:
-            choosing.asked = choosing.asked.fitted(train.a_step(deadline))
+            choosing.asked = choosing.asked.fitted(step_s)
         try:
-            while todo := choosing.missing():
+            while todo := wanted():
                 first = choosing.budget == math.inf  # nothing is known of how much the time is enough for
                 for trial in todo[:1] if first else todo:
                     if trial.rule in choosing.failed:
@@ -142,6 +157,7 @@ def choose(
                         return
                     except RuntimeError as error:  # one rule that cannot do this model is no end of the others
                         choosing.fail(trial.rule, f"{type(error).__name__}: {error}"[:200])
+                        broke = error
                     else:
                         if first:
                             choosing.hurry((deadline - time.perf_counter()) / train.took)
@@ -185,7 +201,7 @@ class _Train:
             model_fn, loss_fn, loader, val, val_batches,
         )  # fmt: skip
         self.form, self.autocast, self.reseed = form, autocast, reseed
-        self.name = getattr(model_fn, "__name__", type(model_fn).__name__).strip("<>")
+        self.name = getattr(model_fn, "__name__", type(model_fn).__name__).replace("<lambda>", "model")
         self.shapes: list[tuple[str, tuple[int, ...]]] = []
         self.mark = math.nan
         self.took = 0.0  # seconds of the last run, but for what its first step took longer: it compiles
@@ -211,16 +227,30 @@ class _Train:
         with closing(loop.feed):
             return loop._gradients([next(loop.feed)])
 
-    def a_step(self, deadline: float) -> float:
-        """About the seconds of a step: the fastest of a few gradients, for the first one loads and warms up."""
-        loop, times = self._untrained(), [math.inf]
+    def tried(self, deadline: float) -> float:
+        """About the seconds of a step: the fastest of a few gradients, for the first one loads and warms up.
+
+        Raises:
+            ValueError: every gradient is zero, or the validation loss is not finite before any step.
+        """
+        loop, times, moves = self._untrained(), [math.inf], False
         with closing(loop.feed):
             for _ in range(TRIED):
                 begun = time.perf_counter()
                 loop._gradients([next(loop.feed)])
                 times.append(time.perf_counter() - begun)
-                if begun + times[-1] > deadline:
+                moves = moves or any(_counts(p.grad) for p in loop.params)
+                if begun + times[-1] > deadline or (moves and deadline == math.inf):
                     break
+            if not moves:
+                raise ValueError(
+                    f"every gradient of {len(times) - 1} batches is zero at the start: no rule moves the loss"
+                )
+            if self.val is not None:
+                held = Feed(self.val, loop.feed.device, "validation loader")
+                loss = loop.evaluate(held, self.val_batches)
+                if not math.isfinite(loss):
+                    raise ValueError(f"the validation loss is {loss} before any step: look at the validation data")
         return min(times)
 
     def _untrained(self) -> Loop:
@@ -268,7 +298,14 @@ class _Train:
         model = copy.deepcopy(self.model_fn) if isinstance(self.model_fn, torch.nn.Module) else self.model_fn()
         if not isinstance(model, torch.nn.Module):
             raise TypeError(f"model_fn must build a torch.nn.Module; it gave {type(model).__name__}")
+        for name, p in model.named_parameters():
+            if isinstance(p, torch.nn.parameter.UninitializedParameter):
+                raise ValueError(f"{name} has no shape yet: run one batch through the model where it is built")
         trained = [p for p in model.parameters() if p.requires_grad]
+        if not trained:
+            raise ValueError(
+                "the model has no parameter that is trained: every requires_grad is False, or there is none"
+            )
         if any(ref() is p for ref, p in zip(self._built, trained, strict=False)):
             raise ValueError(
                 "model_fn gives the same parameters each time it is called, so that no run would begin anew: build a "
@@ -277,8 +314,9 @@ class _Train:
         self._built = [weakref.ref(p) for p in trained]
         shapes = [(name, tuple(p.shape)) for name, p in model.named_parameters()]
         if self.shapes and shapes != self.shapes:
-            other = next((a for a, b in zip(shapes, self.shapes, strict=False) if a != b), shapes[-1:])
-            raise ValueError(f"model_fn builds another architecture each time it is called: {other} is not as before")
+            changed = (f"{a} is not as before" for a, b in zip(shapes, self.shapes, strict=False) if a != b)
+            said = next(changed, f"it had {len(self.shapes)} parameters and has {len(shapes)}")
+            raise ValueError(f"model_fn builds another architecture each time it is called: {said}")
         self.shapes = shapes
         return model
 
@@ -327,6 +365,34 @@ def _check(horizon: int, seconds: float | None, steps: float | None, seed: int, 
     for name, value, least in (("seed", seed, 0), ("val_batches", val_batches, 1)):
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
             raise ValueError(f"{name} must be a whole number from {least} on, below 2**31; got {value!r}")
+
+
+def _whole(number: Any) -> Any:
+    """A whole number of whatever library as Python has it; anything else as it is."""
+    return int(number) if isinstance(number, Integral) and not isinstance(number, bool) else number
+
+
+def _builds(model_fn: Any) -> None:
+    """Refuse what cannot be called without arguments to build a model."""
+    if isinstance(model_fn, torch.nn.Module):
+        return
+    if not callable(model_fn):
+        raise TypeError(f"model_fn must be a function that builds the model, or a model, got {model_fn!r:.60}")
+    with suppress(ValueError):  # no signature to be had
+        try:
+            inspect.signature(model_fn).bind()
+        except TypeError as error:
+            name = getattr(model_fn, "__name__", "it")
+            raise TypeError(
+                f"model_fn is called without arguments, and {name} is {error}: wrap it in a function"
+            ) from None
+
+
+def _counts(gradient: torch.Tensor | None) -> bool:
+    """Whether there is a number in it that is not zero."""
+    if gradient is None:
+        return False
+    return bool((gradient.coalesce().values() if gradient.is_sparse else gradient).count_nonzero())
 
 
 def _alike(a: float, b: float) -> bool:

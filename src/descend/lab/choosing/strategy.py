@@ -58,9 +58,11 @@ class TooLittle(ValueError):
     """A budget that is not enough for one rule at a few rates; it says how much would be."""
 
     def __init__(self, budget: float, needed: float) -> None:
+        times = needed / budget
+        digit = 10 ** (math.floor(math.log10(times)) - 1)  # the second: rounded up, or it would not be enough
         super().__init__(
             f"the budget is {budget:.2g} of the training that is chosen for; the shortest runs of one rule take "
-            f"{needed:.2g}: give {needed / budget:.1f} times as much"
+            f"{needed:.2g}: give {digit * math.ceil(times / digit):.2g} times as much"
         )
 
 
@@ -196,7 +198,9 @@ class Choosing:
             RuntimeError: every rule has failed.
         """
         if not self.rules:
-            raise RuntimeError("every rule has stopped with an error: " + "; ".join(self.failed.values()))
+            raise RuntimeError(
+                "every rule has stopped with an error: " + "; ".join(dict.fromkeys(self.failed.values()))
+            )
         self.levels, self.again, self.other = [], None, None
         for wanted in self._stages():
             lacks = [t for t in wanted if t not in self.seen and t.rule not in self.failed]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -34,9 +35,10 @@ def _positive(value: Any) -> bool:
         return False
 
 
-def check_precision(autocast: Any, scaler: Any) -> None:
-    """Refuse what is no autocast and no scaler: dtypes by their names, say."""
-    if not (autocast is None or isinstance(autocast, torch.dtype) or callable(autocast)):
+def check_precision(autocast: Any, scaler: Any = None) -> None:
+    """Refuse what is no autocast and no scaler: dtypes by their names, a context instead of what makes one."""
+    entered = isinstance(autocast, AbstractContextManager)  # torch's can be called, too: as a decorator
+    if entered or not (autocast is None or isinstance(autocast, torch.dtype) or callable(autocast)):
         raise TypeError(
             "autocast must be a dtype (torch.bfloat16) or a function that makes the context of the forward pass; "
             f"got {autocast!r:.60}"

@@ -41,7 +41,7 @@ def objective(model: Any, loss_fn: Callable[..., Any] | None, form: str | None =
     if not callable(model) and (loss_fn is None or not takes_model):
         raise TypeError(f"model must be a module or a function of the input, got {model!r:.60}")
     if loss_fn is None:
-        return lambda batch: checked(_own_loss(_apply(model, batch)))
+        return lambda batch: checked(_own_loss(_whole_batch(model, batch)))
 
     def of_pair(batch: Any) -> Any:
         if not isinstance(batch, tuple | list) or len(batch) != 2:
@@ -96,6 +96,16 @@ def _apply(model: Any, inputs: Any) -> Any:
     if type(inputs) in (tuple, list):
         return model(*inputs)
     return model(inputs)
+
+
+def _whole_batch(model: Any, batch: Any) -> Any:
+    """Raises TypeError: the model does not take it; the message says why it was asked to."""
+    try:
+        return _apply(model, batch)
+    except TypeError as error:
+        raise TypeError(
+            f"without a loss_fn the model takes the whole batch and returns its loss, and that failed: {error}"
+        ) from error
 
 
 def _own_loss(output: Any) -> Any:
