@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import descend.torch
-from descend.lab.choosing import on_model
+from descend.lab.choosing import on_model, words
 from descend.lab.choosing.on_model import choose
 from descend.lab.choosing.words import fraction
 
@@ -185,6 +185,19 @@ def test_the_code_does_what_the_optimizer_does(rule, schedule, within):
             given["scheduler"].step()
     for a, b in zip(*(model.parameters() for model in models), strict=True):
         torch.testing.assert_close(a, b, rtol=within, atol=within)
+
+
+@pytest.mark.parametrize("width", [40, 60, 100])
+def test_in_a_narrow_terminal_what_it_says_is_narrow(width):
+    """The rule, the rate and the expected loss stay; what has no room is named."""
+    found = replace(FOUND, doubts=("the longest runs had one seed each " * 3,), dropped={"lion": "behind " * 20})
+    said = words.text(found, width).splitlines()
+    assert max(map(len, said)) <= width
+    assert any(f"{found.rule} " in line and f" {found.lr:g} " in line for line in said[2:])
+    assert ("hidden" in " ".join(said)) == (width == 40)
+    doubts = said[said.index("confidence: medium") + 1 :]
+    assert all(line.startswith("  ") for line in doubts[: doubts.index("")])
+    assert str(found) == words.text(found)
 
 
 def test_a_net_of_another_width_is_warned_of():

@@ -1,6 +1,7 @@
 """`descend choose`: which rule, which rate, which schedule, for a task or for what you bring."""
 
 import math
+import sys
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from ...draw.verb import INTERRUPTED, Target, json_or_quiet, save
 if TYPE_CHECKING:
     from ..store import Store
 
+WIDEST = 100
 SECONDS = 55.0  # with what it takes to begin and to end, an answer in a minute
 
 
@@ -94,7 +96,11 @@ def choose(
     elif quiet:
         click.echo(f"{found.rule} {found.lr:g} {found.schedule}")
     else:
-        click.echo(f"{found}\n\n{found.code().rstrip()}")
+        from ...draw.terminal import console, watched
+        from . import words
+
+        width = console(WIDEST).width if watched(sys.stdout) else WIDEST
+        click.echo(f"{words.text(found, width)}\n\n{found.code().rstrip()}")
     if out is not None:
         save(out, found.save, as_json or quiet)
     if found.interrupted:

@@ -129,25 +129,28 @@ def rows(choice: Found) -> list[tuple[str, ...]]:
 
 
 HEAD = ("rule", "rate", "seen", "expected", "nine of ten", "step")
+GOES = {"step": 3, "nine of ten": 2, "seen": 1}  # columns, by their turn where a terminal is narrow
 
 
-def text(choice: Found) -> str:
-    """What `print` shows."""
-    from ...draw import terminal
+def text(choice: Found, width: int = 100) -> str:
+    """What `print` shows; so wide at most."""
+    from ...draw.terminal import Column, Table, text
 
-    table = terminal.Table(HEAD, rows(choice), right=HEAD[1:], indent=2)
+    table = Table([Column(name, name != HEAD[0], GOES.get(name, 0)) for name in HEAD], rows(choice), indent=2)
+    doubts = [Table(("",), [(doubt,) for doubt in choice.doubts], prose=True, indent=2)] if choice.doubts else []
+    dropped = [(f"{rule}:", why) for rule, why in choice.dropped.items()]
     parts: list[Any] = [
         f"{choice.name}: {choice.rule} at {choice.lr:g}, {choice.schedule} to zero over {choice.steps} steps",
         "",
         f"{reason(choice)}.",
         "",
         table,
+        *filter(None, [table.hidden(width)]),
         "",
         f"confidence: {choice.confidence}",
-        *(f"  {doubt}" for doubt in choice.doubts),
-        *([""] if choice.dropped else []),
-        *(f"  {rule}: {why}" for rule, why in choice.dropped.items()),
+        *doubts,
+        *(["", Table(("", ""), dropped, prose=True, indent=2)] if dropped else []),
         "",
         f"spent: {choice.spent:.1f} trainings of {choice.asked_steps} steps, {choice.seconds:.0f} s",
     ]
-    return terminal.text(*parts).rstrip("\n")
+    return text(*parts, width=width).rstrip("\n")
