@@ -83,7 +83,10 @@ class Notebook:
                 if kept.asked.get("notebook") == asked["notebook"] and not changed(kept.environment, now):
                     self._page = kept.id
                     self.known.update(store.runs(kept.id))
-            self._page = self._page or store.begin(self.card.name, asked, now, state="open")
+            try:
+                self._page = self._page or store.begin(self.card.name, asked, now, state="open")
+            except StoreError as error:  # what is there can be read
+                self.store, self.unstored = None, str(error)
 
     @classmethod
     def of(cls, source: Source, store: Store | None = None, processes: int = 1, on: str = "") -> "Notebook":

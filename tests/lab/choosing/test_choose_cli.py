@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from descend.cli import descend
+from descend.lab.store import Store, StoreError
 
 QUICK = ("quadratic", "--runs", "1", "--rules", "adamw,momentum", "--processes", "1")
 
@@ -34,6 +35,18 @@ def test_it_answers_writes_a_report_and_a_second_call_finds_its_runs(tmp_path):
     assert listed.exit_code == 0
     assert "quadratic-" in listed.output
     assert "single trials" in listed.output
+
+
+@pytest.mark.parametrize("fails", ["begin", "keep"])
+def test_a_store_that_cannot_be_written_ends_nothing_and_is_said(monkeypatch, fails):
+    def full(*_, **__):
+        raise StoreError("runs.sqlite: database or disk is full")
+
+    monkeypatch.setattr(Store, fails, full)
+    result = call(*QUICK, "-q")
+    assert result.exit_code == 0
+    assert result.stdout.count("\n") == 1
+    assert "runs are not kept: runs.sqlite: database or disk is full" in result.stderr
 
 
 def test_quiet_is_one_line():

@@ -85,12 +85,15 @@ def choose(
             with Notebook.of(source, _store(), processes) as notebook:
                 left = (seconds or math.inf) - (perf_counter() - begun)  # what reading the task has not taken
                 found = choose_on(notebook, wanted, max(left, 0.1), report)
+                unkept = notebook.unstored
         except KeyboardInterrupt:
             click.echo("interrupted before there was an answer", err=True)
             ctx.exit(INTERRUPTED)
         except (ValueError, RuntimeError) as error:
             click.echo(f"Error: {card.name}: {error}", err=True)
             ctx.exit(1)
+    if unkept:
+        _not_kept(unkept)
     if as_json:
         click.echo(found.to_json())
     elif quiet:
@@ -113,5 +116,9 @@ def _store() -> "Store":
     try:
         return Store.open()
     except StoreError as error:
-        click.echo(f"runs are not kept: {error}", err=True)
+        _not_kept(error)
         return Store(None)
+
+
+def _not_kept(why: object) -> None:
+    click.echo(f"runs are not kept: {why}", err=True)

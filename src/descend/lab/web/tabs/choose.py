@@ -82,6 +82,8 @@ def run(job: Job, source: Source, wanted: Asked, seconds: float) -> None:
         except KeyboardInterrupt:  # asked to stop before there was anything to answer with
             job.tell(blocks="")
             return
+    if notebook.unstored:
+        job.tell(note=f"its runs are not kept: {notebook.unstored}")
     answer = f"{found.rule} at {found.lr:g}, {found.schedule} to zero; confidence {found.confidence}"
     job.tell(progress="", blocks=body(found, found.code(), found.to_json()), answer=answer)
 
