@@ -23,7 +23,7 @@ def chart(choice: Found) -> Chart:
     best = min(loss for points in curves.values() for _, loss in points)
     top = min(max(loss for points in curves.values() for _, loss in points), _top(choice, best))
     log = best > 0 and top / best > 5
-    room = (top / best) ** 0.06 if log else 0.06 * (top - best)
+    room = (top / best) ** 0.06 if log else 0.06 * (max(top - best, 1e-6 * abs(best)) or 1.0)  # all may be equal
     y = Axis(best / room if log else best - room, top * room if log else top + room, log, "loss at the end of a run")
     drawn = Chart(Axis(min(rates) / 1.3, max(rates) * 1.3, True, "learning rate"), y, f"loss by rate, {choice.name}",
                   head="The longest runs of each rule", names="right")  # fmt: skip
@@ -44,16 +44,16 @@ def _top(choice: Found, best: float) -> float:
 
 
 def _curve(choice: Found, rule: str) -> list[tuple[float, float]]:
-    """(rate, mean loss) of a rule's longest linear runs, where they did not diverge."""
+    """(rate, mean loss) of a rule's longest linear runs, where they did not diverge; of two rates, if there are."""
     runs = [o for o in choice.outcomes if o.trial.rule == rule and o.trial.schedule == "linear"]
     by_length: dict[int, dict[float, list[float]]] = {}
     for o in runs:
         by_length.setdefault(o.trial.steps, {}).setdefault(o.trial.lr, []).append(o.loss)
-    for steps in sorted(by_length, reverse=True):
-        points = [(lr, fmean(of)) for lr, of in sorted(by_length[steps].items()) if all(map(math.isfinite, of))]
-        if len(points) > 1:
-            return points
-    return []
+    curves = [
+        [(lr, fmean(of)) for lr, of in sorted(by_length[steps].items()) if all(map(math.isfinite, of))]
+        for steps in sorted(by_length, reverse=True)
+    ]
+    return next((points for points in curves if len(points) > 1), next(filter(None, curves), []))
 
 
 def html(choice: Found, code: str, raw: str) -> str:
@@ -67,6 +67,7 @@ def body(choice: Found, code: str, raw: str = "") -> str:
     levels = [(words.fraction(level.share), str(level.seeds), _ranked(level)) for level in choice.levels]
     sentences = [
         f"{words.reason(choice)}.",
+        f"Confidence: {choice.confidence}.",
         *(f"{doubt[0].upper() + doubt[1:]}." for doubt in choice.doubts),
         f"It cost {choice.spent:.1f} trainings of {choice.asked_steps} steps, {choice.seconds:.0f} seconds.",
     ]
