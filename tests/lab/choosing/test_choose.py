@@ -121,6 +121,14 @@ def test_more_goes_on_where_an_earlier_choice_stopped():
     assert more.best.share >= first.best.share
 
 
+@pytest.mark.parametrize("less", [{"steps": 100}, {"steps": None, "seconds": 1e-3}])
+def test_more_with_less_than_was_spent_forgets_nothing(less):
+    first = chosen(steps=600)
+    again = chosen(more=first, **less)
+    assert (again.rule, again.best.share) == (first.rule, first.best.share)
+    assert {o.trial for o in first.outcomes} <= {o.trial for o in again.outcomes}
+
+
 def test_ctrl_c_gives_the_best_so_far():
     calls = []
 
@@ -198,6 +206,13 @@ def test_in_a_narrow_terminal_what_it_says_is_narrow(width):
     doubts = said[said.index("confidence: medium") + 1 :]
     assert all(line.startswith("  ") for line in doubts[: doubts.index("")])
     assert str(found) == words.text(found)
+
+
+def test_parameters_in_place_of_the_model_are_refused_by_name():
+    with pytest.raises(
+        TypeError, match=r"optimizer\(model\) takes the module itself, not its parameters; got generator"
+    ):
+        FOUND.optimizer(net().parameters())
 
 
 def test_a_net_of_another_width_is_warned_of():

@@ -53,6 +53,8 @@ class Choice(Found, Pictured):
         """
         from .building import optimizer
 
+        if not hasattr(model, "named_parameters"):
+            raise TypeError(f"optimizer(model) takes the module itself, not its parameters; got {type(model).__name__}")
         shapes = tuple((name, tuple(p.shape)) for name, p in model.named_parameters())
         if self.model and shapes != self.model:
             other = next(

@@ -75,8 +75,9 @@ def choose(
         horizon: steps of the training you choose for, from 16 on.
         val, val_batches: a validation loader, of which so many batches judge a run. Without one a run is judged by its
             training loss over its last tenth, which overfitting flatters.
-        seconds, steps: what may be spent, on the clock or in training steps altogether. Neither: three trainings, or
-            more where the horizon is so short that these are not enough for every rule at five rates.
+        seconds, steps: what may be spent, on the clock or in training steps altogether, those of `more` included; what
+            that has spent is never too much. Neither: three trainings, or more where the horizon is so short that these
+            are not enough for every rule at five rates.
         rules: names of rules; by default six of the catalogue.
         full_batch: whether the loader's only batch is meant to be all there is to train on.
         autocast: a dtype, or a function that makes the context of the forward pass.
@@ -113,8 +114,16 @@ def choose(
     choosing = Choosing(Asked(names, horizon, runs=runs, seconds=seconds or math.inf, seed=seed))
     judged, told = "train" if val is None else "val", None
     _refuse(more, horizon, judged)
-    for outcome in more.outcomes if more is not None else ():
-        choosing.take(outcome)
+    if more is not None:
+        for outcome in more.outcomes:
+            choosing.take(outcome)
+        # a budget that is less than what is spent already would be a plan for less than is known
+        step_s = choosing.step_s(names[0])
+        least = choosing.spent * step_s * horizon
+        asked = choosing.asked
+        choosing.asked = replace(
+            asked, runs=max(asked.runs, choosing.spent), seconds=max(asked.seconds, least) if step_s else asked.seconds
+        )
     deadline = math.inf if seconds is None else begun + seconds
     train = _Train(model_fn, loss_fn, loader, val, val_batches, form, autocast, reseed)
 
