@@ -4,6 +4,8 @@ import math
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
+
 from descend.lab.choosing import on_task
 from descend.lab.choosing.strategy import Asked
 from descend.lab.trials.runners.runner import RuleFailed, RuleReady, RunDone
@@ -120,3 +122,12 @@ def test_with_time_enough_every_rule_has_all_its_rates(monkeypatch):
     found = on_task.choose_on(notebook, Asked(("adamw", "lion"), STEPS, seconds=2 * 60.0), 60.0)
     assert {o.rule for o in found.options} == {"adamw", "lion"}
     assert found.best.share == 1.0
+
+
+def test_where_every_rule_fails_it_is_said_why(monkeypatch):
+    notebook = Busy(1.0)
+    monkeypatch.setattr(on_task, "Timer", notebook.clock)
+    monkeypatch.setattr(on_task, "perf_counter", lambda: notebook.now)
+    notebook.events = lambda trials: (RuleFailed(trial.rule, f"{trial.rule} broke") for trial in trials)
+    with pytest.raises(RuntimeError, match="every rule has stopped with an error: adamw broke; lion broke"):
+        on_task.choose_on(notebook, Asked(("adamw", "lion"), STEPS, seconds=10.0), 5.0, lambda *_: None)

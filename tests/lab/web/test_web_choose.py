@@ -123,6 +123,15 @@ def test_workers_that_are_ended_are_no_rules_that_failed():
     assert job.state == "stopped"
 
 
+def test_what_there_is_no_answer_to_is_said_without_the_name_of_a_class(inline, monkeypatch):
+    def choose_on(*_, **__):
+        raise ValueError("no rule made the loss smaller")
+
+    monkeypatch.setattr(choose, "choose_on", choose_on)
+    told = begun(Lab(), QUICK)
+    assert (told["state"], told["error"]) == ("failed", "no rule made the loss smaller")
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -130,6 +139,7 @@ def test_workers_that_are_ended_are_no_rules_that_failed():
         ({**QUICK, "seconds": 5.0}, "give seconds or runs: one of them"),
         ({"rules": ["adamw"]}, "give seconds or runs: one of them"),
         ({**QUICK, "runs": 0}, "runs must be a number from 0.01 to 1000"),
+        ({**QUICK, "runs": 0.5}, "the budget is 0.5 of the training that is chosen for"),
         ({**QUICK, "horizon": 8}, "horizon must be a whole number from 16"),
         ({**QUICK, "task": "../x.py"}, "task: no '../x.py'"),
         ({**QUICK, "task": "quadratik"}, "Did you mean 'quadratic'?"),

@@ -72,7 +72,7 @@ def choose_on(
                         ready[event.rule] = perf_counter()
                     elif isinstance(event, RunDone):
                         choosing.take(outcome(event.run))
-                        if first and event.run.rule == choosing.rules[0]:
+                        if first and [event.run.rule] == choosing.rules[:1]:
                             now = perf_counter()
                             took = now - ready.get(event.run.rule, begun)
                             choosing.hurry(processes * (begun + seconds - now) / took)

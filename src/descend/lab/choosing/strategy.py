@@ -159,7 +159,7 @@ class Choosing:
         """
         if runs < len(WIDE) * len(self.rules):
             trainings = self.spent + runs * self.asked.lengths[0]
-            self.asked = replace(self.asked, seconds=trainings * self.step_s(self.rules[0]) * self.asked.horizon)
+            self.asked = replace(self.asked, seconds=trainings * self._unit() * self.asked.horizon)
 
     @property
     def rules(self) -> list[str]:
@@ -188,7 +188,7 @@ class Choosing:
     @property
     def budget(self) -> float:
         """In trainings of the horizon's length; infinite while no step was timed."""
-        step = self.step_s(self.rules[0])
+        step = self._unit()
         return min(self.asked.runs, self.asked.seconds / (step * self.asked.horizon) if step else math.inf)
 
     def missing(self) -> list[Trial]:
@@ -226,7 +226,7 @@ class Choosing:
         A cheaper rule gets no more steps than were asked for. By powers of the fourth root of two, so that a
         disturbance of a few per cent changes no run.
         """
-        mine, first = self.step_s(rule), self.step_s(self.rules[0])
+        mine, first = self.step_s(rule), self._unit()
         if not self.asked.by_seconds or not mine or not first:
             return 1.0
         return 1.0 if mine / first < CHEAP else 2 ** (round(4 * math.log2(mine / first)) / 4)
@@ -239,6 +239,10 @@ class Choosing:
         """Seconds of a training step of a rule; 0 while none was timed."""
         seen = self.seen.get(self._first(rule))
         return seen.step_s if seen else 0.0
+
+    def _unit(self) -> float:
+        """Seconds of a step of the first rule that has not failed; 0 where all have, or while none was timed."""
+        return next((self.step_s(rule) for rule in self.rules), 0.0)
 
     def _first(self, rule: str) -> Trial:
         """The run that tells what a step of a rule costs."""

@@ -66,7 +66,8 @@ class Job:
             self._work(self)
         except Exception as error:  # the page says it; the server goes on
             log.info("%s failed", self.kind, exc_info=True)
-            self.tell(state=FAILED, error=f"{type(error).__name__}: {error}"[:1000])
+            kind = "" if isinstance(error, Refused) else f"{type(error).__name__}: "
+            self.tell(state=FAILED, error=f"{kind}{error}"[:1000])
         else:
             self.tell(state=STOPPED if self.asked_to_stop.is_set() else DONE)
 

@@ -25,12 +25,15 @@ export function jobForm(root, fields, { name, running, word, asked, line, over }
     trouble("");
     busy = true;
     set();
+    const before = said.textContent;
+    said.textContent = "trying a few steps first";  // which loads torch and the data
     try {
       job = (await post(`${name}/start`, asked())).job;
       shown.replaceChildren();
       follow();
     } catch (error) {
       trouble(error.message);
+      said.textContent = before;
       busy = false;
       set();
     }

@@ -9,7 +9,7 @@ from .... import rules as catalogue
 from ...choosing.candidates import DEFAULT
 from ...choosing.on_task import choose_on, so_far
 from ...choosing.page import body
-from ...choosing.strategy import FEWEST, Asked, Choosing
+from ...choosing.strategy import FEWEST, Asked, Choosing, TooLittle
 from ...notebook import Notebook
 from ...race import asked
 from ...race.table import duration
@@ -50,6 +50,10 @@ def start(lab: Lab, fields: Fields) -> Any:
     card = asked.card_of(source)
     step_s = asked.tried_first(source, FEWEST, seconds, card) / FEWEST
     wanted = Asked(labels, horizon or card.steps, runs or math.inf, seconds * PROCESSES, seed).fitted(step_s)
+    try:
+        Choosing(wanted).missing()
+    except TooLittle as error:
+        raise Refused(str(error)) from None
     return {"job": lab.jobs.begin("choose", lambda job: run(job, source, wanted, seconds)).id}
 
 
@@ -82,6 +86,8 @@ def run(job: Job, source: Source, wanted: Asked, seconds: float) -> None:
         except KeyboardInterrupt:  # asked to stop before there was anything to answer with
             job.tell(blocks="")
             return
+        except (ValueError, RuntimeError) as error:  # a sentence of its own
+            raise Refused(str(error)) from error
     if notebook.unstored:
         job.tell(note=f"its runs are not kept: {notebook.unstored}")
     answer = f"{found.rule} at {found.lr:g}, {found.schedule} to zero; confidence {found.confidence}"

@@ -22,7 +22,7 @@ export async function build(root) {
     asked: () => ({ task: task.value(), rules: rules.value(), [unit.value]: Number(spend.value),
       ...(horizon.value ? { horizon: Number(horizon.value) } : {}), seed: Number(seed.value) }),
     line: (all) => (all.state === "running"
-      ? [all.progress, all.runs && `${all.runs} runs`, all.answer]
+      ? [all.progress, all.runs && `${all.runs} run${all.runs === 1 ? "" : "s"}`, all.answer]
       : [ends[all.state], all.answer || "there was nothing to answer with", all.note]),
     over: (all) => all.answer && `Chosen: ${all.answer}.`,
   });
