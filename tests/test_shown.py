@@ -25,7 +25,8 @@ from descend.core.shown import Shown
 from descend.draw.chart import curve
 from descend.draw.svg import svg
 from descend.lab.choosing.answer import answer
-from descend.lab.choosing.strategy import Asked, Choosing, Outcome
+from descend.lab.choosing.outcomes import Outcome
+from descend.lab.choosing.strategy import Asked, Choosing
 from descend.lab.data.result import Collected
 from descend.lab.diagnosis.atlas import Atlas, drawn
 from descend.lab.surface import run

@@ -1,12 +1,14 @@
 """`python -m benchmarks.choosing`: the sweeps of the tasks, and what they say."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 
 import click
 
-from descend.lab.notebook import Notebook
+from benchmarks.default import fresh
+from descend.lab.notebook import Given, Notebook
 from descend.lab.store import Store
 from descend.lab.tasks.catalogue import MODULES
 from descend.lab.tasks.source import Source
@@ -14,14 +16,18 @@ from descend.lab.tasks.source import Source
 from .sweep import sweep
 
 LEARNT = (
-    "digits-logistic",
-    "digits",
-    "denoiser",
-    "cancer",
-    "quadratic",
-    "longley",
-)
-KEPT_OUT = ("diamonds", "factorisation", "zipf-memory", "photo")  # not looked at while building
+    "digits-logistic", "digits", "denoiser", "cancer", "quadratic", "longley", "factorisation", "zipf-memory",
+)  # fmt: skip
+KEPT_OUT = ("burgers", "grokking", *fresh.TASKS)  # on which no choice was made while building
+
+
+def notebook_of(task: str, store: Store, processes: int = 1) -> Notebook:
+    """Of a task of the lab, or of those made for judging `default`, whose runs stay in this process."""
+    if task in fresh.TASKS:
+        return Notebook(Given(fresh.problem(task), fresh.TASKS[task]), store)
+    if task not in MODULES:
+        raise click.UsageError(f"no task {task!r}; `descend tasks` lists them.")
+    return Notebook.of(Source(task), store, processes)
 
 
 @click.group()
@@ -35,14 +41,13 @@ def main() -> None:
 @click.option("--seconds", default=3600.0, help="All in all.", show_default=True)
 @click.option("--processes", default=2, show_default=True)
 @click.option("--full-only", is_flag=True, help="Leave the short lengths out; judging needs the full one alone.")
-def sweep_(tasks: str, store: Path, seconds: float, processes: int, full_only: bool) -> None:
+@click.option("--thin", is_flag=True, help="One seed and linear at first; all of it where that comes near the best.")
+def sweep_(tasks: str, store: Path, seconds: float, processes: int, full_only: bool, thin: bool) -> None:
     """Run the exhaustive sweep of tasks; what was run before is kept."""
     begin = monotonic()
     for task in tasks.split(","):
-        if task not in MODULES:
-            raise click.UsageError(f"no task {task!r}; `descend tasks` lists them.")
-        with Notebook.of(Source(task), Store(store), processes) as notebook:
-            for there, left in sweep(notebook, seconds - (monotonic() - begin), not full_only):
+        with notebook_of(task, Store(store), processes) as notebook:
+            for there, left in sweep(notebook, seconds - (monotonic() - begin), not full_only, thin):
                 if there % 100 == 0:
                     took = monotonic() - begin
                     click.echo(f"{task}: {there} runs, {left} left in this stage, {took:.0f} s", file=sys.stderr)
@@ -55,28 +60,14 @@ def sweep_(tasks: str, store: Path, seconds: float, processes: int, full_only: b
 @click.option("--tasks", default=",".join(LEARNT), help="Tasks that were swept.", show_default=True)
 @click.option("--store", type=click.Path(path_type=Path), required=True, help="SQLite file of the study.")
 def fit(tasks: str, store: Path) -> None:
-    """How best rates (quarter decades) and losses (logarithms) move with the length: 1/16, 1/8, 1/4, 1."""
-    import numpy as np
+    """The constants of `descend.lab.choosing.belief`, learnt from sweeps."""
+    from .fit import data, learnt
 
-    from .fit import rows
-
-    every = []
-    for task in tasks.split(","):
-        with Notebook.of(Source(task), Store(store)) as notebook:
-            for row in rows(notebook):
-                every.append(row)
-                places, logs = (" ".join(f"{x:7.2f}" for x in of) for of in (row.places, row.logs))
-                click.echo(f"{task:16} {row.rule:22} places {places}   log loss {logs}")
-    if every:
-        drift = np.diff([row.places for row in every], axis=1)[:, :2]
-        click.echo(f"drift a doubling: median {np.median(drift):.2f}, standard deviation {np.std(drift):.2f}")
-        for fading in (0.4, 0.5, 0.6, 0.7, 0.85):
-            errors = [
-                row.logs[3] - row.logs[2] - min(row.logs[2] - row.logs[1], 0) * (fading + fading**2) for row in every
-            ]
-            click.echo(
-                f"fading {fading}: median error {np.median(errors):+.3f}, of its size {np.median(np.abs(errors)):.3f}"
-            )
+    kept = Store(store)
+    constants, leanings = learnt([data(notebook_of(task, kept)) for task in tasks.split(",")], click.echo)
+    click.echo(", ".join(f"{name}={x:.3g}" for name, x in asdict(constants).items()))
+    for rule, (end, slope) in leanings.items():
+        click.echo(f"{rule}: ({end:.2f}, {slope:.3f})")
 
 
 @main.command("judge")
@@ -91,7 +82,7 @@ def judge(tasks: str, store: Path, runs: str, seeds: int) -> None:
     every: list[Judged] = []
     click.echo("task runs seed rule lr schedule loss best gap% covered spent confidence")
     for task in tasks.split(","):
-        with Notebook.of(Source(task), Store(store)) as notebook:
+        with notebook_of(task, Store(store)) as notebook:
             for budget in map(float, runs.split(",")):
                 for seed in range(seeds):
                     j = judged(notebook, budget, seed)
@@ -120,7 +111,7 @@ def peers(tasks: str, store: Path, runs: str, repetitions: int, without: str, ce
     budgets = sorted(map(float, runs.split(",")))
     every: dict[tuple[str, float], list[float]] = {}
     for task in tasks.split(","):
-        with Notebook.of(Source(task), Store(store)) as notebook:
+        with notebook_of(task, Store(store)) as notebook:
             gaps = compared(notebook, budgets, repetitions, names, centred)
         for (name, budget), of in gaps.items():
             every.setdefault((name, budget), []).extend(of)

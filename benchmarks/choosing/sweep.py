@@ -23,6 +23,7 @@ SHORT_SEEDS = [0, 1, 2, 3, 4, 5]
 FULL_SEEDS = [100, 101, 102]
 SCHEDULES = ("linear", "cosine")
 SCAN = 1 / 8
+NEAR = 0.05  # of what the best has gained: what a thin sweep looks at again
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Sweep:
     rules: tuple[str, ...] = RULES
     failed: frozenset[str] = frozenset()
     short: bool = True  # whether the short lengths are swept, too; what is judged needs the full one alone
+    thin: bool = False  # at first with one seed, linear; all of it where that is near the best
 
     def missing(self, runs: dict[Trial, Run]) -> list[Trial]:
         """The trials of the first stage that is not complete; none when the sweep is."""
@@ -41,6 +43,8 @@ class Sweep:
         if todo:
             return todo
         middle = self.middles(runs)
+        if self.thin:
+            return self._thinly(runs, rules, middle)
         for share, seeds, schedule in [
             *((share, SHORT_SEEDS, "linear") for share in SHORT * self.short),
             *((1.0, FULL_SEEDS, schedule) for schedule in SCHEDULES),
@@ -52,6 +56,25 @@ class Sweep:
             if todo:
                 return todo
         return []
+
+    def _thinly(self, runs: dict[Trial, Run], rules: list[str], middle: dict[str, int]) -> list[Trial]:
+        """All rates at the full length with the first seed; near the best the others, by both schedules."""
+        first, there, todo = FULL_SEEDS[:1], list[tuple[str, int]](), list[Trial]()
+        for rule in rules:
+            places = list(range(middle[rule] - 4, middle[rule] + 5))
+            wider, lacks = _settled(runs, rule, places, first, self.steps, "linear", 15)
+            there += [(rule, k) for k in wider]
+            todo += lacks
+        if todo:
+            return todo
+        losses = {(rule, k): _loss(runs, rule, k, first, self.steps, "linear") for rule, k in there}
+        best = min(losses.values())
+        start = runs[Trial(there[0][0], rate(there[0][1]), first[0], self.steps, "linear")].val_loss[0]
+        near = [of for of, loss in losses.items() if loss - best <= NEAR * (start - best)]
+        every = [
+            Trial(rule, rate(k), seed, self.steps, s) for rule, k in near for s in SCHEDULES for seed in FULL_SEEDS
+        ]
+        return [trial for trial in every if trial not in runs]
 
     def middles(self, runs: dict[Trial, Run]) -> dict[str, int]:
         """Where the best rate of each rule lies in the scan, in places of the lattice."""
@@ -70,13 +93,13 @@ class Sweep:
         return _settled(runs, rule, [_even(rule) + 2 * j for j in range(-3, 4)], *self._scanned, 13)
 
 
-def sweep(notebook: Notebook, seconds: float, short: bool = True) -> Iterator[tuple[int, int]]:
+def sweep(notebook: Notebook, seconds: float, short: bool = True, thin: bool = False) -> Iterator[tuple[int, int]]:
     """Run what is missing of a task's sweep; (runs there are, runs missing of the present stage) after each.
 
     Ends when the sweep is complete, or after so many seconds.
     """
     end, failed = monotonic() + seconds, set[str]()
-    while todo := Sweep(notebook.card.steps, failed=frozenset(failed), short=short).missing(notebook.known):
+    while todo := Sweep(notebook.card.steps, failed=frozenset(failed), short=short, thin=thin).missing(notebook.known):
         left = len(todo)
         with closing(notebook.events(todo)) as events:
             for event in events:

@@ -13,7 +13,8 @@ import torch
 from descend import rules
 from descend.draw.page import report
 from descend.lab.choosing.answer import answer
-from descend.lab.choosing.strategy import Asked, Choosing, Outcome
+from descend.lab.choosing.outcomes import Outcome
+from descend.lab.choosing.strategy import Asked, Choosing
 from descend.lab.diagnosis.atlas import Atlas, drawn
 from descend.lab.race.record import to_json
 from descend.lab.race.report import html

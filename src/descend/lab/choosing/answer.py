@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +15,16 @@ from ...draw.pictured import Pictured
 from ..trials.annealing import annealed
 from ..trials.trial import warmup
 from . import code, words
-from .found import Found, Option
+from .belief import Belief
+from .found import Expected, Found, Option
 from .lattice import PER_DECADE
-from .reading import Expected, expected, extrapolated, spread
-from .strategy import FEWEST, Choosing, Level, Outcome, cliff
+from .outcomes import Level, Outcome, cliff
+from .strategy import FEWEST, Choosing
 
 CLIFF = 2  # quarter decades between a rate and the lowest that diverged in the longest runs
+# Deviations on each side of what is expected, within which nine of ten of the study's answers ended: where all rules
+# had a run of the full length, and where not.
+TRIED, UNTRIED = 2.5, 4.0
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,17 @@ class Choice(Found, Pictured):
         if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < FEWEST:
             raise ValueError(f"horizon must be a whole number of steps from {FEWEST} on, got {horizon!r}")
         times = horizon / self.asked_steps
-        options = tuple(_option(self.levels, self.outcomes, o.rule, o.step_s, o.price, times) for o in self.options)
+        levels = tuple(replace(level, share=level.share / times) for level in self.levels)
+        costs = {o.rule: (o.step_s, o.price) for o in self.options}
+        options = _options(self.belief, levels, self.outcomes, costs, horizon / self.belief.horizon)
+        options = [o for o in options if o.rule == self.rule] + [o for o in options if o.rule != self.rule]
         return replace(
             self,
             asked_steps=horizon,
-            options=options,
+            options=tuple(options),
             steps=max(FEWEST, round(horizon / self.best.price)),
             spent=self.spent / times,
-            levels=tuple(replace(level, share=level.share / times) for level in self.levels),
+            levels=levels,
             doubts=(
                 *(d for d in self.doubts if d != words.far(self.best.share)),
                 *filter(None, [words.far(options[0].share)]),
@@ -145,69 +152,72 @@ class Choice(Found, Pictured):
 
 
 def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
-    """What the complete levels of a choice say.
+    """What the runs of a choice say.
 
     Args:
         name: of what was trained.
         seconds: on the clock.
     Raises:
-        ValueError: no level is complete, every run diverged, or no rule moved the loss.
+        ValueError: too few runs, every run diverged, or no rule moved the loss.
     """
-    if not choosing.levels:
+    if not choosing.answerable:
         done = len(choosing.seen)
         raise ValueError(
             f"the time was over after {done} run{'s' * (done != 1)}, too few to choose by: give it more "
             "seconds, or fewer rules"
         )
-    last, start = choosing.levels[-1], choosing.start
+    start, levels = choosing.start, choosing.levels
     outcomes = tuple(choosing.seen[trial] for trial in sorted(choosing.seen))
-    levels = choosing.levels
-    if choosing.falls_late and last.share == 1:  # what shorter runs told is no part of the answer
-        levels = [last]
-    told = (_option(levels, outcomes, rule, choosing.step_s(rule), choosing.price(rule)) for rule in last.valleys)
-    options = sorted(told, key=lambda o: (o.expected.loss, o.lr))
-    options = [o for o in options if math.isfinite(o.seen)]
-    if not options:
+    lowest = min(o.loss for o in outcomes)
+    if not math.isfinite(lowest):
         raise ValueError(f"every run diverged, at all rates that were tried; the loss begins at {start:.4g}")
-    if abs(start - options[0].seen) <= 1e-3 * abs(start) or not options[0].seen < start:
+    if abs(start - lowest) <= 1e-3 * abs(start) or not lowest < start:
         raise ValueError(f"no rule made the loss smaller than it was at the start ({start:.4g}): nothing to choose by")
-    best = options[0].rule
-    again = [choosing.again] if choosing.again is not None and best in choosing.again.valleys else []
-    if again:
-        options[0] = _option([*levels, *again], outcomes, best, choosing.step_s(best), choosing.price(best))
-    linear, other = choosing.other or (1.0, 1.0)
-    winner = last.ranked[0]
-    schedule = "cosine" if best == winner and other < linear else "linear"
+    belief = choosing.belief()
+    costs = {rule: (choosing.step_s(rule), choosing.price(rule)) for rule in belief.rules}
+    options = _options(belief, levels, outcomes, costs)
+    dropped = words.dropped(choosing, {o.rule for o in options})
+    untried = [rule for rule, why in dropped.items() if why == words.UNTRIED]
     return Choice(
         name=name,
         asked_steps=choosing.asked.horizon,
         options=tuple(options),
-        schedule=schedule,
-        steps=choosing.steps(best),
-        dropped=words.dropped(choosing),
-        doubts=tuple(words.doubts(choosing, options)),
+        steps=choosing.steps(options[0].rule),
+        dropped=dropped,
+        doubts=tuple(words.doubts(choosing.late, options, levels, untried, start, belief.regret())),
         spent=choosing.spent,
         seconds=seconds,
         start=start,
-        levels=(*choosing.levels, *again),
+        levels=levels,
         outcomes=outcomes,
+        belief=belief,
         interrupted=choosing.interrupted,
     )
 
 
-def _option(
-    levels: Sequence[Level], outcomes: Sequence[Outcome], rule: str, step_s: float, price: float, times: float = 1.0
-) -> Option:
-    """What is said of a rule for a training so many times as long as the one that was chosen for."""
-    luck = spread([valley.losses for valley in level.valleys.values()] for level in levels)
-    levels = list({level.share: level for level in levels if rule in level.valleys}.values())  # more seeds come last
-    shares = [level.share / times for level in levels]
-    losses = [level.valleys[rule].loss for level in levels]
-    finite = [k for k, loss in enumerate(losses) if math.isfinite(loss)]
-    if not finite:
-        return Option(rule, 0.0, Expected(math.inf, math.inf, math.inf), math.inf, shares[-1], 0.0, 1.0)
-    place = extrapolated([levels[k].valleys[rule].place for k in finite], [shares[k] for k in finite])
-    place = min(place, cliff(outcomes, rule) - CLIFF)
-    guess = expected([losses[k] for k in finite], [shares[k] for k in finite], luck, levels[finite[-1]].seeds)
-    lr = float(f"{10 ** (place / PER_DECADE):.2g}")
-    return Option(rule, lr, guess, losses[-1], shares[-1], step_s, price)
+def _options(
+    belief: Belief,
+    levels: Sequence[Level],
+    outcomes: Sequence[Outcome],
+    costs: Mapping[str, tuple[float, float]],
+    times: float = 1.0,
+) -> list[Option]:
+    """What is said of the rules that did not diverge everywhere, the best first.
+
+    Args:
+        costs: (seconds of a step, its price) of each rule.
+        times: how many times as long as the training that was chosen for the one is that is asked about.
+    """
+    whole = {rule for level in levels if level.share >= 1 for rule in level.rules}
+    wide = TRIED if whole >= set(belief.rules) else UNTRIED
+    found = []
+    for rule, end in belief.at_end(times).items():
+        best = [(level.share, of) for level in levels if (of := level.near(rule, end.place)) is not None]
+        if not best:
+            continue
+        place = min(end.place, cliff(outcomes, rule) - CLIFF)
+        lr = float(f"{10 ** (place / PER_DECADE):.2g}")
+        low, loss, high = (belief.scale.back(end.mean + k * end.deviation) for k in (-wide, 0, wide))
+        (share, seen), (step_s, price) = best[-1], costs[rule]
+        found.append(Option(rule, lr, Expected(loss, low, high), seen.loss, share, step_s, price, end.schedule))
+    return sorted(found, key=lambda o: (o.expected.loss, o.lr))

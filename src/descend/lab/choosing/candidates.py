@@ -10,6 +10,18 @@ PRIORS = {
     "adamw": 1e-2, "nadamw": 1e-2, "nesterov_accumulation": 0.1, "lion": 2e-3, "muon": 3e-2, "adamw+cautious": 1e-2,
 }  # fmt: skip
 
+# How a rule compares with the others at the end, and for each doubling that is left: in sizes of a surprise, below 0
+# where it is better. Learnt from sweeps: `python -m benchmarks.choosing fit`.
+LEANINGS = {
+    "adamw": (-0.22, 0.074), "nadamw": (-0.12, -0.003), "nesterov_accumulation": (0.34, -0.053),
+    "lion": (0.4, -0.066), "muon": (-0.02, -0.047), "adamw+cautious": (-0.38, 0.069),
+}  # fmt: skip
+
+
+def leaning(rule: str) -> tuple[float, float]:
+    """What is expected of a rule before anything is tried: nothing, where no sweep told."""
+    return LEANINGS.get(rule, (0.0, 0.0))
+
 
 def prior(rule: str) -> float:
     """Where a rule's best rate is expected before anything is tried: from the study, or its own default."""

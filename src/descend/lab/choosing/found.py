@@ -1,10 +1,19 @@
 """What was found: numbers alone. How they are said, drawn and used is written on top of this."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .reading import Expected
-from .strategy import Level, Outcome
+from .belief import Belief
+from .outcomes import Level, Outcome
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The loss of the whole training, and the interval that nine of ten lie in."""
+
+    loss: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -14,10 +23,11 @@ class Option:
     rule: str
     lr: float
     expected: Expected
-    seen: float  # its best loss in the longest runs it had
+    seen: float  # its best loss in the longest runs it had near that rate
     share: float  # how long those were
     step_s: float
     price: float  # of a step, in steps of the first rule
+    schedule: str
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Found:
         steps: of the training that was chosen for, of this rule: fewer than asked where its steps cost more.
         expected, interval: the final loss it will come to, and the interval that nine of ten trainings lie in.
         runner_up: the next best rule, or None; `behind`: by what part of the loss.
-        options: all rules that stayed to the end, the best first. `dropped`: rule -> why it did not.
+        options: all rules of which there is something to say, the best first. `dropped`: rule -> why there is not.
         doubts: what speaks against trusting the answer, worst first.
         spent: what it cost, in trainings of the asked length; `seconds` on the clock.
     """
@@ -37,15 +47,15 @@ class Found:
     name: str
     asked_steps: int
     options: tuple[Option, ...]
-    schedule: str
     steps: int
     dropped: dict[str, str]
     doubts: tuple[str, ...]
     spent: float
     seconds: float
     start: float
-    levels: tuple[Level, ...]
+    levels: tuple[Level, ...]  # the runs by their lengths, the shortest first
     outcomes: tuple[Outcome, ...]  # of every run
+    belief: Belief = field(repr=False, compare=False)  # what they say of the end
     model: tuple[tuple[str, tuple[int, ...]], ...] = ()  # names and shapes of the parameters, where a model was given
     interrupted: bool = False  # by Ctrl-C, with longer runs still to come
     judged: str = "train"  # by which loss a run was judged: "train" or "val"
@@ -62,6 +72,10 @@ class Found:
     @property
     def lr(self) -> float:
         return self.best.lr
+
+    @property
+    def schedule(self) -> str:
+        return self.best.schedule
 
     @property
     def expected(self) -> float:

@@ -30,7 +30,8 @@ from ..trials.trial import Trial
 from .answer import Choice, answer
 from .building import optimizer
 from .candidates import DEFAULT
-from .strategy import Asked, Choosing, Outcome, a_first_level
+from .outcomes import Outcome
+from .strategy import Asked, Choosing, a_first_level
 
 RUNS = 3.0  # trainings of the asked length that are spent where nothing else is said
 LAST = 0.1  # the part of a run whose losses are its score

@@ -10,7 +10,8 @@ from ..notebook import Notebook
 from ..trials.runners.runner import RuleFailed, RuleReady, RunDone
 from ..trials.trial import Run
 from .answer import Choice, answer
-from .strategy import Asked, Choosing, Outcome
+from .outcomes import Outcome
+from .strategy import Asked, Choosing
 
 
 def outcome(run: Run) -> Outcome:

@@ -12,7 +12,7 @@ from ...draw.svg import svg
 from . import words
 from .found import Found
 from .lattice import rate
-from .strategy import Level
+from .outcomes import Level
 
 
 def chart(choice: Found) -> Chart:
@@ -64,7 +64,7 @@ def html(choice: Found, code: str, raw: str) -> str:
 def body(choice: Found, code: str, raw: str = "") -> str:
     """The same without the page around it; without the numbers for download if there are no `raw` ones."""
     drawn = replace(chart(choice), head="")
-    levels = [(words.fraction(level.share), str(level.seeds), _ranked(level)) for level in choice.levels]
+    levels = [(words.fraction(level.share), str(level.cells), _ranked(level)) for level in choice.levels]
     sentences = [
         f"{words.reason(choice)}.",
         f"Confidence: {choice.confidence}.",
@@ -77,15 +77,16 @@ def body(choice: Found, code: str, raw: str = "") -> str:
         "<h2>What was tried</h2>",
         both(svg(drawn, 860, 380, "curve"), svg(replace(drawn, names="below"), 340, 400, "curve-narrow")),
         table(words.rows(choice), words.HEAD, right=range(1, 6), first=(0,), label="rules at their best"),
-        table(levels, ("length of runs", "seeds", "best of each rule, the best first")),
+        table(levels, ("length of runs", "rates and schedules", "best of each rule, the best first")),
         table(list(choice.dropped.items()), ("left out", "why")) if choice.dropped else "",
     ]
     method = [
         "Every run is a whole training of fewer steps: its rate warms up over a thirtieth of them, then falls to zero, "
         "for curves that are cut off rank rules wrongly.",
         "Rules with slower steps get fewer of them, where seconds are the price.",
-        "The rate is the middle of those that come near the best, carried on to the full length; the loss at the end "
-        "and its interval follow from how much each doubling gained.",
+        "What the runs say of the end of the training is a Gaussian process over rules, rates, lengths and schedules, "
+        "learnt from sweeps of other tasks; the next run is the one that is expected to improve the answer most for "
+        "what it costs. Rate, expected loss and interval are that process's.",
         "What this does not show: other settings than the rate, which are the rules' defaults; other lengths, models "
         "or data.",
     ]
@@ -96,5 +97,4 @@ def body(choice: Found, code: str, raw: str = "") -> str:
 
 def _ranked(level: Level) -> str:
     """The best of each rule, the best first."""
-    best = {rule: level.valleys[rule] for rule in level.ranked}
-    return ", ".join(f"{rule} {words.number(of.loss)} at {rate(of.best):g}" for rule, of in best.items())
+    return ", ".join(f"{rule} {words.number(of.loss)} at {rate(of.place):g}" for rule, of in level.ranked)

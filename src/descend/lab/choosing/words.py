@@ -1,15 +1,17 @@
 """A choice in words: the reason, the doubts, what was dropped, and the text that `print` shows."""
 
-import math
-from collections.abc import Mapping
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from ...core.nearest import listed
 from .found import Found, Option
-from .reading import Valley
+from .outcomes import Level
 from .strategy import Choosing
 
 EQUAL = 0.02
-MOVED = 4  # quarter decades that a best rate may move while runs get twice as long
+UNTRIED = "not tried: the budget was too small for it"
+MOVED = 4  # quarter decades that a best rate may move while runs get longer
+LATE = 1.5  # times what the shortest runs have gained: the loss falls late
 FAR = 8  # doublings times two: a horizon so many times longer than the longest runs is far
 
 
@@ -33,8 +35,8 @@ def reason(choice: Found) -> str:
     """Why, in one sentence."""
     best, other = choice.best, choice.runner_up
     said = (
-        f"{best.rule} at {best.lr:g}, {choice.schedule} to zero: the lowest loss, {number(best.seen)}, in runs of "
-        f"{fraction(best.share)}, {number(best.expected.loss)} expected at the end"
+        f"{best.rule} at {best.lr:g}, {choice.schedule} to zero: {number(best.expected.loss)} expected at the end, the "
+        f"lowest of all; its runs of {fraction(best.share)} had {number(best.seen)}"
     )
     if other is None:
         return f"{said}; no other rule came near"
@@ -53,63 +55,74 @@ def far(share: float) -> str:
     )
 
 
-def doubts(choosing: Choosing, options: list[Option]) -> list[str]:
-    """What speaks against trusting the answer, worst first."""
-    best, last = options[0], choosing.levels[-1]
-    said = [choosing.late] if choosing.late else []
-    if far(last.share):
-        said.append(far(last.share))
-    if choosing.falls_late:
+def doubts(
+    late: str,
+    options: Sequence[Option],
+    levels: Sequence[Level],
+    untried: Sequence[str],
+    start: float,
+    regret: float,
+) -> list[str]:
+    """What speaks against trusting the answer, worst first.
+
+    Args:
+        late: why it ended early, if it did.
+        untried: rules that had no run.
+        start: the loss before any step.
+        regret: by how much of what was gained the answer is expected to be behind the best there is.
+    """
+    best = options[0]
+    said = [late] if late else []
+    if far(best.share):
+        said.append(far(best.share))
+    if untried:
+        said.append(f"the budget was too small to try {listed(untried)}")
+    if falls_late(levels, start):
         said.append(
             "the loss falls late, as behind a saddle: what short runs say of rules and rates is not to be trusted"
         )
-    rivals = options[1:2]
-    shorter = [level for level in choosing.levels if level.share < last.share]
-    if shorter and _rises(shorter[-1].valleys, last.valleys):
+    if _rises(levels):
         said.append(
             "half the rules or more ended higher in longer runs than in shorter ones, as where a model overfits: the "
             "best rate may be far from those that were tried"
         )
-    if shorter and rivals:
-        before = shorter[-1].valleys
-        rival = rivals[0].rule
-        if rival in before and best.rule in before:
-            then = before[best.rule].loss - before[rival].loss
-            now = last.valleys[best.rule].loss - last.valleys[rival].loss
-            if then * now < 0 and abs(now) > EQUAL * abs(last.valleys[best.rule].loss):
-                said.append(f"the order of {best.rule} and {rival} changed when runs got twice as long")
-    places = [level.valleys[best.rule].place for level in choosing.levels if best.rule in level.valleys]
-    if len(places) > 1 and abs(places[-1] - places[-2]) > MOVED:
-        said.append("its best rate moved tenfold when runs got twice as long: do not trust the rate at other lengths")
-    if last.seeds == 1 and last.share < 1:
-        said.append("the longest runs had one seed each")
+    if regret > EQUAL:
+        said.append(
+            f"the runs leave much open: the answer is expected to be {percent(regret)} of what was gained behind the "
+            "best there is"
+        )
+    places = [level.rules[best.rule].place for level in levels if best.rule in level.rules]
+    if abs(places[-1] - places[0]) > MOVED:
+        said.append("its best rate moved tenfold as runs got longer: do not trust the rate at other lengths")
     return said
 
 
-def _rises(before: Mapping[str, Valley], now: Mapping[str, Valley]) -> bool:
-    """Whether the best loss of half the rules or more rose by more than does not matter, though runs got longer."""
-    both = [(before[rule].loss, now[rule].loss) for rule in now if rule in before]
+def falls_late(levels: Sequence[Level], start: float) -> bool:
+    """Whether short runs mislead: the longest ones gained over half as much again, as behind a saddle or a plateau.
+
+    Where the loss falls at once, they gain a fifth more at most (docs/choose.md).
+    """
+    gained = [start - min(of.loss for of in level.rules.values()) for level in (levels[0], levels[-1])]
+    return gained[1] > LATE * max(gained[0], 0.0)
+
+
+def _rises(levels: Sequence[Level]) -> bool:
+    """Whether half the rules or more ended higher in their longest runs than in their shortest, by what matters."""
+    seen: dict[str, list[float]] = {}
+    for level in levels:
+        for rule, best in level.rules.items():
+            seen.setdefault(rule, []).append(best.loss)
+    both = [(losses[0], losses[-1]) for losses in seen.values() if len(losses) > 1]
     return 2 * sum(then < later - EQUAL * abs(then) for then, later in both) >= len(both) > 1
 
 
-def dropped(choosing: Choosing) -> dict[str, str]:
-    """Rule -> why it was not among the last."""
+def dropped(choosing: Choosing, told: Collection[str]) -> dict[str, str]:
+    """Rule -> why there is nothing to say of it. `told`: of which there is."""
     said = dict(choosing.failed)
-    stayed = choosing.levels[-1].valleys
+    tried = {rule: level.share for level in choosing.levels for rule in level.rules}
     for rule in choosing.asked.rules:
-        if rule in stayed or rule in said:
-            continue
-        levels = [level for level in choosing.levels if rule in level.valleys]
-        if not levels:
-            said[rule] = "not tried: the budget was too small for it"
-            continue
-        level = levels[-1]
-        mine, best = level.valleys[rule].loss, level.valleys[level.ranked[0]].loss
-        if not math.isfinite(mine):
-            said[rule] = f"diverged at every rate, in runs of {fraction(level.share)}"
-        else:
-            gap = (mine - best) / abs(best) if best else math.inf
-            said[rule] = f"{percent(gap)} behind {level.ranked[0]} in runs of {fraction(level.share)}"
+        if rule not in told and rule not in said:
+            said[rule] = f"diverged at every rate, in runs of {fraction(tried[rule])}" if rule in tried else UNTRIED
     return said
 
 
