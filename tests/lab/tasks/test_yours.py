@@ -149,6 +149,8 @@ def test_a_script_is_raced_and_other_epochs_have_other_batches(tmp_path: Path):
             "No module named 'no_such_thing'",
         ),
         ("nn.Linear(8, 1))", "nn.Linear(8, 1)).half()", "must be all float32 or all float64"),
+        ("nn.Linear(8, 1))", "nn.Linear(8, torch.seed() % 1000 + 1))", "the model is another each time it is built"),
+        ("nn.Linear(8, 1))", "KEPT)\n\nKEPT = nn.Linear(8, 1)", "the same parameters each time it is built"),
     ],
 )
 def test_a_bad_script_is_refused(tmp_path: Path, old: str, new: str, says: str):

@@ -42,7 +42,15 @@ class TorchModule:
         self.module = self.build()
         if not isinstance(self.module, torch.nn.Module):
             raise TaskError(f"the model must be a torch.nn.Module; it is {_kind(self.module)}")
-        self.params = [p for p in self.module.parameters() if p.requires_grad]
+        params = [p for p in self.module.parameters() if p.requires_grad]
+        if any(a is b for a, b in zip(params, self.params, strict=False)):
+            raise TaskError("the model has the same parameters each time it is built: no run would begin anew")
+        shapes, before = ([tuple(p.shape) for p in of] for of in (params, self.params or params))
+        if shapes != before:
+            raise TaskError(
+                f"the model is another each time it is built: its parameters were {before}, now {shapes}"[:300]
+            )
+        self.params = params
         return [np.ascontiguousarray(p.detach().numpy()).copy() for p in self.params]
 
     def loss_and_grads(self, params: list[Array], batch: Any) -> tuple[float, list[Array]]:
