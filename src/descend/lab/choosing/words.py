@@ -12,7 +12,7 @@ EQUAL = 0.02
 UNTRIED = "not tried: the budget was too small for it"
 MOVED = 4  # quarter decades that a best rate may move while runs get longer
 LATE = 1.5  # times what the shortest runs have gained: the loss falls late
-FAR = 8  # doublings times two: a horizon so many times longer than the longest runs is far
+FAR = 4  # a horizon so many times longer than the longest runs is far
 
 
 def fraction(share: float) -> str:
