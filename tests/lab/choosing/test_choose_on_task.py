@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from descend.lab.choosing import on_task
-from descend.lab.choosing.strategy import Asked
+from descend.lab.choosing.strategy import Asked, Choosing
 from descend.lab.trials.runners.runner import RuleFailed, RuleReady, RunDone
 from descend.lab.trials.trial import Run, Trial
 
@@ -57,6 +57,25 @@ def test_the_time_ends_a_run_that_is_on_its_way_and_no_rule_has_failed_by_that(m
     assert {o.rule for o in found.options} == {"adamw", "lion"}
     assert found.best.share <= 1 / 8
     assert not found.dropped
+
+
+def test_time_that_ends_among_runs_of_the_full_length_is_no_doubt(monkeypatch):
+    """Where the budget is in seconds it is the clock that ends a choice, however much it has seen."""
+    notebook = Notebook(STEPS)
+    monkeypatch.setattr(on_task, "Timer", notebook.clock)
+    count = iter(range(10**6))
+    take = Choosing.take
+
+    def taken(self, outcome):
+        take(self, outcome)
+        if next(count) == 40:
+            notebook.rings()
+
+    monkeypatch.setattr(Choosing, "take", taken)
+    found = on_task.choose_on(notebook, Asked(("adamw", "lion"), STEPS, runs=300.0), 60)
+    assert found.best.share == 1
+    assert found.spent < 100
+    assert not any("the time ended it" in doubt for doubt in found.doubts)
 
 
 class Busy:

@@ -177,6 +177,7 @@ def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
     costs = {rule: (choosing.step_s(rule), choosing.price(rule)) for rule in belief.rules}
     options = _options(belief, levels, outcomes, costs)
     dropped = words.dropped(choosing, {o.rule for o in options})
+    late = "" if choosing.timed_out and options[0].share == 1 else choosing.late  # none longer was to come
     untried = [rule for rule, why in dropped.items() if why == words.UNTRIED]
     return Choice(
         name=name,
@@ -184,7 +185,7 @@ def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
         options=tuple(options),
         steps=choosing.steps(options[0].rule),
         dropped=dropped,
-        doubts=tuple(words.doubts(choosing.late, options, levels, untried, start, belief.regret())),
+        doubts=tuple(words.doubts(late, options, levels, untried, start, belief.regret())),
         spent=choosing.spent,
         seconds=seconds,
         start=start,

@@ -164,6 +164,7 @@ def choose(
                         choosing.take(train(trial, deadline))
                     except _Late:
                         choosing.late = f"{seconds:g} seconds ended it: longer runs were still to come"
+                        choosing.timed_out = True
                         return
                     except RuntimeError as error:  # one rule that cannot do this model is no end of the others
                         choosing.fail(trial.rule, f"{type(error).__name__}: {error}"[:200])

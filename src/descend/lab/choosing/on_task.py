@@ -85,7 +85,7 @@ def choose_on(
                     if over.is_set():
                         break
             if over.is_set():
-                choosing.late = "the time ended it: longer runs were still to come"
+                choosing.late, choosing.timed_out = "the time ended it: longer runs were still to come", True
     except KeyboardInterrupt:
         choosing.interrupt()
     finally:

@@ -103,6 +103,7 @@ class Choosing:
     failed: dict[str, str] = field(default_factory=dict)
     over: bool = False  # nothing more will come
     late: str = ""  # why it ended before its budget was spent
+    timed_out: bool = False  # by the clock, which often comes first where the budget is in seconds
     interrupted: bool = False
     wanted: list[Trial] = field(default_factory=list)  # what tells most, and may be on its way
 
