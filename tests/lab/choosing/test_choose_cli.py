@@ -63,6 +63,8 @@ def test_quiet_is_one_line():
         (("quadratic", "--rules", "clip_norm"), "clip_norm+adamw"),
         (("quadratic", "--rules", "adamw+lion"), "exactly one rule"),
         (("quadratic", "--horizon", "0"), "16"),
+        (("quadratic", "--runs", "nan"), "'--runs': nan is no finite number"),
+        (("quadratic", "--seconds", "inf"), "'--seconds': inf is no finite number"),
         (("quadratic", "--json", "--quiet"), "exclude"),
         (("missing.py",), "no file"),
         (("quadratic", "-o", "x.txt"), ".html"),

@@ -10,7 +10,7 @@ import click
 
 from ...draw.axes import ENDINGS
 from ...draw.progress import progress
-from ...draw.verb import INTERRUPTED, Target, json_or_quiet, save
+from ...draw.verb import INTERRUPTED, Above0, Target, json_or_quiet, save
 
 if TYPE_CHECKING:
     from ..store import Store
@@ -21,8 +21,8 @@ SECONDS = 55.0  # with what it takes to begin and to end, an answer in a minute
 
 @click.command()
 @click.argument("what", required=False)
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time to spend.  [default: 55]")
-@click.option("--runs", type=click.FloatRange(min=0, min_open=True), help="To spend, in trainings of the full length.")
+@click.option("--seconds", type=Above0(), help="Time to spend.  [default: 55]")
+@click.option("--runs", type=Above0(), help="To spend, in trainings of the full length.")
 @click.option(
     "--horizon", type=click.IntRange(min=16), help="Steps of the training to choose for; default: the task's."
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...draw import files
-from ...draw.verb import INTERRUPTED
+from ...draw.verb import INTERRUPTED, Above0
 from ..tasks.source import Source
 from ..trials.trial import SCHEDULES
 from .race import Config
@@ -47,7 +47,7 @@ TUNE = 16  # trials of every rule that search its settings
 @click.option("--tune", is_flag=True, help=f"Search the other settings, too: {TUNE} trials of every rule (Optuna).")
 @click.option("--pairs/--no-pairs", default=True, help="Go on until every two rules are told apart.  [default: pairs]")
 @click.option("--quick", is_flag=True, help="Five rates and fewer seeds: half the time or less, more left undecided.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so long.")
+@click.option("--seconds", type=Above0(), help="Stop after so long.")
 @click.option("--processes", type=click.IntRange(min=1), help="Trainings at once.  [default: 2, or fewer cores]")
 @click.option("--on", metavar="ray", help="Train on a Ray cluster: `ray` for this machine's, or ray://HOST:PORT.")
 @click.option(

@@ -7,7 +7,7 @@ import click
 
 from ...draw.axes import ENDINGS
 from ...draw.progress import progress
-from ...draw.verb import INTERRUPTED, Target, json_or_quiet, save
+from ...draw.verb import INTERRUPTED, Above0, Target, json_or_quiet, save
 from ...explain.named import named
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--target", metavar="COLUMN", help="Of a .csv file: the column to be told from the others.")
 @click.option("--steps", type=click.IntRange(min=10), default=300, show_default=True, help="Steps of a sweep.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Sweeps.")
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Time budget.")
+@click.option("--seconds", type=Above0(), help="Time budget.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights and order.")
 @click.option(
     "-o", "--out", type=Target(*ENDINGS, ".html"), metavar="FILE",

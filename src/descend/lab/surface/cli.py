@@ -9,7 +9,7 @@ import click
 
 from ...core.rule import Rule
 from ...draw.axes import ENDINGS, MOVING
-from ...draw.verb import INTERRUPTED, Target, json_or_quiet, refusing, save
+from ...draw.verb import INTERRUPTED, Above0, Target, json_or_quiet, refusing, save
 from ...explain.named import named
 from ..tasks.source import Source
 
@@ -45,9 +45,7 @@ OF_TASKS = ("around", "sharpness", "full_batch", "grid", "span", "seconds")
 @click.option("--full-batch", is_flag=True, help="Of a task: each step on all that the loss is of.")
 @click.option("--grid", type=click.IntRange(3, 501), default=51, show_default=True, help="Of a task: places a side.")
 @click.option("--span", type=click.FloatRange(0, min_open=True), default=1.0, show_default=True, help="Of --around.")
-@click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), help="Of a task: stop after so long, with what is done."
-)
+@click.option("--seconds", type=Above0(), help="Of a task: stop after so long, with what is done.")
 @click.option(
     "-o", "--out", type=Target(*ENDINGS, *MOVING, ".html", ".json"), metavar="FILE",
     help="Write it: .html, .svg, .png, .pdf, .gif, .apng, .mp4 or .json. One that is there is replaced.",
