@@ -62,6 +62,8 @@ def solves(rule, problem):
         ("gradient_descent", "tiny gradients", False),  # its step is the gradient, and no rate here is 1e6
         ("adam", "tiny gradients", True),
         ("momentum_accumulation", "spikes of either sign", False),
+        ("gradient_descent", "spikes of either sign", False),  # no rate is one after the last of them
+        ("sign_sgd", "spikes of either sign", True),  # a step is bounded
         ("rprop", "turned signs", False),  # the lecture: Rprop fails on mini-batches
         ("rprop", "very long valley", True),
         ("adagrad", "false start", False),  # it never forgets

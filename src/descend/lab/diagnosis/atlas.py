@@ -95,10 +95,10 @@ class Atlas(Shown):
             page.table(about, ("problem", "about", "solved within", "what it shows")),
         ]
         method = [
-            "A parameter of four by five, 200 steps, the rate falling linearly to zero, 13 rates from 1e-4 to 100, all "
-            f"other settings at their defaults, seed {self.seed}.",
+            "A parameter of four by five (ten by twenty where single coordinates decide), 200 steps, the rate falling "
+            f"linearly to zero, 13 rates from 1e-4 to 100, all other settings at their defaults, seed {self.seed}.",
             "Solved: what is left at the end is below the part of the start that the table names.",
-            "What this does not show: which rule is better on a network; twenty numbers are none.",
+            "What this does not show: which rule is better on a network; these few numbers are none.",
         ]
         answer = f"What breaks what: {len(names)} rules on {len(PROBLEMS)} problems"
         data = page.download("map.json.gz", self.to_json(), "Every number as JSON")

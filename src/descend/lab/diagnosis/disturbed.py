@@ -5,12 +5,12 @@ from collections import deque
 import numpy as np
 from numpy.random import Generator
 
-from .problem import SHAPE, STEPS, Array, World, bowl, problem
+from .problem import SHAPE, STEPS, WIDE, Array, World, bowl, problem
 
 
-def noisy(rng: Generator, noise, within_start: float = 1.0) -> World:  # type: ignore[no-untyped-def]
+def noisy(rng: Generator, noise, shape: tuple[int, int] = SHAPE) -> World:  # type: ignore[no-untyped-def]
     """A round bowl whose gradient g is given as noise(g, t)."""
-    world = bowl(within_start * rng.choice([-1.0, 1.0], SHAPE))
+    world = bowl(rng.choice([-1.0, 1.0], shape))
     return World(world.start, lambda x, t: noise(world.gradient(x, t), t), world.error)
 
 
@@ -20,10 +20,10 @@ def white_noise(rng: Generator) -> World:
     return noisy(rng, lambda g, t: g + rng.standard_normal(g.shape))
 
 
-@problem("noise", 0.1)
+@problem("noise", 0.35)
 def heavy_tails(rng: Generator) -> World:
-    """Student's t with 1.5 degrees of freedom: its variance is infinite."""
-    return noisy(rng, lambda g, t: g + 0.5 * rng.standard_t(1.5, g.shape))
+    """Cauchy's noise: it has no variance and no mean, and its largest entries are tens of thousands."""
+    return noisy(rng, lambda g, t: g + 0.5 * rng.standard_t(1.0, g.shape), WIDE)
 
 
 @problem("noise", 0.1)
@@ -32,10 +32,12 @@ def rare_spikes(rng: Generator) -> World:
     return noisy(rng, lambda g, t: g * (1e4 if rng.random() < 0.02 else 1.0))
 
 
-@problem("noise", 0.1)
+@problem("noise", 0.01)
 def spikes_of_either_sign(rng: Generator) -> World:
-    """One gradient in twenty is pure noise of a hundred times the size."""
-    return noisy(rng, lambda g, t: 100 * rng.standard_normal(g.shape) if rng.random() < 0.05 else g)
+    """One gradient of every twenty is pure noise of a thousand times the size."""
+    # one of them is the last step: after it no rate that happens to be one there takes gradient descent to the bottom
+    spikes = {STEPS, *(t + int(rng.integers(20)) for t in range(1, STEPS - 20, 20))}
+    return noisy(rng, lambda g, t: 1000 * rng.standard_normal(g.shape) if t in spikes else g, WIDE)
 
 
 @problem("noise", 0.1)
@@ -117,7 +119,7 @@ def late_by_ten(rng: Generator) -> World:
 
 
 def _late(rng: Generator, by: int) -> World:
-    world = bowl(rng.standard_normal(SHAPE), np.geomspace(1, 0.1, 20).reshape(SHAPE))
+    world = bowl(rng.standard_normal(WIDE), np.geomspace(1, 0.1, 200).reshape(WIDE))
     seen: deque[Array] = deque(maxlen=by + 1)
 
     def gradient(x: Array, t: int) -> Array:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 SHAPE = (4, 5)  # of every parameter: a matrix, so that rules for matrices can be asked, too
+WIDE = (10, 20)  # where single coordinates decide: two hundred of them say the same under most seeds, twenty do not
 STEPS = 200
 
 

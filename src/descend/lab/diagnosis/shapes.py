@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.random import Generator
 
-from .problem import SHAPE, World, bowl, descent, problem
+from .problem import SHAPE, WIDE, World, bowl, descent, problem
 
 SIZE = SHAPE[0] * SHAPE[1]
 
@@ -74,11 +74,11 @@ def kink(rng: Generator) -> World:
     return descent(rng.standard_normal(SHAPE), lambda x: float(np.sum(np.abs(x))), np.sign)
 
 
-@problem("shape", 0.2)
+@problem("shape", 0.12)
 def cusp(rng: Generator) -> World:
     """Σ √|x|: the gradient grows without bound towards the bottom."""
     return descent(
-        1 + np.abs(rng.standard_normal(SHAPE)),
+        1 + np.abs(rng.standard_normal(WIDE)),
         lambda x: float(np.sum(np.sqrt(np.abs(x)))),
         lambda x: np.sign(x) * 0.5 / np.sqrt(np.abs(x) + 1e-6),
     )
@@ -88,7 +88,7 @@ def cusp(rng: Generator) -> World:
 def plateau(rng: Generator) -> World:
     """Σ x²/(1 + x²) from far out: hardly a gradient at the start, a steep hole at the end."""
     return descent(
-        8 + rng.standard_normal(SHAPE),
+        12 + rng.random(WIDE),
         lambda x: float(np.sum(x**2 / (1 + x**2))),
         lambda x: 2 * x / (1 + x**2) ** 2,
     )
