@@ -10,6 +10,7 @@ from descend import schedules
 from descend.lab.trials.annealing import annealed
 from descend.schedules import Schedule
 from descend.torch.groups.groups import param_groups
+from descend.torch.untuned import GROWTH
 
 from .training import Recipe
 
@@ -57,5 +58,6 @@ RECIPES: dict[str, Recipe] = {
     "scale 1.4": partial(descend.torch.default, scale=1.4),
     **{f"decay {decay}": partial(descend.torch.default, weight_decay=decay) for decay in (0, 3, 10)},
     **{f"least {least:g}": partial(descend.torch.default, d0_rel=least) for least in (0, 0.05, 0.2)},
+    "rising": partial(descend.torch.default, growth_rate=GROWTH),
     "no end": lambda model, steps: descend.torch.default(model),
 }

@@ -1,6 +1,7 @@
 """``descend.torch.default``: what it routes where, how its rate runs, what it refuses, and that it never diverges."""
 
 import copy
+import itertools
 import math
 
 import pytest
@@ -85,6 +86,25 @@ def test_without_a_number_of_steps_the_rate_falls_without_end():
     assert 0 < lr(0) < lr(19) < lr(20) == 0.5
     assert lr(20 + 300) == pytest.approx(0.25)
     assert lr(10**6) > 0
+
+
+@pytest.mark.parametrize("rising", [False, True])
+def test_estimates_rise_in_the_first_half_of_the_steps_alone(rising):
+    """Two factors of a product, of which only one may decay: the other grows for it, for as long as it is let."""
+    torch.manual_seed(0)
+    pair = nn.Sequential(nn.Linear(16, 4, bias=False), nn.Linear(4, 16, bias=False))
+    options = {"growth_rate": 1.2} if rising else {}
+    optimizer = ours.default(pair, 300, weight_decay=20.0, **options)
+    x, seen = torch.randn(64, 16), []
+    for _ in range(300):
+        rows = torch.randint(64, (4,))
+        optimizer.zero_grad()
+        nn.functional.mse_loss(pair(x[rows]), x[rows]).backward()
+        optimizer.step()
+        seen.append([float(optimizer.state[p]["d"]) for p in pair.parameters()])
+    rises = [any(new > old for old, new in zip(*two, strict=True)) for two in itertools.pairwise(seen)]
+    assert any(rises[:149])
+    assert any(rises[150:]) == rising
 
 
 def test_scale_multiplies_the_rate():

@@ -20,6 +20,8 @@ D0 = 1e-4  # where the estimates of tensors of zeros begin: from the rule's 1e-6
 SIZE = 0.1  # the least estimate, of the tensor's size: one that the first gradients mislead would stay at D0
 FALL = 1.5  # power of the fall to zero: more steps at low rates than 1, for rates that are too high
 DECAY = 5.0  # over the training, where it goes the step's way; 10 keeps gunpoint on its plateau, 3 is as good
+GROWTH = 1.2  # the most an estimate rises in a step: free, the first steps throw it too high
+RISING = 0.5  # of the steps: a later rise undoes the fall of the rate; 0.4 stops some before they are there
 WARMUP = 1 / 30  # of the steps, as in the lab's trainings
 MOST = 0.01  # of a weight in a step: in short trainings decay would outrun the estimates
 OPEN = 0.005  # of it in a step at a factor of 1, where the steps are not known
@@ -37,8 +39,9 @@ def default(
     coordinates move that agree with the gradient (``rules.cautious_bounded``); weights of two and more dimensions
     decay where the step goes that way too (``rules.cautious_weight_decay``), embeddings, norms, biases and vectors do
     not. With ``steps`` the rate warms up over a thirtieth of them, then falls to zero as the power 1.5 of the steps
-    that are left, where it stays: a longer training needs a larger number. There is no scheduler to step;
-    ``group["lr"]`` is the factor of the estimates, whose values are the entries ``d`` of the state.
+    that are left, where it stays: a longer training needs a larger number; in the second half no estimate
+    rises. There is no scheduler to step; ``group["lr"]`` is the factor of the estimates, whose values are the entries
+    ``d`` of the state.
 
     Without ``steps`` it warms up for 20 steps and then falls as 1/√(1 + t/100), for as long as you like; say how many
     where you know it.
@@ -71,8 +74,9 @@ def default(
     for name, p in (named for group in groups for named in group["params"]):
         if p.is_complex():
             raise TypeError(f"{name} is complex, whose distance from the start is not estimated: take AdamW")
-    settings = {"lr": peak * shape, "betas": BETAS, "d0": D0, "d0_rel": SIZE, "nonfinite": "skip"}
-    return optimizer(RULE)(groups, **{**settings, **options})
+    growth = GROWTH if steps is None else schedules.piecewise([max(1, round(RISING * steps))], [GROWTH, 1.0])
+    settings = {"lr": peak * shape, "betas": BETAS, "d0": D0, "d0_rel": SIZE, "growth_rate": growth}
+    return optimizer(RULE)(groups, **{**settings, "nonfinite": "skip", **options})
 
 
 def _check(steps: Any, scale: Any, weight_decay: Any, options: dict[str, Any]) -> None:
