@@ -49,18 +49,18 @@ def map_(
         names = [*_own(target), *names]
     made = Atlas(list(dict.fromkeys(names)), seed)
     code = 0
-    with progress("the map", quiet or as_json, "%") as report:
-        try:
+    try:
+        with progress("the map", quiet or as_json, "%") as report:
             for found in drawn(made.rules, seed, find, processes):
                 made.take(found)
                 if report is not None:
                     report(len({rule for _, rule in made.cells} | set(made.refused)), len(made.rules))
-        except KeyboardInterrupt:
-            if not made.asked:
-                click.echo("interrupted before the first rule was through", err=True)
-                ctx.exit(INTERRUPTED)
-            click.echo("interrupted; the rules so far", err=True)
-            code = INTERRUPTED
+    except KeyboardInterrupt:  # the bar is gone: it would take what is said beside it along
+        if not made.asked:
+            click.echo("interrupted before the first rule was through", err=True)
+            ctx.exit(INTERRUPTED)
+        click.echo("interrupted; the rules so far", err=True)
+        code = INTERRUPTED
     if as_json:
         click.echo(made.to_json())
     elif quiet:
