@@ -54,9 +54,9 @@ def choose(
     """Choose rule, learning rate and schedule for WHAT.
 
     WHAT is a task (`descend tasks`; default: digits), a script with model(), loss(model, batch) and batches(seed), a
-    table, a folder of images or a text, as for `descend race`. Short trainings, each annealed to zero, are tried and
-    doubled in length; their runs are kept, so a second call with more time goes on. For a model in a program of yours:
-    descend.torch.choose.
+    table, a folder of images or a text, as for `descend race`. Short trainings, each annealed to zero, come first,
+    then those that tell most of the whole one for what they cost. Their runs are kept, so a second call with more time
+    goes on. For a model in a program of yours: descend.torch.choose.
     """
     begun = perf_counter()
     from ..race.asked import card_of, rules_of, source_of, tried_first
