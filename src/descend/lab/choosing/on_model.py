@@ -61,8 +61,9 @@ def choose(
 
     Every run is a whole training of fewer steps: a warm-up over a thirtieth of them, then the rate falls to zero. After
     short ones of every rule, those are made, of any rule, rate and length, that tell most of the whole training for
-    what they cost (the knowledge gradient of a Gaussian process: docs/choose.md). A rule whose steps take longer gets fewer of them: what is compared is the loss after equal time. Afterwards the generators of Python, NumPy
-    and torch, and the loader with its own, are as they were; a model that was given has not been touched.
+    what they cost (the knowledge gradient of a Gaussian process: docs/choose.md). A rule whose steps take longer gets
+    fewer of them: what is compared is the loss after equal time. Afterwards the generators of Python, NumPy and torch,
+    and the loader with its own, are as they were; a model that was given has not been touched.
 
     Ctrl-C ends it with the best answer so far and a doubt that says so.
 
