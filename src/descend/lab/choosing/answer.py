@@ -177,7 +177,7 @@ def answer(choosing: Choosing, name: str, seconds: float) -> Choice:
     costs = {rule: (choosing.step_s(rule), choosing.price(rule)) for rule in belief.rules}
     options = _options(belief, levels, outcomes, costs)
     dropped = words.dropped(choosing, {o.rule for o in options})
-    late = "" if choosing.timed_out and options[0].share == 1 else choosing.late  # none longer was to come
+    late = "" if choosing.timed_out and options[0].share >= 1 else choosing.late  # none longer was to come
     untried = [rule for rule, why in dropped.items() if why == words.UNTRIED]
     return Choice(
         name=name,
