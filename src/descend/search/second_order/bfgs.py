@@ -72,6 +72,8 @@ class SSBroyden(BFGS):
     def updated(self, H: np.ndarray, s: np.ndarray, y: np.ndarray, g: np.ndarray, curved: float) -> np.ndarray:
         Hy = H @ y
         yHy = dot(y, Hy)
+        if not yHy > 0:  # by rounding, far out, where nothing is left of H: from the identity again
+            return np.eye(self.n) * (curved / dot(y, y))
         h = yHy / curved
         # s·B s / (y·s): where s = -t H g, it is -t s·g / (y·s), and t = |s| / |H g|.
         b = -(norm(s) / norm(H @ g)) * dot(s, g) / curved
