@@ -71,9 +71,7 @@ class Sweep:
         best = min(losses.values())
         start = runs[Trial(there[0][0], rate(there[0][1]), first[0], self.steps, "linear")].val_loss[0]
         near = [of for of, loss in losses.items() if loss - best <= NEAR * (start - best)]
-        every = [
-            Trial(rule, rate(k), seed, self.steps, s) for rule, k in near for s in SCHEDULES for seed in FULL_SEEDS
-        ]
+        every = [t for rule, k in near for s in SCHEDULES for t in trials(rule, [k], FULL_SEEDS, self.steps, s)]
         return [trial for trial in every if trial not in runs]
 
     def middles(self, runs: dict[Trial, Run]) -> dict[str, int]:

@@ -263,7 +263,7 @@ class Choosing:
             return []
         belief, rules = self.belief(), self._affordable
         if self.budget >= EVERY * len(rules):
-            whole = {t.rule for t in self.seen if self._shares[t] >= 1}
+            whole = {t.rule for t, share in self._shares.items() if share >= 1}
             last = [Try(r, round(of.place), 1.0, 0, "linear") for r, of in belief.at_end().items() if r not in whole]
             if last := [t for t in last if t.rule in rules]:
                 return [self._trial(t) for t in last]
