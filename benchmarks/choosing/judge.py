@@ -19,7 +19,10 @@ AGREE = 1.5  # two rates that differ by no more are the same
 
 @dataclass(frozen=True)
 class Judged:
-    """One answer. `gap`: its loss above the sweep's best, as a part of what the best has gained since the start."""
+    """One answer, its rate as it was said; `loss` and `gap` are of the nearest rate of the sweep.
+
+    `gap`: the loss above the sweep's best, as a part of what the best has gained since the start.
+    """
 
     task: str
     runs: float
