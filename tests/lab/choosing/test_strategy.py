@@ -58,6 +58,40 @@ def test_a_best_rate_far_from_the_usual_one_is_found(far):
     assert abs(math.log10(found.lr / best["lion"][1])) < 0.3
 
 
+def test_first_runs_go_on_beyond_an_end_at_which_a_rule_is_best():
+    """Lion's best rate is 1.6 decades above the expected one, Muon's as far below; the others' lie in the middle."""
+    best = {rule: (0.0, prior(rule) * 10 ** {"lion": 1.6, "muon": -1.6}.get(rule, 0.0)) for rule in RULES}
+    choosing, run = Choosing(Asked(RULES, T, runs=30.0)), world(best, cliff=4.0)
+    while choosing.spent < 5 / 16 * len(RULES) + 1.0:
+        for trial in choosing.missing():
+            choosing.take(run(trial))
+    tried = {rule: {nearest(t.lr) - nearest(prior(rule)) for t in choosing.seen if t.rule == rule} for rule in RULES}
+    assert {6, 8} <= tried["lion"]  # as far as it gets worse again
+    assert {-6, -8} <= tried["muon"]
+    assert not {-6, 6} & (tried["adamw"] | tried["nesterov_accumulation"])
+
+
+def test_a_rule_that_diverges_at_all_first_rates_is_tried_at_lower_ones():
+    best = {rule: (0.3 * (rule != "lion"), prior(rule)) for rule in RULES}
+    best["lion"] = 0.0, prior("lion") * 10**-1.75
+    found = chosen(world(best, cliff=0.3))[1]
+    assert found.rule == "lion"
+    assert abs(math.log10(found.lr / best["lion"][1])) < 0.3
+
+
+def test_nothing_is_run_from_where_a_rule_diverges():
+    choosing, run, asked = Choosing(Asked(RULES, T, runs=30.0)), world(EASY, cliff=0.4), 0
+    while todo := choosing.missing():
+        for trial in todo:
+            fell = [t.lr for t, o in choosing.seen.items() if t.rule == trial.rule and o.loss == math.inf]
+            first = trial.seed == choosing.asked.first_seed and trial.steps < T / 8  # which find out where that is
+            assert first or trial.lr < min(fell, default=math.inf)
+            asked += len(fell) > 0
+        for trial in todo:
+            choosing.take(run(trial))
+    assert asked > 20
+
+
 @pytest.mark.parametrize("runs", [1.0, 2.5, 6.0, 30.0])
 def test_the_budget_is_kept(runs):
     choosing, found = chosen(world(EASY), runs=runs)

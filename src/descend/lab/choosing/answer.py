@@ -21,7 +21,7 @@ from .lattice import PER_DECADE
 from .outcomes import Level, Outcome, cliff
 from .strategy import FEWEST, Choosing
 
-CLIFF = 2  # quarter decades between a rate and the lowest that diverged in the longest runs
+CLIFF = 2  # quarter decades between a rate and the lowest that gained nothing in the longest runs, or diverged in any
 # Deviations on each side of what is expected, within which nine of ten of the study's answers ended: where all rules
 # had a run of the full length, and where not.
 TRIED, UNTRIED = 2.5, 4.0
@@ -216,7 +216,7 @@ def _options(
         best = [(level.share, of) for level in levels if (of := level.near(rule, end.place)) is not None]
         if not best:
             continue
-        place = min(end.place, cliff(outcomes, rule) - CLIFF)
+        place = min(end.place, cliff(outcomes, rule) - CLIFF, belief.edges[rule] - CLIFF)
         lr = float(f"{10 ** (place / PER_DECADE):.2g}")
         low, loss, high = (belief.scale.back(end.mean + k * end.deviation) for k in (-wide, 0, wide))
         (share, seen), (step_s, price) = best[-1], costs[rule]

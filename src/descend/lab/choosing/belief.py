@@ -22,7 +22,7 @@ import numpy as np
 from ..trials.trial import Trial
 from .candidates import leaning, prior
 from .lattice import nearest
-from .outcomes import OTHER, Outcome
+from .outcomes import OTHER, Outcome, diverging
 
 Array = np.ndarray[Any, Any]
 
@@ -34,6 +34,7 @@ LUCK_SPREAD = 0.8  # of the logarithm by which luck differs among tasks
 FACTOR, LEAST, MOST = math.sqrt(2), 0.05, 20.0  # by which the luck is fitted
 FLAT = 100.0  # the variance of what all runs have in common
 REACH, NEAR = 2, 1  # quarter decades beyond the rates that were tried: for runs, and for an answer
+AWAY = 2  # and beyond the best rates of a rule at each length, for runs: what lies farther is only believed to be good
 SEEDS = 3
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
@@ -276,6 +277,8 @@ class Belief:
         self.horizon = horizon
         outcomes = [o for o in outcomes if o.trial.rule in self.rules]
         self.scale = Scale(start, [o.loss for o in outcomes])
+        # of the lattice, from which on a rule diverges: nothing is asked or answered there
+        self.edges = {rule: diverging(outcomes, rule, start) for rule in self.rules}
         self.runs = [
             Try(o.trial.rule, nearest(o.trial.lr), shares[o.trial], o.trial.seed - first, o.trial.schedule)
             for o in outcomes
@@ -306,20 +309,20 @@ class Belief:
         for rule in range(len(self.rules)):
             of = tried.place[tried.rule == rule]
             places = np.arange(of.min() - reach, of.max() + reach + step / 2, step)
-            if reach > 1:  # where the best of other rules are, too: what is good for one may be for another
-                places = np.unique([*places, *(k + side for k in self._best for side in (-1, 0, 1))])
+            bests = self._bests(rule)
+            below = places[places < self.edges[self.rules[rule]] - self.expected[rule]]
+            places = below if below.size else places
+            near = places[(places >= min(bests) - AWAY) & (places <= max(bests) + AWAY)]
+            places = near if reach == REACH and near.size else places
             found += [(np.full(len(places), rule), places, np.full(len(places), other)) for other in (0.0, 1.0)]
         rules, places, others = (np.concatenate(of) for of in zip(*found, strict=True))
         return Points(rules, places, np.full(len(rules), left), others)
 
-    @property
-    def _best(self) -> list[float]:
-        """The place of the best run of each rule."""
+    def _bests(self, rule: int) -> list[float]:
+        """The places of the best runs of a rule at each length."""
         at, values = self.fitted.at, self.fitted.values
-        return [
-            float(min(zip(values[at.rule == r], at.place[at.rule == r], strict=True))[1])
-            for r in range(len(self.rules))
-        ]
+        lengths = [(at.rule == rule) & (at.left == left) for left in np.unique(at.left[at.rule == rule])]
+        return [float(at.place[of][values[of].argmin()]) for of in lengths]
 
     def next(self, left: float, lengths: Mapping[str, Sequence[float]], spent: float) -> list[Try]:
         """What to run next, all at once: each as if the ones before had ended as expected. Nothing that costs too much.

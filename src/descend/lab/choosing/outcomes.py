@@ -83,3 +83,12 @@ def cliff(outcomes: Iterable[Outcome], rule: str) -> float:
     good = max((o.trial.lr for o in runs if o.loss < o.start), default=math.inf)
     fell = [o.trial.lr for o in runs if not o.loss < o.start and o.trial.lr > good]
     return nearest(min(fell)) if fell else math.inf
+
+
+def diverging(outcomes: Iterable[Outcome], rule: str, start: float) -> float:
+    """The lowest place of the lattice above the good ones at which a run of a rule diverged, however long it was."""
+    runs = [o for o in outcomes if o.trial.rule == rule]
+    lowest = min((o.loss for o in outcomes), default=start)
+    good = max((o.trial.lr for o in runs if o.loss < start), default=0.0)
+    fell = [o.trial.lr for o in runs if not o.loss - start < start - lowest and o.trial.lr > good]
+    return nearest(min(fell)) if fell else math.inf

@@ -23,6 +23,7 @@ SHARES = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the horizon: t
 BEGIN = 1 / 16  # the first of them, where the budget allows
 FEWEST = 16  # steps of the shortest run: below, a schedule means nothing
 WIDE, NARROW = (-4, -2, 0, 2, 4), (-2, 0, 2)  # quarter decades around the expected rate: the first runs
+STRIDE, FARTHEST = 2, 12  # places beyond an end at which a rule was best; the farthest from the expected rate
 ROOM = 0.4  # of the budget, for the first runs of all rules
 CHEAP = 1.1  # steps that cost less than so many times the first rule's count as equally cheap
 EVERY = 3.3  # trainings for each rule: a budget from which on each has a run of the full length, whatever is believed
@@ -246,8 +247,34 @@ class Choosing:
         if self.budget == math.inf:  # the time was over before one step was timed
             return
         yield sorted(map(self._trial, first), key=lambda t: abs(nearest(t.lr) - nearest(prior(t.rule))))
+        while wider := [t for r in rules if (t := self._beyond(r, first)) is not None]:
+            if len(first) + len(wider) > ROOM * self.budget / self._begin:
+                break
+            first += wider
+            yield [self._trial(t) for t in wider]
         if self.budget >= (len(WIDE) + 1) * len(rules) * self._begin:
             yield [self._trial(Try(r, self._best_of(r, first), self._begin, 1, "linear")) for r in rules]
+
+    def _beyond(self, rule: str, tried: Iterable[Try]) -> Try | None:
+        """The next rate of a rule whose best so far is at an end of those that were tried; None where it is not."""
+        places = sorted(t.place for t in tried if t.rule == rule)
+        best, moved = (
+            self._best_of(rule, tried),
+            any(
+                o.loss < o.start
+                for t, o in self.seen.items()
+                if t.rule == rule and t.steps == self.steps(rule, self._begin)
+            ),
+        )
+        if not moved or best == places[0]:
+            place = places[0] - (STRIDE if moved else 2 * STRIDE)
+        elif best == places[-1]:
+            place = places[-1] + STRIDE
+        else:
+            return None
+        if rule in self.failed or abs(place - nearest(prior(rule))) > FARTHEST:
+            return None
+        return Try(rule, place, self._begin, 0, "linear")
 
     def _best_of(self, rule: str, tried: Iterable[Try]) -> int:
         """The place at which a rule did best; it is tried with another seed, to see how much luck there is."""
