@@ -258,14 +258,8 @@ class Choosing:
     def _beyond(self, rule: str, tried: Iterable[Try]) -> Try | None:
         """The next rate of a rule whose best so far is at an end of those that were tried; None where it is not."""
         places = sorted(t.place for t in tried if t.rule == rule)
-        best, moved = (
-            self._best_of(rule, tried),
-            any(
-                o.loss < o.start
-                for t, o in self.seen.items()
-                if t.rule == rule and t.steps == self.steps(rule, self._begin)
-            ),
-        )
+        best, steps = self._best_of(rule, tried), self.steps(rule, self._begin)
+        moved = any(o.loss < o.start for t, o in self.seen.items() if t.rule == rule and t.steps == steps)
         if not moved or best == places[0]:
             place = places[0] - (STRIDE if moved else 2 * STRIDE)
         elif best == places[-1]:
