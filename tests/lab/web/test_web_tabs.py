@@ -116,6 +116,21 @@ def test_what_the_store_holds_is_listed_and_its_reports_are_shown(client, tmp_pa
         assert (answer.status_code, "the store has no race" in answer.json()["error"]) == (400, True)
 
 
+def test_without_a_name_the_newest_race_that_has_a_report_is_shown(client, tmp_path, monkeypatch):
+    """A race that was ended while it was tuned is newer, and has none."""
+    monkeypatch.setenv("DESCEND_DATA", str(tmp_path))
+    words = ["race", "--task", "digits", "--rules", "gradient_descent,adam", "--quick", "--steps", "10", "--seeds", "2"]
+    assert CliRunner().invoke(main, [*words, "-q", "--out", str(tmp_path)]).exit_code == 0
+    store = Store.open()
+    whole = store.races()[0]
+    tuned = store.begin("digits", whole.asked, {})
+    store.keep(tuned, next(run for run in store.runs(whole.id).values() if run.seed < 100))
+    store.close()
+    assert client.post("api/runs/report").json()["race"] == whole.id
+    answer = client.post("api/runs/report", {"race": tuned})
+    assert (answer.status_code, "still being tuned" in answer.json()["error"]) == (400, True)
+
+
 def test_singular_values_are_those_of_the_updates(client):
     found = client.post("api/matrix/draw", {"steps": 60}).json()
     assert found["blocks"].count("<svg") == 12

@@ -55,15 +55,18 @@ def report(lab: Lab, fields: Fields) -> Any:
     name = fields.word("race", None)
     fields.end()
     with _store() as store:
-        found = [one for one in store.races() if one.is_race and one.runs and name in (None, one.id)]
-        if not found:
+        for one in store.races():
+            if one.is_race and one.runs and name in (None, one.id):
+                record, _ = from_store(store, one)
+                made = results(record)
+                if made.tuned or made.default:
+                    break
+                if name is not None:
+                    raise Refused(f"{name} was still being tuned; `descend race --resume {name}` goes on")
+        else:
             if name is not None:
                 raise Refused(f"the store has no race {name!r} with finished runs")
             return {"race": None, "blocks": "", "verdict": ""}
-        record, _ = from_store(store, found[0])
-    made = results(record)
-    if not made.tuned and not made.default:
-        raise Refused(f"{record.id} was still being tuned; `descend race --resume {record.id}` goes on")
     text = to_json(record, summary(record, made))
     return {"race": record.id, "blocks": body(record, made, text), "verdict": verdict(record, made)[0]}
 
