@@ -309,11 +309,12 @@ class Belief:
         for rule in range(len(self.rules)):
             of = tried.place[tried.rule == rule]
             places = np.arange(of.min() - reach, of.max() + reach + step / 2, step)
-            bests = self._bests(rule)
             below = places[places < self.edges[self.rules[rule]] - self.expected[rule]]
             places = below if below.size else places
-            near = places[(places >= min(bests) - AWAY) & (places <= max(bests) + AWAY)]
-            places = near if reach == REACH and near.size else places
+            if reach == REACH:
+                bests = self._bests(rule)
+                near = places[(places >= min(bests) - AWAY) & (places <= max(bests) + AWAY)]
+                places = near if near.size else places
             found += [(np.full(len(places), rule), places, np.full(len(places), other)) for other in (0.0, 1.0)]
         rules, places, others = (np.concatenate(of) for of in zip(*found, strict=True))
         return Points(rules, places, np.full(len(rules), left), others)

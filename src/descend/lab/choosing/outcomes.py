@@ -81,8 +81,7 @@ def cliff(outcomes: Iterable[Outcome], rule: str) -> float:
     longest = max((o.trial.steps for o in runs), default=0)
     runs = [o for o in runs if 2 * o.trial.steps >= longest]
     good = max((o.trial.lr for o in runs if o.loss < o.start), default=math.inf)
-    fell = [o.trial.lr for o in runs if not o.loss < o.start and o.trial.lr > good]
-    return nearest(min(fell)) if fell else math.inf
+    return _lowest_above(good, [o.trial.lr for o in runs if not o.loss < o.start])
 
 
 def diverging(outcomes: Iterable[Outcome], rule: str, start: float) -> float:
@@ -90,5 +89,9 @@ def diverging(outcomes: Iterable[Outcome], rule: str, start: float) -> float:
     runs = [o for o in outcomes if o.trial.rule == rule]
     lowest = min((o.loss for o in outcomes), default=start)
     good = max((o.trial.lr for o in runs if o.loss < start), default=0.0)
-    fell = [o.trial.lr for o in runs if not o.loss - start < start - lowest and o.trial.lr > good]
-    return nearest(min(fell)) if fell else math.inf
+    return _lowest_above(good, [o.trial.lr for o in runs if not o.loss - start < start - lowest])
+
+
+def _lowest_above(good: float, fell: Iterable[float]) -> float:
+    """The place of the lowest of the rates that fell above a good one; infinite where none did."""
+    return nearest(min(above)) if (above := [lr for lr in fell if lr > good]) else math.inf
